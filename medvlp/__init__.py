@@ -1,0 +1,40 @@
+"""medvlp: vision-language pre-training for radiology.
+
+    import medvlp
+
+    image = medvlp.read_image("study.dcm")          # medvlp.io.Image, float32 [H, W], 0 = black, 1 = white
+    report = medvlp.parse_report(text)              # medvlp.reports.Report: sections, sentences, mentions
+    model = medvlp.load("runs/devide")              # label, embed, segment, ground, retrieve
+
+Names are loaded when they are first used, so that ``import medvlp`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from medvlp import torchvision_compat
+
+torchvision_compat.install()
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "read_image": "medvlp.io",
+    "parse_report": "medvlp.reports",
+    "load": "medvlp.tasks",
+}
+
+if TYPE_CHECKING:
+    from medvlp.io import read_image
+    from medvlp.reports import parse_report
+    from medvlp.tasks import load
+
+__all__ = ["__version__", "load", "parse_report", "read_image"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'medvlp' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -1,0 +1,28 @@
+"""The `medvlp` command: one file per verb, each loaded when it is called, so that `medvlp --help` answers at once."""
+
+from __future__ import annotations
+
+import typer
+
+from medvlp import __version__
+
+app = typer.Typer(
+    name="medvlp",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    help="Radiographs and CT with their reports: read, learn, label, segment, retrieve, ground.",
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Radiographs and CT with their reports: read, learn, label, segment, retrieve, ground."""
