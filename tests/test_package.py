@@ -1,0 +1,40 @@
+"""The package's front door: cheap to import, clear when misused, and safe beside a CUDA build of torchvision."""
+
+import subprocess
+import sys
+
+import pytest
+
+import medvlp
+
+
+def _python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_importing_medvlp_or_its_command_line_loads_no_heavy_package() -> None:
+    heavy = {"torch", "monai", "transformers", "timm", "pandas", "pydicom", "scipy", "sklearn"}
+    loaded = _python("import sys, medvlp, medvlp.cli.main; print(' '.join(m.split('.')[0] for m in sys.modules))")
+    assert heavy.isdisjoint(loaded.split())
+
+
+def test_unknown_attribute_lists_what_there_is() -> None:
+    with pytest.raises(AttributeError, match="read_image"):
+        medvlp.read_imag  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_public_names_resolve_lazily() -> None:
+    from medvlp.io import read_image
+    from medvlp.reports import parse_report
+
+    assert medvlp.read_image is read_image
+    assert medvlp.parse_report is parse_report
+
+
+def test_torchvision_imports_beside_any_torch_build() -> None:
+    assert _python("import medvlp, torchvision, timm; print(timm.create_model('resnet10t', num_classes=0).num_features)") == "512"
+
+
+@pytest.mark.parametrize("name", ["load", "parse_report", "read_image", "__version__"])
+def test_all_is_complete(name: str) -> None:
+    assert name in medvlp.__all__
