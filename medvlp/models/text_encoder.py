@@ -1,0 +1,105 @@
+"""`TextEncoder`: a BERT from the hub, from a folder, or a small one from sizes, as a source of `TextFeatures`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedConfig
+
+from medvlp.models.features import TextFeatures
+
+
+class TextEncoder(nn.Module):
+    """Token ids -> `TextFeatures`.
+
+    Args:
+        name: `small` for a BERT of the sizes below with random weights, else a folder or a hub name that transformers
+            knows (the only case in which something is downloaded).
+        vocab_size: entries of the tokenizer. Needed for `small`; for others it is checked against the network.
+        layers, width, heads, max_tokens: sizes of `small`; ignored otherwise.
+        pooling: `mean` over tokens, or `cls`. A small BERT learns several times faster from means; networks that were
+            trained with their first token want `cls`.
+        freeze: no gradient, and evaluation mode for ever: `.train()` does not switch the dropout of a frozen tower on.
+        pretrained: read weights; False builds the network of that name from its configuration alone, for weights to be
+            loaded over it.
+
+    Attributes:
+        dim: width D. frozen: whether it is.
+    """
+
+    def __init__(
+        self,
+        name: str | Path = "small",
+        vocab_size: int | None = None,
+        layers: int = 2,
+        width: int = 128,
+        heads: int = 4,
+        max_tokens: int = 256,
+        pooling: Literal["mean", "cls"] = "mean",
+        freeze: bool = False,
+        pretrained: bool = True,
+    ) -> None:
+        super().__init__()
+        self.pooling, self.frozen = pooling, freeze
+        if str(name) == "small":
+            if vocab_size is None:
+                raise ValueError("text_encoder.name `small` needs the tokenizer's vocab_size")
+            config: PreTrainedConfig = _small_bert(vocab_size, layers, width, heads, max_tokens)
+            self.network = AutoModel.from_config(config)
+        elif pretrained:
+            self.network = AutoModel.from_pretrained(str(name))
+        else:
+            self.network = AutoModel.from_config(AutoConfig.from_pretrained(str(name)))
+        if getattr(self.network, "pooler", None) is not None:
+            self.network.pooler = None  # BERT's next-sentence head: nobody reads it, so it would only cost gradients
+        known = int(self.network.config.vocab_size)
+        if vocab_size is not None and known < vocab_size:
+            raise ValueError(
+                f"text_encoder {name} knows {known} tokens and the tokenizer has {vocab_size}; load the tokenizer that "
+                "belongs to the encoder"
+            )
+        self.dim = int(self.network.config.hidden_size)
+        self.max_tokens = int(self.network.config.max_position_embeddings)
+        if freeze:
+            self.requires_grad_(False)
+            self.train(False)
+
+    def train(self, mode: bool = True) -> TextEncoder:
+        """As in torch, but a frozen encoder stays in evaluation mode."""
+        return super().train(mode and not self.frozen)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> TextFeatures:
+        """Token ids `[N, T]` and mask `[N, T]` (True at tokens) -> `TextFeatures`.
+
+        A text without any token has a global vector and tokens of zero, and no gradient.
+        """
+        # Attention over nothing is 0/0: an empty text attends to its first padding token, and is zeroed afterwards.
+        attended = mask.clone()
+        attended[:, 0] |= ~mask.any(1)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            hidden = self.network(input_ids=ids, attention_mask=attended.long()).last_hidden_state
+            tokens = hidden * mask[..., None]
+            mean = tokens.sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+            global_ = tokens[:, 0] if self.pooling == "cls" else mean
+        return TextFeatures(global_, tokens, mask)
+
+    def save_config(self, folder: str | Path) -> None:
+        """Write `config.json`; `TextEncoder(folder, pretrained=False)` then builds the same network, offline."""
+        self.network.config.save_pretrained(str(folder))
+
+
+def _small_bert(vocab_size: int, layers: int, width: int, heads: int, max_tokens: int) -> BertConfig:
+    return BertConfig(
+        vocab_size=vocab_size,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * width,
+        max_position_embeddings=max_tokens,
+        hidden_dropout_prob=0.0,  # a tower this small, trained for a few passes, underfits before it overfits
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=0,
+    )

@@ -1,0 +1,121 @@
+"""`ReportTokenizer`: WordPiece for reports, trained on the corpus at hand or taken from a folder or the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch import Tensor
+
+_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]  # ids 0 to 4, the order of BERT
+
+
+class ReportTokenizer:
+    """Texts -> token ids and their mask, a batch at a time and in parallel.
+
+    `tokenizer(texts, max_length)` is what the data layer calls. Get one from `train` or `load`; nothing is downloaded
+    unless `load` is given the name of a hub model.
+
+    Attributes:
+        vocab_size: number of entries. pad_id, cls_id, sep_id, unk_id, mask_id: ids of the special tokens.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._tokenizer.no_padding()
+        self.vocab_size = tokenizer.get_vocab_size()
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (_id(tokenizer, t) for t in _SPECIAL)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int = 4096, min_frequency: int = 2) -> ReportTokenizer:
+        """Learn a lower-case WordPiece vocabulary (Wu et al. 2016, as in BERT) from texts.
+
+        Numbers are split into digits, since "12 mm" and "13 mm" should not be two words nobody has seen.
+
+        Raises:
+            ValueError: there is no text to learn from.
+        """
+        corpus = [text for text in texts if text.strip()]
+        if not corpus:
+            raise ValueError("there is no text to learn a vocabulary from: every report is empty")
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=True)]
+        )
+        tokenizer.decoder = decoders.WordPiece()
+        tokenizer.train_from_iterator(
+            corpus,
+            trainers.WordPieceTrainer(
+                vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=_SPECIAL, show_progress=False
+            ),
+        )
+        tokenizer.post_processor = processors.BertProcessing(
+            ("[SEP]", _id(tokenizer, "[SEP]")), ("[CLS]", _id(tokenizer, "[CLS]"))
+        )
+        return cls(tokenizer)
+
+    @classmethod
+    def load(cls, folder_or_hub: str | Path) -> ReportTokenizer:
+        """Read a folder written by `save` (or any with a `tokenizer.json` or `vocab.txt`), else ask the hub.
+
+        Raises:
+            FileNotFoundError: the folder exists and holds no tokenizer, or a path is given that does not exist.
+        """
+        folder = Path(folder_or_hub)
+        if (folder / "tokenizer.json").is_file():
+            return cls(Tokenizer.from_file(str(folder / "tokenizer.json")))
+        looks_like_path = folder.is_absolute() or str(folder_or_hub).startswith(".") or len(folder.parts) > 2
+        if not (folder / "vocab.txt").is_file() and (folder.is_dir() or looks_like_path):
+            raise FileNotFoundError(f"{folder}: no tokenizer.json and no vocab.txt; is it a tokenizer's folder?")
+        from transformers import AutoTokenizer  # slow to import, and most runs have their own tokenizer.json
+
+        return cls(AutoTokenizer.from_pretrained(str(folder_or_hub), use_fast=True).backend_tokenizer)
+
+    def save(self, folder: str | Path) -> None:
+        """Write `tokenizer.json`, which transformers reads too."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self._tokenizer.save(str(Path(folder) / "tokenizer.json"))
+
+    def __call__(self, texts: Sequence[str], max_length: int) -> tuple[Tensor, Tensor]:
+        """Tokenize.
+
+        Args:
+            texts: N texts. A text without any word gives a row without any token: an image without report.
+            max_length: longer texts lose their end; the closing [SEP] stays.
+
+        Returns:
+            ids int64 `[N, T]`, padded with `pad_id`, and mask bool `[N, T]`; T is the longest text, at least 1.
+        """
+        self._tokenizer.enable_truncation(max_length)
+        rows = [row.ids for row in self._tokenizer.encode_batch_fast(list(texts))]
+        lengths = np.fromiter((len(ids) if len(ids) > 2 else 0 for ids in rows), np.int64, len(rows))  # 2: [CLS] [SEP]
+        mask = np.arange(max(int(lengths.max(initial=0)), 1)) < lengths[:, None]
+        ids = np.full(mask.shape, self.pad_id, np.int64)
+        ids[mask] = np.fromiter((i for row in rows if len(row) > 2 for i in row), np.int64, int(lengths.sum()))
+        return torch.from_numpy(ids), torch.from_numpy(mask)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The words of token ids, without special tokens."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=True)
+
+    def continues_word(self) -> Tensor:
+        """bool `[V]`: True for pieces such as `##thorax` that continue a word.
+
+        `(~continues[ids]).cumsum(1)` numbers the words of a batch on the device, with no loop over tokens.
+        """
+        table = torch.zeros(self.vocab_size, dtype=torch.bool)
+        table[[i for piece, i in self._tokenizer.get_vocab().items() if piece.startswith("##")]] = True
+        return table
+
+
+def _id(tokenizer: Tokenizer, token: str) -> int:
+    found = tokenizer.token_to_id(token)
+    if found is None:
+        raise ValueError(
+            f"the tokenizer has no {token}; medvlp needs WordPiece vocabularies with {', '.join(_SPECIAL)}"
+        )
+    return found
