@@ -31,23 +31,24 @@ class DataRecipe(_Part):
     """
 
     store: Path
-    batch_size: int = Field(32, ge=2)
+    batch_size: int = Field(default=32, ge=2)
     views: tuple[str, ...] | None = None
     train_split: str = "train"
     validate_split: str = "validate"
-    validate_images: int = Field(512, ge=1)
+    validate_images: int = Field(default=512, ge=1)
     augment: bool = True
-    max_sentences: int = Field(12, ge=1)
-    max_sentence_tokens: int = Field(32, ge=4)
-    prefetch: int = Field(2, ge=0)
+    max_sentences: int = Field(default=12, ge=1)
+    max_sentence_tokens: int = Field(default=32, ge=4)
+    prefetch: int = Field(default=2, ge=0)
 
 
 class ImageEncoderRecipe(_Part):
-    """The image encoder: any timm name. `dim` projects its features to that width; None keeps its own."""
+    """The image encoder: any timm name; the rest as in `medvlp.models.image_encoder.ImageEncoder`."""
 
-    name: str = "resnet18"
+    name: str = "resnet10t"
     pretrained: bool = False
-    dim: int | None = Field(None, ge=1)
+    dim: int = Field(default=256, ge=1)
+    patch_stride: Literal[4, 8, 16, 32] = 16
 
 
 class TextEncoderRecipe(_Part):
@@ -55,11 +56,12 @@ class TextEncoderRecipe(_Part):
     reports; any other name is a transformers hub name or folder, which brings its own sizes and tokenizer."""
 
     name: str = "small"
-    layers: int = Field(2, ge=1)
-    width: int = Field(128, ge=8)
-    heads: int = Field(4, ge=1)
-    vocab_size: int = Field(4000, ge=64)
-    max_tokens: int = Field(128, ge=8)
+    layers: int = Field(default=2, ge=1)
+    width: int = Field(default=128, ge=8)
+    heads: int = Field(default=4, ge=1)
+    vocab_size: int = Field(default=4000, ge=64)
+    max_tokens: int = Field(default=128, ge=8)
+    pooling: Literal["mean", "cls"] = "mean"
     freeze: bool = False
 
 
@@ -91,23 +93,23 @@ class TrainingRecipe(_Part):
         threads: CPU threads of torch; None leaves torch's own choice (all cores, or OMP_NUM_THREADS).
     """
 
-    epochs: int = Field(10, ge=1)
-    max_steps: int | None = Field(None, ge=1)
-    learning_rate: float = Field(5e-4, gt=0)
-    weight_decay: float = Field(0.05, ge=0)
-    warmup_steps: int = Field(100, ge=0)
-    clip_norm: float | None = Field(1.0, gt=0)
+    epochs: int = Field(default=10, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    learning_rate: float = Field(default=5e-4, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup_steps: int = Field(default=100, ge=0)
+    clip_norm: float | None = Field(default=1.0, gt=0)
     precision: Literal["bf16", "32"] = "bf16"
-    accumulate: int = Field(1, ge=1)
-    ema: float | None = Field(None, gt=0, lt=1)
-    validate_every: int | None = Field(None, ge=1)
-    checkpoint_every: int | None = Field(None, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    validate_every: int | None = Field(default=None, ge=1)
+    checkpoint_every: int | None = Field(default=None, ge=1)
     metric: Literal["auroc", "loss"] = "auroc"
-    patience: int | None = Field(None, ge=1)
-    log_every: int = Field(20, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    log_every: int = Field(default=20, ge=1)
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
-    devices: int = Field(1, ge=1)
-    threads: int | None = Field(None, ge=1)
+    devices: int = Field(default=1, ge=1)
+    threads: int | None = Field(default=None, ge=1)
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -128,7 +130,7 @@ class Recipe(_Part):
     method: str
     options: dict[str, Any] = Field(default_factory=dict)
     findings: str | tuple[str, ...]
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     data: DataRecipe
     image_encoder: ImageEncoderRecipe = ImageEncoderRecipe()
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()

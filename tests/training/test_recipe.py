@@ -31,7 +31,7 @@ def test_defaults_and_values_are_read(recipe_file: Path) -> None:
     recipe = Recipe.load(recipe_file)
     assert (recipe.training.precision, recipe.training.learning_rate, recipe.training.epochs) == ("32", 1e-3, 3)
     assert recipe.data.store == Path("runs/store")
-    assert recipe.image_encoder.name == "resnet18"
+    assert recipe.image_encoder.name == "resnet10t"
 
 
 def test_saved_recipe_reads_back_equal(recipe_file: Path, tmp_path: Path) -> None:
@@ -42,9 +42,9 @@ def test_saved_recipe_reads_back_equal(recipe_file: Path, tmp_path: Path) -> Non
 
 def test_overrides_reach_every_level(recipe_file: Path) -> None:
     recipe = Recipe.load(
-        recipe_file, ["seed=7", "training.ema=0.99", "options.weights.bce=0.5", "image_encoder.name=resnet10t"]
+        recipe_file, ["seed=7", "training.ema=0.99", "options.weights.bce=0.5", "image_encoder.name=resnet50"]
     )
-    assert (recipe.seed, recipe.training.ema, recipe.image_encoder.name) == (7, 0.99, "resnet10t")
+    assert (recipe.seed, recipe.training.ema, recipe.image_encoder.name) == (7, 0.99, "resnet50")
     assert recipe.options == {"weights": {"bce": 0.5}}
 
 

@@ -1,0 +1,116 @@
+"""From a recipe to a `Method`: encoders, tokenizer, knowledge book and findings put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from medvlp.data.store import Store
+from medvlp.knowledge import KnowledgeBook, LabelSpace, get_finding
+from medvlp.methods.base import Method
+from medvlp.methods.registry import build_method, method_class
+from medvlp.models.image_encoder import ImageEncoder
+from medvlp.models.text_encoder import TextEncoder
+from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_errors import RecipeError, explain
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a method is built from beside the recipe, and what is saved beside its weights.
+
+    Attributes:
+        tokenizer: of reports, sentences and knowledge texts.
+        book: the knowledge book.
+        findings: finding ids; the columns of every `[B, F]` tensor.
+        image_size: side of the square input, in pixels.
+    """
+
+    tokenizer: ReportTokenizer
+    book: KnowledgeBook
+    findings: tuple[str, ...]
+    image_size: int
+
+
+def finding_ids(recipe: Recipe) -> tuple[str, ...]:
+    """The recipe's findings: those of a label space, or the ids it lists. Raises RecipeError for unknown ones."""
+    try:
+        if isinstance(recipe.findings, str):
+            return tuple(dict.fromkeys(LabelSpace.load(recipe.findings).findings))
+        return tuple(get_finding(finding).id for finding in recipe.findings)
+    except (KeyError, ValueError, FileNotFoundError) as error:
+        raise RecipeError(f"findings: {error}") from error
+
+
+def parts_from_store(recipe: Recipe, store: Store) -> Parts:
+    """Parts for a new run. The `small` text encoder's tokenizer is trained on the reports of the training split."""
+    text = recipe.text_encoder
+    book = KnowledgeBook.load(recipe.knowledge.book)
+    findings = finding_ids(recipe)
+    if text.name == "small":
+        training_rows = (store.table["split"] == recipe.data.train_split).to_numpy().nonzero()[0]
+        texts = [store.reports[row].text for row in training_rows]
+        known = [t for facets in book.texts(findings, book.facets) for t in facets if t]
+        tokenizer = ReportTokenizer.train(texts + known, vocab_size=text.vocab_size)
+    else:
+        tokenizer = ReportTokenizer.load(text.name)
+    return Parts(tokenizer, book, findings, store.preprocess.size)
+
+
+def build(recipe: Recipe, store: Store) -> Method:
+    """The untrained method of a recipe. The same recipe and store give the same weights, whatever ran before.
+
+    Raises:
+        RecipeError: an unknown method, option, finding or facet; names the nearest.
+    """
+    return assemble(recipe, parts_from_store(recipe, store), pretrained=recipe.image_encoder.pretrained)
+
+
+def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Path | None = None) -> Method:
+    """The method of a recipe on given parts.
+
+    Args:
+        recipe: what to build.
+        parts: tokenizer, book, findings and image size.
+        pretrained: load public weights of the image encoder; False where saved weights follow.
+        text_config: a folder with the text encoder's `config.json`: it is built from that, without weights.
+    """
+    try:
+        options = method_class(recipe.method).Options(**recipe.options)
+    except KeyError as error:
+        raise RecipeError(f"method: {error}") from error
+    except ValidationError as error:
+        raise RecipeError(explain(error, method_class(recipe.method).Options, "options")) from error
+    image, text = recipe.image_encoder, recipe.text_encoder
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        try:
+            image_encoder = ImageEncoder(
+                image.name, pretrained, parts.image_size, dim=image.dim, patch_stride=image.patch_stride
+            )
+            text_encoder = TextEncoder(
+                text.name if text.name == "small" or text_config is None else text_config,
+                vocab_size=parts.tokenizer.vocab_size,
+                layers=text.layers,
+                width=text.width,
+                heads=text.heads,
+                max_tokens=text.max_tokens,
+                pooling=text.pooling,
+                freeze=text.freeze,
+                pretrained=text_config is None,
+            )
+        except (ValueError, OSError) as error:
+            raise RecipeError(str(error)) from error
+        return build_method(
+            recipe.method,
+            image_encoder=image_encoder,
+            text_encoder=text_encoder,
+            tokenizer=parts.tokenizer,
+            findings=parts.findings,
+            book=parts.book,
+            options=options,
+        )

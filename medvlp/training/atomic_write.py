@@ -1,0 +1,65 @@
+"""Writes that a kill or a full disk cannot leave half done: into a staging folder, to the disk, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class DiskFullError(OSError):
+    """There was no room for new files; what was there before is intact."""
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty staging folder; its files replace those of `folder` when the block ends without an error.
+
+    Every file is on the disk before the first is renamed, so that a failure while writing changes nothing; each
+    rename is atomic. Other files of `folder` stay.
+
+    Raises:
+        DiskFullError: no room (or a file size limit); names the folder and the room that is left.
+    """
+    staging = folder / f".partial-{os.getpid()}"
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        yield staging
+        files = sorted((path for path in staging.rglob("*") if path.is_file()), key=lambda p: (len(p.parts), p))
+        for path in files:
+            _to_disk(path)
+        for path in files:
+            target = folder / path.relative_to(staging)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+        _to_disk(folder)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskFullError(
+            error.errno,
+            f"{error.strerror}: nothing of {folder} was replaced, its earlier files are intact "
+            f"({_free_megabytes(folder)} MB are free)",
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Force a file's or folder's content to the disk (fsync)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _free_megabytes(folder: Path) -> int:
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    return shutil.disk_usage(existing).free // 2**20
