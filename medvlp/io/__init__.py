@@ -1,0 +1,26 @@
+"""Files in, images out: radiographs, volumes and segmentations with their geometry, and nothing that identifies anybody.
+
+`read_image` returns a radiograph as float32 `[H, W]` between 0 and 1, bone white; whatever cannot be trusted is a `ReadError`
+whose `reason` says what is wrong. The readers are imported when they are first called.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from medvlp.io.errors import ReadError
+from medvlp.io.image import Image
+
+if TYPE_CHECKING:
+    from medvlp.io.radiograph import read_image
+
+_LAZY = {"read_image": "medvlp.io.radiograph"}
+
+__all__ = ["Image", "ReadError", "read_image"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'medvlp.io' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -20,3 +20,10 @@ class ReadError(Exception):
 
     def __reduce__(self) -> tuple[type[ReadError], tuple[Path, str]]:
         return type(self), (self.path, self.reason)  # crosses process boundaries with its two fields
+
+
+class Unreadable(Exception):
+    """Raised inside `medvlp.io` where the path is not known; the reader that knows it turns it into a `ReadError`.
+
+    Its text is the reason: it names tags and syntaxes, never a value that could identify somebody.
+    """

@@ -1,0 +1,82 @@
+"""How stored pixels are laid out: the Image Pixel module (PS3.3 section C.7.6.3), checked before anything is allocated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from medvlp.io.errors import Unreadable
+from medvlp.io.header_values import integer, text
+
+MAX_FRAME_PIXELS = 1 << 27  # 11,585 squared; the largest mammography detectors have a quarter of it
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
+KNOWN = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *COLOUR)
+
+
+@dataclass(frozen=True)
+class PixelLayout:
+    """Shape and number format of one frame as it is stored.
+
+    `kind` is `integer`, `float` or `double`; `photometric` the Photometric Interpretation (0028,0004).
+    """
+
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    planar: bool
+    photometric: str
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    kind: str
+
+    @property
+    def frame_bits(self) -> int:
+        """Bits of one uncompressed frame; YBR_FULL_422 stores two chroma samples for two pixels (C.7.6.3.1.2)."""
+        samples = 2 if self.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422") else self.samples
+        return self.rows * self.columns * samples * self.bits_allocated
+
+
+def read_layout(header: Dataset, kind: str) -> PixelLayout:
+    """Read and check the Image Pixel module.
+
+    Args:
+        header: elements of the file.
+        kind: which pixel element the file has: `integer`, `float`, `double`.
+
+    Raises:
+        Unreadable: an element is missing or impossible, named with its tag.
+    """
+    rows = integer(header, "Rows")
+    columns = integer(header, "Columns")
+    if rows < 1 or columns < 1:
+        raise Unreadable(f"Rows (0028,0010) x Columns (0028,0011) is {rows} x {columns}")
+    if rows * columns > MAX_FRAME_PIXELS:
+        raise Unreadable(f"a frame of {rows:,} x {columns:,} pixels is beyond the limit of {MAX_FRAME_PIXELS:,}")
+    frames = integer(header, "NumberOfFrames", 1)
+    if frames < 1:
+        raise Unreadable(f"Number of Frames (0028,0008) is {frames}")
+    samples = integer(header, "SamplesPerPixel", 1)
+    photometric = text(header, "PhotometricInterpretation").upper() or ("MONOCHROME2" if samples == 1 else "RGB")
+    if photometric not in KNOWN:
+        raise Unreadable(f"Photometric Interpretation (0028,0004) {photometric!r:.24} is not known")
+    if samples != (3 if photometric in COLOUR else 1):
+        raise Unreadable(f"Samples per Pixel (0028,0002) is {samples} for {photometric}")
+    planar = samples > 1 and integer(header, "PlanarConfiguration", 0) == 1
+    if kind != "integer":
+        bits = 32 if kind == "float" else 64
+        return PixelLayout(rows, columns, frames, samples, planar, photometric, bits, bits, bits - 1, True, kind)
+    allocated = integer(header, "BitsAllocated")
+    if allocated not in (1, 8, 12, 16, 32, 64):
+        raise Unreadable(f"Bits Allocated (0028,0100) is {allocated}; 1, 8, 12, 16, 32 and 64 can be read")
+    stored = integer(header, "BitsStored", allocated)
+    high = integer(header, "HighBit", stored - 1)
+    if not 1 <= stored <= allocated:
+        raise Unreadable(f"Bits Stored (0028,0101) is {stored} of {allocated} allocated")
+    if not stored - 1 <= high < allocated:
+        raise Unreadable(f"High Bit (0028,0102) is {high} for {stored} bits stored of {allocated}")
+    signed = integer(header, "PixelRepresentation", 0) == 1
+    return PixelLayout(rows, columns, frames, samples, planar, photometric, allocated, stored, high, signed, kind)
