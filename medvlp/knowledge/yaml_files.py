@@ -1,0 +1,53 @@
+"""Reading and writing the knowledge's YAML files: quickly, and without a key that is silently given twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medvlp.knowledge.errors import KnowledgeError
+
+KNOWLEDGE_FOLDER = Path(__file__).parent
+
+_FastLoader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FastDumper: type = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Loader(_FastLoader):
+    """Safe YAML (libyaml where it is built) that refuses a mapping with a key given twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        if len(mapping) != len(node.value):
+            keys = [key.value for key, _ in node.value]
+            twice = sorted({k for k in keys if keys.count(k) > 1})
+            raise KnowledgeError(f"{node.start_mark.name}: key given twice: {', '.join(twice)}")
+        return mapping
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        KnowledgeError: the file is no valid YAML, gives a key twice or holds something else than a mapping.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            content = yaml.load(file, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise KnowledgeError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise KnowledgeError(f"{path} holds {type(content).__name__}; a mapping of names is needed")
+    return content
+
+
+def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a mapping as YAML in its own order, as UTF-8, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        yaml.dump(dict(content), file, Dumper=_FastDumper, sort_keys=False, allow_unicode=True, width=110)
+    part.replace(path)
