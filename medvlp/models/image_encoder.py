@@ -31,7 +31,7 @@ class ImageEncoder(nn.Module):
         name: a timm architecture, such as `resnet10t`, `resnet50`, `convnext_tiny`, `vit_small_patch16_224`.
         pretrained: load timm's weights; this is the only case in which something is downloaded.
         image_size: side of the square images; transformers need it to size their position embedding.
-        dim: width D of `global_` and `patches`.
+        dim: width D of `global_` and `patches`; None takes the trunk's own pooled width.
         patch_stride: pixels a patch is wide and high: 4, 8, 16 or 32. Finer costs memory in whatever reads patches.
 
     Attributes:
@@ -44,13 +44,14 @@ class ImageEncoder(nn.Module):
         name: str = DEFAULT_IMAGE_ENCODER,
         pretrained: bool = False,
         image_size: int = 224,
-        dim: int = 256,
+        dim: int | None = None,
         patch_stride: int = 16,
     ) -> None:
         super().__init__()
-        self.name, self.image_size, self.dim = name, image_size, dim
+        self.name, self.image_size = name, image_size
         self.trunk: Any = _trunk(name, pretrained, image_size)
         self.trunk.to(memory_format=torch.channels_last)  # 1.4 to 2 times faster in bfloat16, on CPUs and GPUs
+        self.dim = int(self.trunk.head_hidden_size) if dim is None else dim
         info = [(int(level["num_chs"]), int(level["reduction"])) for level in self.trunk.feature_info]
         self._levels = _pyramid_levels([stride for _, stride in info])
         self.pyramid_channels = [info[level][0] for level in self._levels]
@@ -61,9 +62,9 @@ class ImageEncoder(nn.Module):
         # A transformer repeats one stride: of maps with equal stride only the deepest is read.
         last_of_stride = {stride: position for position, stride in enumerate(self.pyramid_strides)}
         self._patch_levels = [i for s, i in sorted(last_of_stride.items()) if s >= self.patch_stride]
-        self.to_global = nn.Linear(int(self.trunk.head_hidden_size), dim)
-        self.to_patches = nn.ModuleList(nn.Linear(self.pyramid_channels[i], dim) for i in self._patch_levels)
-        self.patch_norm = nn.LayerNorm(dim)
+        self.to_global = nn.Linear(int(self.trunk.head_hidden_size), self.dim)
+        self.to_patches = nn.ModuleList(nn.Linear(self.pyramid_channels[i], self.dim) for i in self._patch_levels)
+        self.patch_norm = nn.LayerNorm(self.dim)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -87,7 +88,7 @@ class ImageEncoder(nn.Module):
         return ImageFeatures(global_, patches, tuple(merged.shape[-2:]), list(maps))
 
 
-def _trunk(name: str, pretrained: bool, image_size: int) -> nn.Module:
+def _trunk(name: str, pretrained: bool, image_size: int) -> Any:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3) or [DEFAULT_IMAGE_ENCODER]
         raise ValueError(f"image_encoder.name: timm has no {name!r}; did you mean {' or '.join(near)}?")

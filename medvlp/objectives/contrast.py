@@ -1,0 +1,61 @@
+"""Contrast against a target matrix: InfoNCE with as many positives as there are, and entries that do not count."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from medvlp.objectives.precision import at_least_float32
+from medvlp.reports.states import FindingState
+
+
+def target_nce(logits: Tensor, target: Tensor, valid: Tensor | None = None, row_weight: float = 0.5) -> Tensor:
+    """Soft cross-entropy over rows and over columns, against row- and column-normalised targets.
+
+        L = w mean_i H(T_i. / sum_j T_ij, softmax_j S_ij) + (1 - w) mean_j H(T_.j / sum_i T_ij, softmax_i S_ij)
+
+    With the identity as target this is the loss of ConVIRT (Zhang et al. 2022, w = 0.75 for image to text) and CLIP
+    (Radford et al. 2021, w = 0.5); with shared labels that of UniCL (Yang et al. 2022). Rows and columns without a
+    positive are left out of their mean. With k equal positives in a row the least value is log k, not 0.
+
+    Args:
+        logits: `[N, M]`, cosines times scale; images are rows.
+        target: `[N, M]`, not negative; need not be normalised, nor square.
+        valid: bool `[N, M]`; an entry that is False is neither positive nor negative: it leaves numerator and
+            denominator, and its gradient is exactly zero.
+        row_weight: share w of the rows' direction.
+
+    Returns:
+        a scalar in at least float32; 0 where nothing has a positive.
+    """
+    rows = _soft_cross_entropy(logits, target, valid)
+    columns = _soft_cross_entropy(logits.t(), target.t(), None if valid is None else valid.t())
+    return row_weight * rows + (1 - row_weight) * columns
+
+
+def multi_positive_nce(logits: Tensor, states: Tensor, row_weight: float = 0.5) -> Tensor:
+    """Contrast of images with findings: an image with n present findings has n positives.
+
+    Denied findings are the negatives. Unmentioned and uncertain ones are removed from both sums: nothing is known of
+    them. (MAVL takes unmentioned as negative, and does not normalise the target.)
+
+    Args:
+        logits: `[B, F]`, image against finding.
+        states: int8 `[B, F]`, four states.
+        row_weight: share of the direction image to finding.
+    """
+    known = (states == FindingState.PRESENT) | (states == FindingState.ABSENT)
+    return target_nce(logits, (states == FindingState.PRESENT).to(logits.dtype), known, row_weight)
+
+
+def _soft_cross_entropy(logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean over rows that have a positive of the cross-entropy with the row-normalised target."""
+    logits = at_least_float32(logits)
+    target = target.to(logits.dtype)
+    if valid is not None:
+        target = target * valid
+        logits = logits.masked_fill(~valid, torch.finfo(logits.dtype).min)  # not -inf: a row may be all invalid
+    mass = target.sum(1)
+    per_row = -(target * logits.log_softmax(1)).sum(1) / mass.clamp_min(torch.finfo(logits.dtype).tiny)
+    has_positive = mass > 0
+    return (per_row * has_positive).sum() / has_positive.sum().clamp_min(1)

@@ -1,0 +1,82 @@
+"""Binary cross-entropy on labels in four states: what a report does not say is not learnt, unless asked for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medvlp.objectives.precision import at_least_float32
+from medvlp.reports.states import FindingState
+
+Unmentioned = Literal["ignore", "negative"]
+Uncertain = Literal["ignore", "absent", "present", "half"]
+
+
+def labels_and_mask(
+    states: Tensor, unmentioned: Unmentioned = "ignore", uncertain: Uncertain = "ignore"
+) -> tuple[Tensor, Tensor]:
+    """Four states `[..., F]` -> labels in {0, 0.5, 1} and mask in {0, 1}, float32.
+
+    Args:
+        states: int8, as in `FindingState`.
+        unmentioned: `ignore`, or `negative`: reports mention what is there, so silence is weak evidence of absence.
+        uncertain: U-Ignore, U-Zeros (`absent`), U-Ones (`present`) of CheXpert (Irvin et al. 2019), or `half`.
+
+    Raises:
+        ValueError: neither of the named policies.
+    """
+    if unmentioned not in ("ignore", "negative") or uncertain not in ("ignore", "absent", "present", "half"):
+        raise ValueError(
+            f"unmentioned={unmentioned!r}, uncertain={uncertain!r}; use ignore|negative and ignore|absent|present|half"
+        )
+    doubtful = states == FindingState.UNCERTAIN
+    label = (states == FindingState.PRESENT).float()
+    mask = ((states == FindingState.PRESENT) | (states == FindingState.ABSENT)).float()
+    if unmentioned == "negative":
+        mask = torch.where(states == FindingState.UNMENTIONED, 1.0, mask)
+    if uncertain != "ignore":
+        mask = torch.where(doubtful, 1.0, mask)
+        label = torch.where(doubtful, {"absent": 0.0, "present": 1.0, "half": 0.5}[uncertain], label)
+    return label, mask
+
+
+def masked_bce(
+    logits: Tensor,
+    states: Tensor,
+    unmentioned: Unmentioned = "ignore",
+    uncertain: Uncertain = "ignore",
+    unmentioned_weight: float = 1.0,
+) -> Tensor:
+    """Mean of the binary cross-entropy over the entries that count; 0 when none does.
+
+        L = sum_be w_be bce(l_be, y_be) / sum_be w_be
+
+    Args:
+        logits: `[B, F]`.
+        states: int8 `[B, F]`, four states.
+        unmentioned, uncertain: see `labels_and_mask`. The gradient at an ignored entry is exactly zero.
+        unmentioned_weight: weight w of an unmentioned entry under `negative`; stated ones weigh 1.
+    """
+    logits = at_least_float32(logits)
+    label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain))
+    weight = torch.where(states == FindingState.UNMENTIONED, mask * unmentioned_weight, mask)
+    bce = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
+    return (bce * weight).sum() / weight.sum().clamp_min(1)
+
+
+def per_sample_bce(
+    logits: Tensor, states: Tensor, unmentioned: Unmentioned = "ignore", uncertain: Uncertain = "ignore"
+) -> Tensor:
+    """Binary cross-entropy averaged within each image first, then over images (DLILP, Silva-Rodriguez et al. 2025).
+
+        L = mean_b [ sum_e m_be bce(l_be, y_be) / (sum_e m_be + 0.001) ]
+
+    An image with two stated findings weighs as much as one with fourteen. Arguments as in `masked_bce`.
+    """
+    logits = at_least_float32(logits)
+    label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain))
+    bce = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
+    return ((bce * mask).sum(1) / (mask.sum(1) + 1e-3)).mean()

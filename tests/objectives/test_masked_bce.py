@@ -1,0 +1,87 @@
+"""Four-state binary cross-entropy: a loop, hand values, exact zeros."""
+
+import math
+
+import pytest
+import torch
+
+from medvlp.objectives.masked_bce import labels_and_mask, masked_bce, per_sample_bce
+
+STATES = torch.tensor([[1, -1, 0, 2], [0, -1, 1, -1], [1, -1, 1, 2]], dtype=torch.int8)
+
+
+def slow_bce(logits, states, unmentioned, uncertain, weight=1.0):
+    total, count = 0.0, 0.0
+    for b in range(states.shape[0]):
+        for e in range(states.shape[1]):
+            s, w = int(states[b, e]), 1.0
+            if s == -1:
+                if unmentioned == "ignore":
+                    continue
+                y, w = 0.0, weight
+            elif s == 2:
+                if uncertain == "ignore":
+                    continue
+                y = {"absent": 0.0, "present": 1.0, "half": 0.5}[uncertain]
+            else:
+                y = float(s)
+            p = 1 / (1 + math.exp(-float(logits[b, e])))
+            total -= w * (y * math.log(p) + (1 - y) * math.log(1 - p))
+            count += w
+    return total / count
+
+
+@pytest.mark.parametrize("unmentioned", ["ignore", "negative"])
+@pytest.mark.parametrize("uncertain", ["ignore", "absent", "present", "half"])
+def test_equals_a_loop_for_each_policy(unmentioned, uncertain):
+    torch.manual_seed(0)
+    logits = torch.randn(3, 4, dtype=torch.float64)
+    loss = masked_bce(logits, STATES, unmentioned, uncertain, unmentioned_weight=0.3)
+    assert loss.item() == pytest.approx(slow_bce(logits, STATES, unmentioned, uncertain, 0.3), abs=1e-9)
+
+
+def test_gradient_is_exactly_zero_where_nothing_is_known():
+    logits = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(masked_bce(logits, STATES), logits)
+    unknown = (STATES == -1) | (STATES == 2)
+    assert (gradient[unknown] == 0).all()
+    assert (gradient[~unknown] != 0).all()
+
+
+@pytest.mark.parametrize("loss", [masked_bce, per_sample_bce])
+def test_gradients(loss):
+    logits = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: loss(x, STATES, "negative", "half"), logits)
+
+
+@pytest.mark.parametrize("loss", [masked_bce, per_sample_bce])
+def test_all_unknown_is_zero_and_not_nan(loss):
+    assert loss(torch.randn(4, 3), -torch.ones(4, 3)).item() == 0
+
+
+def test_all_known_is_the_ordinary_loss():
+    logits, labels = torch.randn(4, 3), torch.randint(0, 2, (4, 3))
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
+    torch.testing.assert_close(masked_bce(logits, labels), expected)
+
+
+def test_per_sample_mean_of_dlilp_by_hand():
+    states = torch.full((2, 85), -1)
+    states[:, :14] = 0
+    loss = per_sample_bce(torch.zeros(2, 85, dtype=torch.float64), states)
+    assert loss.item() == pytest.approx(math.log(2) * 14 / 14.001, abs=1e-9)
+
+
+def test_images_weigh_equally_in_the_per_sample_mean_only():
+    states = torch.tensor([[1, -1, -1], [0, 0, 0]])
+    logits = torch.tensor([[2.0, 0, 0], [0, 0, 0]], dtype=torch.float64)
+    first = math.log1p(math.exp(-2))
+    assert per_sample_bce(logits, states).item() == pytest.approx(
+        (first / 1.001 + 3 * math.log(2) / 3.001) / 2, abs=1e-9
+    )
+    assert masked_bce(logits, states).item() == pytest.approx((first + 3 * math.log(2)) / 4, abs=1e-9)
+
+
+def test_a_misspelt_policy_is_refused():
+    with pytest.raises(ValueError, match="ignore"):
+        labels_and_mask(STATES, "absent")
