@@ -1,0 +1,73 @@
+"""A dot and its 95 % interval for each row and model: whether two models differ is seen before it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import cycle
+
+import numpy as np
+
+from medvlp.metrics.estimate import Estimate
+from medvlp.viz.panel import INK, MUTED, SERIES, Panel, figure, legend
+
+
+def interval_figure(
+    rows: Mapping[str, Mapping[str, Estimate]],
+    *,
+    axis: str = "AUROC",
+    chance: float | None = 0.5,
+    models: Sequence[str] = (),
+    title: str = "Values with 95 % intervals",
+    emphasis: tuple[str, ...] = (),
+) -> str:
+    """A chart of estimates.
+
+    Args:
+        rows: row's name (finding) -> model's name -> estimate; an undefined one is left out.
+        axis: what the values are.
+        chance: where a dashed line is drawn; None draws none.
+        models: the models in the order of their colours, for the same colours in several figures.
+        title: what a screen reader says.
+        emphasis: rows in bold, such as the macro average.
+
+    Returns:
+        SVG for a page.
+    """
+    models = list(dict.fromkeys([*models, *(name for row in rows.values() for name in row)]))
+    colours = dict(zip(models, cycle(SERIES), strict=False))
+    step = 11.0 * max(2, len(models)) + 8
+    known = [e for row in rows.values() for e in row.values() if np.isfinite(e.value)]
+    bounds = [v for e in known for v in (e.low, e.high, e.value) if np.isfinite(v)] + ([chance] if chance else [])
+    low = np.floor((min(bounds, default=0.0) - 0.01) * 10) / 10
+    high = min(1.0, np.ceil((max(bounds, default=1.0) + 0.01) * 10) / 10)
+    panel = Panel(210, 44, 590, step * len(rows), x=(low, max(high, low + 0.1)), y=(0, len(rows)))
+    panel.axes([(float(v), f"{v:.1f}") for v in np.arange(low, high + 0.05, 0.1)])
+    if chance is not None:
+        panel.line([chance, chance], [0, len(rows)], MUTED, width=1.2, dash="4 4")
+    for position, (name, row) in enumerate(rows.items()):
+        top = panel.top + position * step
+        panel.text(panel.left - 12, top + step / 2 + 4, name, "end", INK, 13, bold=name in emphasis)
+        for at, model in enumerate(models):
+            if model in row and np.isfinite(row[model].value):
+                down = top + step / 2 + (at - (len(models) - 1) / 2) * 11
+                panel.parts.append(_whisker(panel, row[model], down, colours[model], f"{name}, {model}"))
+    panel.text(panel.left + panel.width / 2, panel.top + panel.height + 36, axis, "middle", MUTED, 13)
+    parts = legend(colours, panel.left, 18) + panel.parts
+    return figure(830, panel.top + panel.height + 48, parts, title)
+
+
+def _whisker(panel: Panel, estimate: Estimate, down: float, colour: str, name: str) -> str:
+    def across(value: float) -> str:
+        return panel.points([value], [panel.y[0]]).split(",")[0]
+
+    bar = ""
+    if np.isfinite([estimate.low, estimate.high]).all():
+        bar = (
+            f'<line x1="{across(estimate.low)}" x2="{across(estimate.high)}" y1="{down:.1f}" y2="{down:.1f}" '
+            f'stroke="{colour}" stroke-width="2.4" stroke-opacity="0.45" stroke-linecap="round"/>'
+        )
+    return (
+        f"<g><title>{escape(name)}: {escape(str(estimate))}</title>{bar}"
+        f'<circle cx="{across(estimate.value)}" cy="{down:.1f}" r="4" fill="{colour}"/></g>'
+    )
