@@ -1,0 +1,134 @@
+"""Whether a clause states, denies or doubts its findings: the reach of cues, in the manner of NegEx and ConText.
+
+References: Chapman et al., J Biomed Inform 34:301 (2001); Harkema et al., J Biomed Inform 42:839 (2009). The rules
+differ: a denial outlives a hedge inside its list ("no opacity to suggest pneumonia"), a clause of its own ("heart size
+is normal") is not reached by a cue before its subject, and a cue after a list covers the whole list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medvlp.reports.lexicon import Cue, Lexicon, Match
+from medvlp.reports.report import Assertion
+
+
+@dataclass(slots=True)
+class Spoken:
+    """A finding that a clause speaks of, words `first` to `last`, and what has been made out about it so far."""
+
+    finding: str
+    first: int
+    last: int
+    match: Match
+    present: bool = True  # False for readings such as "heart size is normal"
+    own_clause: bool = False
+    cue: Cue | None = None
+    cue_words: tuple[int, int] | None = None
+
+    @property
+    def assertion(self) -> Assertion:
+        """The cue applied to the reading: "not normal" is uncertain rather than present."""
+        if self.cue is None or self.cue.means == "present":
+            return "present" if self.present else "absent"
+        if self.cue.means == "uncertain":
+            return "uncertain"
+        return "absent" if self.present else "uncertain"
+
+
+def find_spoken(matches: list[Match], lexicon: Lexicon) -> list[Spoken]:
+    """The findings of a clause: by their names, and by predicates that meet a subject."""
+    spoken: list[Spoken] = []
+    subjects: list[Match] = []  # subjects waiting for their predicate
+    consumed = False
+    held: Match | None = None  # a predicate waiting for its subject
+    for k, match in enumerate(matches):
+        term = match.term
+        if term.finding:
+            spoken.append(Spoken(term.finding, match.first, match.last, match))
+            held = None
+        if term.subject:
+            if consumed:
+                subjects, consumed = [], False
+            if held and match.first - held.last <= 5:
+                spoken += _readings(lexicon, match, held, False)
+            subjects.append(match)
+            held = None
+        if term.adjective or term.noun:
+            following = matches[k + 1] if k + 1 < len(matches) else None
+            leads = following and following.term.subject and following.first == match.last + 1
+            if subjects and not (leads and term.adjective) and not (term.noun and match.first - subjects[-1].last > 2):
+                said = [s for subject in subjects for s in _readings(lexicon, subject, match, not term.noun)]
+                if said:
+                    spoken += said
+                    consumed = True
+                    continue
+            held = match
+    return spoken
+
+
+def _readings(lexicon: Lexicon, subject: Match, predicate: Match, own_clause: bool) -> list[Spoken]:
+    first, last = min(subject.first, predicate.first), max(subject.last, predicate.last)
+    for name in predicate.term.adjective + predicate.term.noun:
+        said = lexicon.readings.get((subject.term.subject or "", name))
+        if said:
+            return [Spoken(finding, first, last, subject, present, own_clause) for finding, present in said]
+    return []
+
+
+def assert_findings(spoken: list[Spoken], matches: list[Match]) -> None:
+    """Give each finding of a clause the cue that reaches it."""
+    spoken.sort(key=lambda s: (s.first, s.last))
+    _reach_forward(spoken, matches)
+    _reach_back(spoken, matches)
+
+
+def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
+    governing: Match | None = None
+    k, joined = 0, False
+    for match in matches:
+        term = match.term
+        while k < len(spoken) and spoken[k].first <= match.first:
+            _govern(spoken[k], governing, matches)
+            k += 1
+        if term.cue and (
+            term.cue.where in ("before", "around") or (term.cue.where == "either" and _leads(match, matches))
+        ):
+            denial = governing and governing.term.cue and governing.term.cue.means == "absent"
+            if not (denial and term.cue.means == "uncertain" and not joined):
+                governing = match
+        joined = term.join is not None
+    for rest in spoken[k:]:
+        _govern(rest, governing, matches)
+
+
+def _leads(cue: Match, matches: list[Match]) -> bool:
+    """Whether a finding follows the cue before the next comma or conjunction."""
+    for match in matches:
+        if match.first > cue.last:
+            if match.term.join:
+                return False
+            if match.term.finding or match.term.subject:
+                return True
+    return False
+
+
+def _govern(one: Spoken, governing: Match | None, matches: list[Match]) -> None:
+    if one.own_clause:  # only a cue between subject and predicate counts
+        inside = [m for m in matches if one.first < m.first < one.last and m.term.cue]
+        governing = inside[-1] if inside else None
+    if governing and governing.term.cue:
+        one.cue, one.cue_words = governing.term.cue, (governing.first, governing.last)
+
+
+def _reach_back(spoken: list[Spoken], matches: list[Match]) -> None:
+    for match in matches:
+        cue = match.term.cue
+        if cue is None or cue.where == "before" or (cue.where == "either" and _leads(match, matches)):
+            continue
+        before = [s for s in spoken if s.last < match.first and not s.own_clause]
+        for distance, one in enumerate(reversed(before)):
+            if one.cue is None or (distance == 0 and cue.where != "around"):
+                one.cue, one.cue_words = cue, (match.first, match.last)
+            else:
+                break

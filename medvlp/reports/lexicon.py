@@ -1,0 +1,234 @@
+"""`Lexicon`: the phrases of radiology reports as one word trie, compiled from the YAML files beside this module.
+
+Every phrase that matters (findings, anatomy, cues, severity, ...) is in the same trie, so that one pass over the words
+of a sentence finds them all, the longest at each position first, in linear time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+_FOLDER = Path(__file__).parent
+_WORD = re.compile(r"[^\W_]+|[,;:?()/]")
+_CHOICE = re.compile(r"\(([^()]*)\)")
+
+
+class LexiconError(ValueError):
+    """A lexicon file is wrong; the message says which entry and why."""
+
+
+class Cue(NamedTuple):
+    """One class of assertion cues: where it stands, what it makes of a finding, and the temporality that it implies."""
+
+    name: str
+    where: str
+    means: str
+    time: str | None
+
+
+class Region(NamedTuple):
+    """An anatomical region as places by side; `bilateral` names stand for both sides at once."""
+
+    name: str
+    left: str | None
+    right: str | None
+    unsided: str | None
+    side: str | None
+
+
+@dataclass(slots=True)
+class Term:
+    """What one phrase can mean; several roles at once are common ("increased" is a predicate and a change)."""
+
+    finding: str | None = None
+    subject: str | None = None
+    adjective: tuple[str, ...] = ()
+    noun: tuple[str, ...] = ()
+    cue: Cue | None = None
+    region: Region | None = None
+    side: str | None = None
+    severity: str | None = None
+    time: str | None = None
+    stop: bool = False
+    join: str | None = None
+
+
+class Match(NamedTuple):
+    """A term found in a sentence: words `first` to `last`, both inclusive."""
+
+    first: int
+    last: int
+    term: Term
+
+
+def expand(pattern: str) -> list[str]:
+    """All phrases of a pattern: `opaci(ty|ties)` is two, `(pleural |)effusion(s|)` four.
+
+    Nested choices are expanded from the inside out.
+    """
+    found = _CHOICE.search(pattern)
+    if not found:
+        return [" ".join(pattern.replace("-", " ").split())]
+    head, tail = pattern[: found.start()], pattern[found.end() :]
+    return [phrase for choice in found[1].split("|") for phrase in expand(head + choice + tail)]
+
+
+def phrase_words(phrase: str) -> list[str]:
+    """The words of a phrase as the tokeniser sees them."""
+    return _WORD.findall(phrase.lower())
+
+
+class Lexicon:
+    """The compiled phrases.
+
+    Attributes:
+        homes: finding -> the region that it lies in when a sentence names none.
+        readings: (subject, predicate) -> ((finding, present?), ...): what "the heart is enlarged" says.
+        cues: cue class by name.
+        hedges: uncertain cue class -> `present | absent`, the policy for a forced yes or no.
+    """
+
+    def __init__(
+        self,
+        findings: Mapping[str, Any],
+        anatomy: Mapping[str, Any],
+        cues: Mapping[str, Any],
+        hedges: Mapping[str, str],
+    ) -> None:
+        self._trie: dict[str, Any] = {}
+        self.hedges = dict(hedges)
+        self.regions = {name: _region(name, entry) for name, entry in anatomy["regions"].items()}
+        self.cues = {name: Cue(name, c["where"], c["means"], c.get("time")) for name, c in cues["cues"].items()}
+        self.homes: dict[str, Region] = {}
+        self.readings: dict[tuple[str, str], tuple[tuple[str, bool], ...]] = {}
+        self._add_anatomy(anatomy)
+        self._add_cues(cues)
+        self._add_findings(findings)
+
+    @property
+    def findings(self) -> set[str]:
+        """The ids of all findings that a phrase or a reading can yield."""
+        return set(self.homes)
+
+    def match(self, words: Sequence[str]) -> list[Match]:
+        """The longest phrase at each position, left to right, without overlaps."""
+        found: list[Match] = []
+        trie, n, i = self._trie, len(words), 0
+        while i < n:
+            node = trie.get(words[i])
+            if node is None:
+                i += 1
+                continue
+            term, last, j = node.get(""), i, i + 1
+            while j < n and (node := node.get(words[j])) is not None:
+                if (here := node.get("")) is not None:
+                    term, last = here, j
+                j += 1
+            if term is None:
+                i += 1
+                continue
+            found.append(Match(i, last, term))
+            i = last + 1
+        return found
+
+    def cue_class(self, words: str) -> str | None:
+        """The class of a mention's cue words, or None."""
+        found = [m.term.cue for m in self.match(phrase_words(words)) if m.term.cue]
+        return found[0].name if found else None
+
+    def _add(self, patterns: Iterable[str]) -> Iterator[tuple[str, Term]]:
+        """The terms of all phrases of the patterns, made where they are new."""
+        for pattern in patterns:
+            for phrase in expand(pattern):
+                node = self._trie
+                for word in phrase_words(phrase):
+                    node = node.setdefault(word, {})
+                if node is self._trie:
+                    raise LexiconError(f"pattern {pattern!r} has a phrase without words")
+                yield phrase, node.setdefault("", Term())
+
+    def _add_anatomy(self, anatomy: Mapping[str, Any]) -> None:
+        for name, entry in anatomy["regions"].items():
+            for _, term in self._add(entry["words"]):
+                term.region = self.regions[name]
+        for side, patterns in anatomy["sides"].items():
+            for _, term in self._add(patterns):
+                term.side = side
+        for name, entry in anatomy["subjects"].items():
+            for _, term in self._add(entry["words"]):
+                term.subject = name
+            for predicate, said in entry["readings"].items():
+                if predicate not in anatomy["predicates"]:
+                    raise LexiconError(f"subject {name!r}: {predicate!r} is no predicate")
+                said = [said] if isinstance(said, str) else said
+                self.readings[name, predicate] = tuple((s.lstrip("-"), not s.startswith("-")) for s in said)
+        for name, entry in anatomy["predicates"].items():
+            for _, term in self._add(entry.get("adjectives", ())):
+                term.adjective += (name,)
+            for _, term in self._add(entry.get("nouns", ())):
+                term.noun += (name,)
+
+    def _add_cues(self, cues: Mapping[str, Any]) -> None:
+        for name, entry in cues["cues"].items():
+            for phrase, term in self._add(entry["words"]):
+                if term.cue and term.cue.name != name:
+                    raise LexiconError(f"{phrase!r} is a cue of both {term.cue.name!r} and {name!r}")
+                term.cue = self.cues[name]
+            if entry["means"] == "uncertain" and name not in self.hedges:
+                raise LexiconError(f"cue class {name!r} has no policy in the hedge table")
+        for phrase, term in self._add(cues["severity"]):
+            term.severity = phrase
+        for time, patterns in cues["temporality"].items():
+            for _, term in self._add(patterns):
+                term.time = time
+        for _, term in self._add(cues["stops"]):
+            term.stop = True
+        for phrase, term in self._add(cues["joins"]):
+            term.join = phrase
+        for _ in self._add(cues["pseudo"]):
+            pass
+
+    def _add_findings(self, findings: Mapping[str, Any]) -> None:
+        said = {finding for reading in self.readings.values() for finding, _ in reading}
+        if unknown := said - set(findings):
+            raise LexiconError(f"readings name findings without an entry: {sorted(unknown)}")
+        for finding, entry in findings.items():
+            self.homes[finding] = self.regions[entry["home"]]
+            for phrase, term in self._add(entry["words"]):
+                if term.finding not in (None, finding):
+                    raise LexiconError(f"{phrase!r} names both {term.finding!r} and {finding!r}")
+                term.finding = finding
+                self._read_inside(phrase, term)
+
+    def _read_inside(self, phrase: str, term: Term) -> None:
+        """Side, region and severity that stand inside a finding's own phrase ("bibasilar atelectasis")."""
+        words = phrase_words(phrase)
+        for start in range(len(words)):
+            for inner in self.match(words[start:])[:1]:
+                if inner.first or inner.term is term:
+                    continue
+                term.region = term.region or inner.term.region
+                term.side = term.side or inner.term.side
+                term.severity = term.severity or inner.term.severity
+
+
+def _region(name: str, entry: Mapping[str, Any]) -> Region:
+    places = entry["places"]
+    left, right, unsided = (places, places, places) if isinstance(places, str) else places
+    return Region(name, left, right, unsided, entry.get("side"))
+
+
+@lru_cache(maxsize=1)
+def load_lexicon() -> Lexicon:
+    """The lexicon of this package, compiled once a process (about 50 ms)."""
+    names = ("lexicon_findings", "lexicon_anatomy", "lexicon_cues", "hedges")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    parts = [yaml.load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), loader) for name in names]
+    return Lexicon(*parts)

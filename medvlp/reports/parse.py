@@ -1,0 +1,105 @@
+"""`parse_report`: a report's text -> its sections, sentences and mentions.
+
+Tokenise once; find terms; find findings and cues; resolve their reach; attach modifiers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from functools import lru_cache
+from typing import Any, cast
+
+from medvlp.reports.assertion import assert_findings, find_spoken
+from medvlp.reports.attributes import locations_by_finding, severities, sizes, temporalities
+from medvlp.reports.lexicon import Match, load_lexicon
+from medvlp.reports.place import find_locations, places_of
+from medvlp.reports.report import Mention, Report, Sentence, Side, Temporality
+from medvlp.reports.sections import find_sections
+from medvlp.reports.sentences import find_sentences
+
+# Sections that state what is seen now; the others ask, compare or describe how.
+READING_SECTIONS = frozenset({"findings", "impression", "addendum"})
+_TOKEN = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|[,;:?()/]")
+
+
+def parse_report(text: str) -> Report:
+    """Read a report.
+
+    Mentions come from the sections findings, impression and addendum. A text with neither findings nor impression is
+    read as a whole, apart from its indication, history, technique, comparison and examination.
+
+    Args:
+        text: the raw text; all offsets of the result point into it.
+    """
+    sections = find_sections(text)
+    names = {s.name for s in sections}
+    reading = READING_SECTIONS if names & {"findings", "impression"} else READING_SECTIONS | {"preamble", "other"}
+    sentences: list[Sentence] = []
+    mentions: list[Mention] = []
+    for section in sections:
+        for sentence in find_sentences(text, section):
+            if section.name in reading:
+                at, index = sentence.start, len(sentences)
+                for start, end, rest in _read_sentence(text[at : sentence.end]):
+                    finding, assertion, *more = rest
+                    mentions.append(Mention(finding, assertion, at + start, at + end, index, *more))
+            sentences.append(sentence)
+    return Report(text, sections, tuple(sentences), tuple(mentions))
+
+
+@lru_cache(maxsize=50_000)
+def _read_sentence(text: str) -> tuple[tuple[int, int, tuple[Any, ...]], ...]:
+    """`(start, end, (finding, assertion, place, ...))` of each mention; sentences recur, so they are remembered."""
+    lexicon = load_lexicon()
+    tokens = list(_TOKEN.finditer(text))
+    words = [t[0].lower() for t in tokens]
+    matches = lexicon.match(words)
+    found = []
+    for clause, first, last in _clauses(matches, len(words)):
+        spoken = find_spoken(clause, lexicon)
+        if not spoken:
+            continue
+        assert_findings(spoken, clause)
+        severity, time = severities(spoken, clause), temporalities(spoken, clause)
+        size = sizes(spoken, words, first, last)
+        where = locations_by_finding(spoken, find_locations(clause, words))
+        for k, one in enumerate(spoken):
+            start, end = tokens[one.first].start(), tokens[one.last].end()
+            location = where.get(k)
+            inner = one.match.term
+            side = (location.side if location else None) or inner.side
+            region = (location.region if location else None) or inner.region or lexicon.homes[one.finding]
+            side = side or region.side
+            cue = None
+            if one.cue_words:
+                cue = text[tokens[one.cue_words[0]].start() : tokens[one.cue_words[1]].end()].lower()
+            for place, place_side in places_of(side, region):
+                found.append(
+                    (
+                        start,
+                        end,
+                        (
+                            one.finding,
+                            one.assertion,
+                            place,
+                            cast(Side | None, place_side),
+                            severity.get(k),
+                            size.get(k),
+                            cast(Temporality | None, time.get(k)),
+                            cue,
+                        ),
+                    )
+                )
+    return tuple(found)
+
+
+def _clauses(matches: list[Match], n_words: int) -> list[tuple[list[Match], int, int]]:
+    """`(matches, first word, last word)` of each stretch between stops ("but", "however", ";")."""
+    starts = [0, *(k for k, m in enumerate(matches) if k and m.term.stop), len(matches)]
+    clauses = []
+    for a, b in itertools.pairwise(starts):
+        first = matches[a].first if a else 0
+        last = matches[b].first - 1 if b < len(matches) else n_words - 1
+        clauses.append((matches[a:b], first, last))
+    return clauses
