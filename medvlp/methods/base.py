@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
+from medvlp.knowledge import KnowledgeBook
 from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.image_encoder import ImageEncoder
+from medvlp.models.text_bank import TextBank
+from medvlp.models.text_encoder import TextEncoder
+from medvlp.models.tokenizer import ReportTokenizer
 
 
 class Options(BaseModel):
@@ -20,24 +26,58 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+@dataclass(frozen=True)
+class MethodParts:
+    """What every method is built on.
+
+    Attributes:
+        image_encoder, text_encoder, tokenizer: as the recipe names them.
+        findings: finding ids, the columns of `Batch.findings`.
+        book: the texts that a method may read of any finding.
+    """
+
+    image_encoder: ImageEncoder
+    text_encoder: TextEncoder
+    tokenizer: ReportTokenizer
+    findings: tuple[str, ...]
+    book: KnowledgeBook
+
+
 class Method(nn.Module, ABC):
     """An `nn.Module` with three verbs: `losses`, `encode_images` / `encode_texts`, and `score`.
 
     A subclass is a composition of shared parts (`medvlp.models`, `medvlp.objectives`), 50 to 200 lines, registered with
-    `@register("name")` of `medvlp.methods.registry`.
+    `@register("name")` of `medvlp.methods.registry`; see `docs/adding-a-method.md`.
 
     Class attributes:
         Options: the settings that a recipe may give under `options:`.
         needs: what a batch must hold for the losses to mean something: any of `reports`, `sentences`, `findings`,
             `places`. Training refuses at start data that lack one, and says which.
+        reads_text: False for a method without a text tower, which cannot read a phrase.
+
+    Attributes:
+        image_encoder: the pretrained trunk, which a segmentation or classification head is put on.
+        text_encoder, bank: its text tower, and features of fixed texts, computed once for the same weights; absent
+            where `reads_text` is False.
+        findings: ids that it is trained on. book, tokenizer, options: as given.
     """
 
     Options: ClassVar[type[Options]] = Options
     needs: ClassVar[frozenset[str]] = frozenset()
+    reads_text: ClassVar[bool] = True
+
+    def __init__(self, parts: MethodParts, options: Any) -> None:
+        super().__init__()
+        self.image_encoder = parts.image_encoder
+        if self.reads_text:
+            self.text_encoder = parts.text_encoder
+            self.bank = TextBank(parts.text_encoder, parts.tokenizer)
+        self.tokenizer, self.findings, self.book = parts.tokenizer, parts.findings, parts.book
+        self.options = options
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Named scalar losses, each already weighted: the loop sums them. No host sync, no Python loop over the batch."""
+        """Named scalar losses, each already weighted: the loop sums them. No host sync, no Python loop over images."""
 
     @abstractmethod
     def encode_images(self, images: Tensor) -> ImageFeatures:
@@ -53,7 +93,7 @@ class Method(nn.Module, ABC):
 
     @torch.no_grad()
     def heat_map(self, images: Tensor, phrase: str) -> Tensor:
-        """Where a phrase is: `[B, h, w]` on the patch grid, larger is likelier; cosine of patches and phrase by default."""
+        """Where a phrase is: `[B, h, w]` on the patch grid, larger is likelier; here its cosine with each patch."""
         features, text = self.encode_images(images), self.encode_texts([phrase])
         patches = nn.functional.normalize(features.patches, dim=-1)
         target = nn.functional.normalize(text.global_, dim=-1)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
@@ -19,8 +19,7 @@ class ImageEncoder(nn.Module):
     """One-channel radiographs -> `ImageFeatures`.
 
     The trunk is any network of timm that gives feature maps: ConvNets give a pyramid of strides 2 or 4 to 32,
-    transformers one map per block at the stride of their patches. The global vector is the trunk's own pooling
-    (average, class token, attention, ...) followed by a linear map to `dim`.
+    transformers one map per block at the stride of their patches.
 
     The last map of a ConvNet (stride 32) is blind to a nodule of 10 mm on a small radiograph, and a finer one sees no
     context. So patches are the sum of all maps from stride `patch_stride` upwards, each mapped linearly to `dim` and
@@ -33,6 +32,9 @@ class ImageEncoder(nn.Module):
         image_size: side of the square images; transformers need it to size their position embedding.
         dim: width D of `global_` and `patches`; None takes the trunk's own pooled width.
         patch_stride: pixels a patch is wide and high: 4, 8, 16 or 32. Finer costs memory in whatever reads patches.
+        pool: where the global vector comes from. `patches`: their mean, so that a phrase compared with patches is
+            compared with the parts of the global vector, and small findings reach it. `trunk`: the trunk's own pooling
+            (average, class token, attention, ...), mapped linearly; for networks that come with a trained one.
 
     Attributes:
         dim: D. `image_size`, `patch_stride` (what the trunk really gives) and `grid` are plain numbers as well.
@@ -46,6 +48,7 @@ class ImageEncoder(nn.Module):
         image_size: int = 224,
         dim: int | None = None,
         patch_stride: int = 16,
+        pool: Literal["patches", "trunk"] = "patches",
     ) -> None:
         super().__init__()
         self.name, self.image_size = name, image_size
@@ -62,9 +65,9 @@ class ImageEncoder(nn.Module):
         # A transformer repeats one stride: of maps with equal stride only the deepest is read.
         last_of_stride = {stride: position for position, stride in enumerate(self.pyramid_strides)}
         self._patch_levels = [i for s, i in sorted(last_of_stride.items()) if s >= self.patch_stride]
-        self.to_global = nn.Linear(int(self.trunk.head_hidden_size), self.dim)
         self.to_patches = nn.ModuleList(nn.Linear(self.pyramid_channels[i], self.dim) for i in self._patch_levels)
         self.patch_norm = nn.LayerNorm(self.dim)
+        self.to_global = nn.Linear(int(self.trunk.head_hidden_size), self.dim) if pool == "trunk" else None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -78,13 +81,16 @@ class ImageEncoder(nn.Module):
         last, maps = self.trunk.forward_intermediates(
             images.contiguous(memory_format=torch.channels_last), indices=self._levels, output_fmt="NCHW"
         )
-        global_ = self.to_global(self.trunk.forward_head(last, pre_logits=True))
         merged: Tensor | None = None
         for level, linear in zip(reversed(self._patch_levels), reversed(self.to_patches), strict=True):
             mapped = linear(maps[level].permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
             merged = mapped if merged is None else mapped + F.interpolate(merged, size=mapped.shape[-2:])
         assert merged is not None  # every trunk has at least one level
         patches = self.patch_norm(merged.permute(0, 2, 3, 1).flatten(1, 2))
+        if self.to_global is None:
+            global_ = patches.mean(1)
+        else:
+            global_ = self.to_global(self.trunk.forward_head(last, pre_logits=True))
         return ImageFeatures(global_, patches, tuple(merged.shape[-2:]), list(maps))
 
 

@@ -1,0 +1,225 @@
+"""DeViDe: reports, definitions and radiographic descriptions, aligned with images and patches.
+
+The idea (Luo, Zhou, Royer, Sekuboyina, Menze: DeViDe: Faceted medical knowledge for improved medical vision-language
+pre-training, arXiv 2404.03618): a report says what this patient shows, a definition is too abstract to see, so the
+model also reads how a finding looks. Several descriptions then belong to one image, which a one-to-one contrast cannot
+say.
+
+    L = L_itc + L_tnc + a L_pta + L_bce                                           (the sum as the paper states it)
+
+With v_b the image, t_b its report, p_bp its patches, s_n the batch's sentences, K_ef facet f of finding e, all unit
+vectors, and y the labels in four states:
+
+    L_itc   target contrast of cos(v, t) / tau                                    [B, B]
+    L_tnc   mean_f multi-positive contrast of cos(v_b, K_ef) / tau_f              [B, E]; unmentioned leave both sums
+    L_pta   target contrast of cos(s_n, sum_p softmax_p(k s_n p_bp) p_bp) / tau   [B, N]
+    L_bce   q_be = W r_be, r_be = sum_f softmax_f(v_b K_ef) K_ef                  knowledge retrieval
+            z_be = norm(P decoder(q_be; p_b))                                     one projection for each finding
+            l_be = exp(s) cos(z_be, r_be) + c,   BCE where y is known
+
+Faithful: the four terms, both kinds of description, several positives for an image.
+Reconstructed (no code was published, and the formulas were not at hand): every formula above, from the lineage of
+MedKLIP, KAD and MAVL. In particular the projection for many descriptions is read as z_be: each finding has its own view
+of the image, so that positives of different findings do not pull on one vector.
+Departs: the text tower learns (the paper has a frozen Med-KEBERT; `text_encoder.freeze` does that here). The features
+of the book are centred on their mean over the trained findings before they are projected, since texts of one register
+are nearly parallel in a tower that starts from nothing, and queries that look alike learn slowly. Targets may join
+images whose reports agree (`false_negatives`). A sentence is right for each image whose report agrees with what it
+states.
+
+Zero-shot: any finding of the book, trained on or not, is asked by its descriptions: score = sigmoid(l).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medvlp.data.batch import Batch
+from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.registry import register
+from medvlp.models.facet_retrieval import book_features, retrieve_facets
+from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.position import grid_position
+from medvlp.models.projection import ProjectionHead
+from medvlp.models.query_decoder import QueryDecoder
+from medvlp.objectives.contrast import multi_positive_nce, target_nce
+from medvlp.objectives.masked_bce import Uncertain, Unmentioned, masked_bce
+from medvlp.objectives.ontology import ancestor_matrix
+from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
+from medvlp.objectives.precision import cosines
+from medvlp.objectives.sentence_sampling import sample_sentences
+from medvlp.objectives.targets import TargetKind, target_matrix
+from medvlp.objectives.temperature import Temperature
+from medvlp.reports.states import FindingState
+
+
+class DeViDeOptions(Options):
+    """Settings of `devide`.
+
+    Attributes:
+        facets: facets of the book that are read.
+        dim: width of the space in which images and texts are compared.
+        decoder_width, decoder_layers, decoder_heads: of the query decoder.
+        false_negatives: target of the report contrast; see `target_matrix`.
+        sentence_target: target of the patch-sentence contrast; see `sentence_targets`.
+        sentences: sentences of each report that a step aligns, drawn among those that state a finding first.
+        unmentioned, unmentioned_weight, uncertain: what such labels count as in the BCE; see `masked_bce`.
+        report_weight, knowledge_weight, patch_weight, finding_weight: of the four losses; 0 leaves one out.
+    """
+
+    facets: tuple[str, ...] = ("definition", "radiographic")
+    dim: int = 128
+    decoder_width: int = 128
+    decoder_layers: int = 2
+    decoder_heads: int = 4
+    false_negatives: TargetKind = "same_labels"
+    sentence_target: Literal["identity", "same_text", "same_labels"] = "same_labels"
+    sentences: int = 3
+    unmentioned: Unmentioned = "ignore"
+    unmentioned_weight: float = 1.0
+    uncertain: Uncertain = "ignore"
+    report_weight: float = 1.0
+    knowledge_weight: float = 1.0
+    patch_weight: float = 0.5
+    finding_weight: float = 1.0
+
+
+@register("devide")
+class DeViDe(Method):
+    """Faceted knowledge; see the top of the file."""
+
+    Options: ClassVar[type[Options]] = DeViDeOptions
+    needs: ClassVar[frozenset[str]] = frozenset({"reports", "sentences", "findings"})
+    options: DeViDeOptions
+    ancestors: Tensor | None
+
+    def __init__(self, parts: MethodParts, options: DeViDeOptions) -> None:
+        super().__init__(parts, options)
+        image_dim, text_dim = parts.image_encoder.dim, parts.text_encoder.dim
+        dim, width = options.dim, options.decoder_width
+        self.image_head = ProjectionHead(image_dim, dim)
+        self.report_head = ProjectionHead(text_dim, dim)
+        self.report_scale = Temperature()
+        self.facet_heads = nn.ModuleList(ProjectionHead(text_dim, dim) for _ in options.facets)
+        self.facet_scales = nn.ModuleList(Temperature() for _ in options.facets)
+        self.patch_head = ProjectionHead(image_dim, dim)
+        self.sentence_head = ProjectionHead(text_dim, dim)
+        self.attention_scale, self.patch_scale = Temperature(0.1), Temperature()
+        self.to_query, self.to_memory = nn.Linear(dim, width), nn.Linear(image_dim, width)
+        self.decoder = QueryDecoder(width, options.decoder_layers, options.decoder_heads)
+        self.finding_head = ProjectionHead(width, dim)
+        self.retrieval_scale, self.finding_scale = Temperature(0.1), Temperature(0.1)
+        self.finding_bias = nn.Parameter(torch.tensor(-1.0))  # a finding is more often absent than present
+        ancestors = ancestor_matrix(parts.findings) if options.false_negatives == "ontology" else None
+        self.register_buffer("ancestors", ancestors, persistent=False)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        o = self.options
+        features = self.image_encoder(batch.images)
+        image = self.image_head(features.global_)
+        book, mask = self._book(self.findings)
+        terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
+            "report": (o.report_weight, lambda: self._report_contrast(batch, image)),
+            "knowledge": (o.knowledge_weight, lambda: self._knowledge_contrast(batch.findings, image, book, mask)),
+            "patch": (o.patch_weight, lambda: self._patch_alignment(batch, features.patches)),
+            "bce": (o.finding_weight, lambda: self._finding_bce(batch.findings, features, image, book, mask)),
+        }
+        return {name: weight * loss() for name, (weight, loss) in terms.items() if weight > 0}
+
+    def _report_contrast(self, batch: Batch, image: Tensor) -> Tensor:
+        """L_itc. An image without report is neither right nor wrong for any text."""
+        report = self.report_head(self.text_encoder(batch.report_tokens, batch.report_mask).global_)
+        target = target_matrix(
+            self.options.false_negatives,
+            text_group=batch.text_group,
+            states=batch.findings,
+            ancestors=self.ancestors,
+        )
+        has_report = batch.report_mask.any(1)
+        return target_nce(self.report_scale(cosines(image, report)), target, has_report[:, None] & has_report[None])
+
+    def _knowledge_contrast(self, states: Tensor, image: Tensor, book: Tensor, mask: Tensor) -> Tensor:
+        """L_tnc. A facet that the book lacks for a finding is as unmentioned."""
+        facets = [
+            multi_positive_nce(
+                scale(cosines(image, book[:, k])), states.masked_fill(~mask[:, k], FindingState.UNMENTIONED)
+            )
+            for k, scale in enumerate(self.facet_scales)
+        ]
+        return torch.stack(facets).mean()
+
+    def _patch_alignment(self, batch: Batch, patches: Tensor) -> Tensor:
+        """L_pta, over k sentences of each report."""
+        drawn = sample_sentences(
+            batch.sentence_tokens,
+            batch.sentence_mask,
+            batch.sentence_findings,
+            self.options.sentences,
+            shuffle=self.training,
+        )
+        sentences = self.sentence_head(self.text_encoder(drawn.tokens, drawn.mask).global_)
+        similarity = patch_sentence_similarity(self.patch_head(patches), sentences, self.attention_scale.scale)
+        target, valid = sentence_targets(
+            drawn.states, batch.findings, drawn.owner, drawn.group, self.options.sentence_target
+        )
+        counts = drawn.states_finding if self.options.sentence_target == "same_labels" else drawn.exists
+        return target_nce(self.patch_scale(similarity), target.float(), valid & counts)
+
+    def _finding_bce(
+        self, states: Tensor, features: ImageFeatures, image: Tensor, book: Tensor, mask: Tensor
+    ) -> Tensor:
+        """L_bce."""
+        logits, _ = self._ask(features, image, book, mask)
+        o = self.options
+        return masked_bce(logits, states, o.unmentioned, o.uncertain, o.unmentioned_weight)
+
+    # -------------------------------------------------------------------------------------------- knowledge and queries
+
+    def _book(self, findings: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """The book `[E, K, dim]`, unit vectors, and its mask `[E, K]`."""
+        features, mask = book_features(self.bank, self.book, findings, self.options.facets)
+        trained, known = features, mask
+        if tuple(findings) != self.findings:
+            trained, known = book_features(self.bank, self.book, self.findings, self.options.facets)
+        centred = features - trained.sum(0) / known.sum(0).clamp_min(1)[:, None]
+        return torch.stack([head(centred[:, k]) for k, head in enumerate(self.facet_heads)], dim=1), mask
+
+    def _ask(
+        self, features: ImageFeatures, image: Tensor, book: Tensor, mask: Tensor, need_attention: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits `[B, E]` of findings, and where the decoder looked `[B, E, P]` when asked."""
+        retrieved = retrieve_facets(image, book, mask, self.retrieval_scale.scale)
+        memory = self.to_memory(features.patches)
+        position = grid_position(features.grid, memory.shape[-1], memory)
+        answers, attention = self.decoder(self.to_query(retrieved), memory, position, need_attention)
+        agreement = (self.finding_head(answers) * F.normalize(retrieved, dim=-1)).sum(-1)
+        return self.finding_scale(agreement) + self.finding_bias, attention
+
+    # ------------------------------------------------------------------------------------------------------------- use
+
+    def encode_images(self, images: Tensor) -> ImageFeatures:
+        features = self.image_encoder(images)
+        return replace(features, global_=self.image_head(features.global_), patches=self.patch_head(features.patches))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        """`global_` compares with images as reports do, `tokens` with patches as sentences do."""
+        features = self.bank(texts)
+        return replace(features, global_=self.report_head(features.global_), tokens=self.sentence_head(features.tokens))
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        features = self.image_encoder(images)
+        logits, _ = self._ask(features, self.image_head(features.global_), *self._book(findings))
+        return logits.sigmoid()
+
+    @torch.no_grad()
+    def heat_map(self, images: Tensor, phrase: str) -> Tensor:
+        """Cosine `[B, h, w]` of each patch with the phrase, read as a sentence of a report."""
+        features = self.image_encoder(images)
+        sentence = self.sentence_head(self.bank([phrase]).global_)
+        return cosines(self.patch_head(features.patches), sentence)[..., 0].unflatten(1, features.grid)

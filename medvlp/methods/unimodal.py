@@ -1,0 +1,102 @@
+"""Unimodal: supervised labels and no text, the honest baseline of every vision-language figure.
+
+The idea (Silva-Rodriguez, Dolz, Ben Ayed: A Reality Check of Vision-Language Pre-training in Radiology, IPMI 2025): if
+labels were taken from the reports, then train on the labels. Each finding e has a prototype W_e on the sphere, and
+
+    l_be = s cos(h(x_b), W_e)
+    L    = mean_b [ sum_e m_be bce(l_be, y_be) / (sum_e m_be + 0.001) ],     m_be = 1 where the report states e
+
+with a linear h without bias, and s = exp(.) learnt within [1, 100].
+
+Faithful: the loss, its mask, the scale, the head's width and the prototypes' start.
+Departs: a learnt bias b_e is added to each logit when `bias` is on (the default): a cosine classifier without one
+cannot say that most findings are rare. `unmentioned: negative` is an option that the paper has not.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medvlp.data.batch import Batch
+from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.registry import register
+from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.projection import ProjectionHead
+from medvlp.objectives.masked_bce import Uncertain, Unmentioned, per_sample_bce
+from medvlp.objectives.precision import cosines
+from medvlp.objectives.temperature import Temperature
+
+
+class UnimodalOptions(Options):
+    """Settings of `unimodal`.
+
+    Attributes:
+        dim: width of the space of prototypes.
+        unmentioned, uncertain: what such labels count as; see `labels_and_mask`.
+        bias: learn a bias for each finding.
+    """
+
+    dim: int = 512
+    unmentioned: Unmentioned = "ignore"
+    uncertain: Uncertain = "ignore"
+    bias: bool = True
+
+
+@register("unimodal")
+class Unimodal(Method):
+    """Supervised prototypes; see the top of the file."""
+
+    Options: ClassVar[type[Options]] = UnimodalOptions
+    needs: ClassVar[frozenset[str]] = frozenset({"findings"})
+    reads_text: ClassVar[bool] = False
+
+    def __init__(self, parts: MethodParts, options: UnimodalOptions) -> None:
+        super().__init__(parts, options)
+        self.head = ProjectionHead(parts.image_encoder.dim, options.dim)
+        self.prototypes = nn.Parameter(torch.empty(len(parts.findings), options.dim))
+        nn.init.kaiming_normal_(self.prototypes)
+        self.bias = nn.Parameter(torch.zeros(len(parts.findings)), requires_grad=options.bias)
+        self.temperature = Temperature()
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        logits = self._logits(self.image_encoder(batch.images).global_)
+        return {"bce": per_sample_bce(logits, batch.findings, self.options.unmentioned, self.options.uncertain)}
+
+    def encode_images(self, images: Tensor) -> ImageFeatures:
+        features = self.image_encoder(images)
+        return replace(features, global_=self.head(features.global_), patches=self.head(features.patches))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        raise TypeError(
+            "unimodal is trained without text and cannot read a phrase; retrieval and grounding need a vision-language "
+            "method such as devide"
+        )
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        """As in `Method`, for findings that it was trained on.
+
+        Raises:
+            KeyError: another finding; there is no zero-shot path without text.
+        """
+        logits = self._logits(self.image_encoder(images).global_)
+        return logits.sigmoid()[:, [self._column(finding) for finding in findings]]
+
+    def _logits(self, global_: Tensor) -> Tensor:
+        return self.temperature(cosines(self.head(global_), F.normalize(self.prototypes, dim=1))) + self.bias
+
+    def _column(self, finding: str) -> int:
+        if finding not in self.findings:
+            near = difflib.get_close_matches(finding, self.findings, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise KeyError(
+                f"unimodal was not trained on {finding!r} and has no text to read of it{hint} It knows "
+                f"{', '.join(self.findings)}"
+            )
+        return self.findings.index(finding)

@@ -1,0 +1,63 @@
+"""`TextBank`: features of fixed texts (prompts, definitions), never computed twice for the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from medvlp.models.features import TextFeatures
+from medvlp.models.text_encoder import TextEncoder
+from medvlp.models.tokenizer import ReportTokenizer
+
+_KEPT = 64  # sets of texts whose tokens and features are kept
+
+
+class TextBank:
+    """Texts -> `TextFeatures` on the encoder's device.
+
+    Tokens are made once for each set of texts. Features are kept as long as the encoder's weights stay as they are, so
+    that scoring a thousand batches encodes the prompts once, and a frozen encoder reads its book once in a whole
+    training; while the encoder learns they are computed at each call, with gradient. It is no `nn.Module`: the encoder
+    belongs to the method, and would otherwise stand twice in its weights.
+    """
+
+    def __init__(self, encoder: TextEncoder, tokenizer: ReportTokenizer) -> None:
+        self.encoder, self.tokenizer = encoder, tokenizer
+        self._tokens: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
+        self._features: dict[tuple[str, ...], tuple[tuple[object, ...], TextFeatures]] = {}
+
+    def __call__(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of N texts, `global_ [N, D]` and `tokens [N, T, D]`; not projected."""
+        key = tuple(texts)
+        ids, mask = self._tokenized(key)
+        if torch.is_grad_enabled() and not self.encoder.frozen:
+            return self.encoder(ids, mask)
+        weights = self._weights()
+        kept = self._features.get(key)
+        if kept is None or kept[0] != weights:
+            kept = (weights, self.encoder(ids, mask))
+            self._features[key] = kept
+            _forget_oldest(self._features)
+        return kept[1]
+
+    def _tokenized(self, key: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+        device = next(self.encoder.parameters()).device
+        kept = self._tokens.get(key)
+        if kept is None or kept[0].device != device:
+            ids, mask = self.tokenizer(key, max_length=self.encoder.max_tokens)
+            kept = (ids.to(device), mask.to(device))
+            self._tokens[key] = kept
+            _forget_oldest(self._tokens)
+        return kept
+
+    def _weights(self) -> tuple[object, ...]:
+        """Changes whenever the encoder's weights do: torch counts in-place writes, and a replaced tensor has moved."""
+        settings = (self.encoder.training, torch.is_autocast_enabled(next(self.encoder.parameters()).device.type))
+        return (*settings, *((p.data_ptr(), p._version) for p in self.encoder.parameters()))
+
+
+def _forget_oldest(kept: dict) -> None:
+    while len(kept) > _KEPT:
+        kept.pop(next(iter(kept)))

@@ -1,0 +1,67 @@
+"""Sentences of a batch: a few of each report, those that state a finding first; and which of them are equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from medvlp.reports.states import FindingState
+
+
+@dataclass
+class SampledSentences:
+    """N = B k sentences of a batch, k of each report; a report with fewer fills up with sentences without tokens.
+
+    Attributes:
+        tokens: int64 `[N, U]`. mask: bool `[N, U]`. states: int8 `[N, F]`, what each states of each finding.
+        owner: int64 `[N]`, the image that each is of. group: int64 `[N]`, equal for equal sentences.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    states: Tensor
+    owner: Tensor
+    group: Tensor
+
+    @property
+    def exists(self) -> Tensor:
+        """bool `[N]`: False for sentences that only fill up."""
+        return self.mask.any(1)
+
+    @property
+    def states_finding(self) -> Tensor:
+        """bool `[N]`: whether the sentence says anything of any finding."""
+        return (self.states != FindingState.UNMENTIONED).any(1)
+
+
+def sample_sentences(tokens: Tensor, mask: Tensor, states: Tensor, k: int, shuffle: bool = True) -> SampledSentences:
+    """Draw k sentences of each report, without a loop and without asking the device how many there are.
+
+    Args:
+        tokens: int64 `[B, S, U]`. mask: bool `[B, S, U]`. states: int8 `[B, S, F]`.
+        k: sentences of each report, at most S.
+        shuffle: draw at random; False takes the first ones (of those that state a finding, then of the others).
+    """
+    images, sentences = tokens.shape[:2]
+    k = min(k, sentences)
+    order = torch.rand(images, sentences, device=tokens.device) if shuffle else _falling(sentences, tokens.device)
+    rank = order + 2.0 * mask.any(2) + (states != FindingState.UNMENTIONED).any(2)
+    chosen = rank.topk(k, dim=1).indices
+    owner = torch.arange(images, device=tokens.device)[:, None].expand(-1, k)
+    tokens, mask, states = (x[owner, chosen].flatten(0, 1) for x in (tokens, mask, states))
+    return SampledSentences(tokens, mask, states, owner.flatten(), row_hash(tokens, mask))
+
+
+def row_hash(tokens: Tensor, mask: Tensor) -> Tensor:
+    """int64 `[N]`: equal for rows with equal tokens, whatever their padding; by chance once in 2^64 for others.
+
+    A polynomial in an odd base with the wrap-around of 64-bit integers.
+    """
+    base = torch.full(tokens.shape[1:], 6364136223846793005, dtype=torch.int64, device=tokens.device).cumprod(0)
+    return ((tokens + 1) * mask * base).sum(1)
+
+
+def _falling(n: int, device: torch.device) -> Tensor:
+    return torch.linspace(0.9, 0.0, n, device=device)
