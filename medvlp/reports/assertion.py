@@ -97,6 +97,8 @@ def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
             denial = governing and governing.term.cue and governing.term.cue.means == "absent"
             if not (denial and term.cue.means == "uncertain" and not joined):
                 governing = match
+        if term.closes:
+            governing = None
         joined = term.join is not None
     for rest in spoken[k:]:
         _govern(rest, governing, matches)

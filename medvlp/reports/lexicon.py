@@ -58,6 +58,7 @@ class Term:
     time: str | None = None
     stop: bool = False
     join: str | None = None
+    closes: bool = False
 
 
 class Match(NamedTuple):
@@ -192,6 +193,8 @@ class Lexicon:
             term.stop = True
         for phrase, term in self._add(cues["joins"]):
             term.join = phrase
+        for _, term in self._add(cues["closers"]):
+            term.closes = True
         for _ in self._add(cues["pseudo"]):
             pass
 

@@ -5,14 +5,15 @@ Tokenise once; find terms; find findings and cues; resolve their reach; attach m
 
 from __future__ import annotations
 
-import itertools
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, cast
 
-from medvlp.reports.assertion import assert_findings, find_spoken
+from medvlp.reports.assertion import Spoken, assert_findings, find_spoken
 from medvlp.reports.attributes import locations_by_finding, severities, sizes, temporalities
-from medvlp.reports.lexicon import Match, load_lexicon
+from medvlp.reports.lexicon import Lexicon, Match, load_lexicon
 from medvlp.reports.place import find_locations, places_of
 from medvlp.reports.report import Mention, Report, Sentence, Side, Temporality
 from medvlp.reports.sections import find_sections
@@ -56,10 +57,7 @@ def _read_sentence(text: str) -> tuple[tuple[int, int, tuple[Any, ...]], ...]:
     words = [t[0].lower() for t in tokens]
     matches = lexicon.match(words)
     found = []
-    for clause, first, last in _clauses(matches, len(words)):
-        spoken = find_spoken(clause, lexicon)
-        if not spoken:
-            continue
+    for spoken, clause, first, last in _clauses(matches, len(words), lexicon):
         assert_findings(spoken, clause)
         severity, time = severities(spoken, clause), temporalities(spoken, clause)
         size = sizes(spoken, words, first, last)
@@ -94,12 +92,24 @@ def _read_sentence(text: str) -> tuple[tuple[int, int, tuple[Any, ...]], ...]:
     return tuple(found)
 
 
-def _clauses(matches: list[Match], n_words: int) -> list[tuple[list[Match], int, int]]:
-    """`(matches, first word, last word)` of each stretch between stops ("but", "however", ";")."""
+def _clauses(
+    matches: list[Match], n_words: int, lexicon: Lexicon
+) -> Iterator[tuple[list[Spoken], list[Match], int, int]]:
+    """`(findings, matches, first word, last word)` of each stretch between stops ("but", "however", ";").
+
+    A stretch without a finding belongs to the one before it: "effusion, which is unchanged".
+    """
     starts = [0, *(k for k, m in enumerate(matches) if k and m.term.stop), len(matches)]
-    clauses = []
-    for a, b in itertools.pairwise(starts):
+    stretches: list[tuple[list[Spoken], int, int]] = []
+    for a, b in pairwise(starts):
+        spoken = find_spoken(matches[a:b], lexicon)
+        if stretches and not (spoken and stretches[-1][0]):
+            before, start, _ = stretches[-1]
+            stretches[-1] = (before or spoken, start, b)
+        else:
+            stretches.append((spoken, a, b))
+    for spoken, a, b in stretches:
         first = matches[a].first if a else 0
         last = matches[b].first - 1 if b < len(matches) else n_words - 1
-        clauses.append((matches[a:b], first, last))
-    return clauses
+        if spoken:
+            yield spoken, matches[a:b], first, last
