@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
+from medvlp.data.report_text import read_sentences
 from medvlp.data.store import Store
-from medvlp.knowledge import KnowledgeBook, LabelSpace, get_finding
+from medvlp.knowledge import KnowledgeBook, KnowledgeError, LabelSpace, UnknownNameError
 from medvlp.methods.base import Method
 from medvlp.methods.registry import build_method, method_class
 from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
 from medvlp.training.recipe import Recipe
-from medvlp.training.recipe_errors import RecipeError, explain
+from medvlp.training.recipe_errors import RecipeError, explain, name_nearest
 
 
 @dataclass(frozen=True)
@@ -39,26 +41,37 @@ class Parts:
 def finding_ids(recipe: Recipe) -> tuple[str, ...]:
     """The recipe's findings: those of a label space, or the ids it lists. Raises RecipeError for unknown ones."""
     try:
-        if isinstance(recipe.findings, str):
-            return tuple(dict.fromkeys(LabelSpace.load(recipe.findings).findings))
-        return tuple(get_finding(finding).id for finding in recipe.findings)
-    except (KeyError, ValueError, FileNotFoundError) as error:
+        return LabelSpace.resolve(recipe.findings).findings
+    except (KnowledgeError, UnknownNameError, OSError) as error:
         raise RecipeError(f"findings: {error}") from error
 
 
 def parts_from_store(recipe: Recipe, store: Store) -> Parts:
-    """Parts for a new run. The `small` text encoder's tokenizer is trained on the reports of the training split."""
-    text = recipe.text_encoder
-    book = KnowledgeBook.load(recipe.knowledge.book)
+    """Parts for a new run. The `small` text encoder's tokenizer is trained on the sentences of the training split and
+    on the texts of the book."""
     findings = finding_ids(recipe)
-    if text.name == "small":
-        training_rows = (store.table["split"] == recipe.data.train_split).to_numpy().nonzero()[0]
-        texts = [store.reports[row].text for row in training_rows]
-        known = [t for facets in book.texts(findings, book.facets) for t in facets if t]
-        tokenizer = ReportTokenizer.train(texts + known, vocab_size=text.vocab_size)
+    book = _book(recipe)
+    if recipe.text_encoder.name != "small":
+        tokenizer = ReportTokenizer.load(recipe.text_encoder.name)
     else:
-        tokenizer = ReportTokenizer.load(text.name)
+        numbers = store.table["report"].to_numpy()[store.rows(recipe.data.train_split)]
+        wanted = np.isin(np.arange(len(store.reports)), numbers)
+        sentences = read_sentences(store.reports, wanted=wanted).words
+        known = [text for facets in book.texts(book.findings, book.facets) for text in facets if text]
+        tokenizer = ReportTokenizer.train(sentences + known, vocab_size=recipe.text_encoder.vocab_size)
     return Parts(tokenizer, book, findings, store.preprocess.size)
+
+
+def _book(recipe: Recipe) -> KnowledgeBook:
+    """The recipe's book, with the recipe's facets only."""
+    try:
+        book = KnowledgeBook.load(recipe.knowledge.book)
+    except (KnowledgeError, UnknownNameError, OSError) as error:
+        raise RecipeError(f"knowledge.book: {error}") from error
+    for facet in recipe.knowledge.facets:
+        if facet not in book.facets:
+            raise RecipeError(name_nearest("knowledge.facets", facet, book.facets))
+    return replace(book, facets=recipe.knowledge.facets)
 
 
 def build(recipe: Recipe, store: Store) -> Method:

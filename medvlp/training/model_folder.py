@@ -27,7 +27,6 @@ import medvlp
 from medvlp.data.preprocess import Preprocess
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
-from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
 from medvlp.training.assemble import Parts, assemble, finding_ids
 from medvlp.training.atomic_write import atomic_folder
@@ -110,14 +109,29 @@ def save_model(
     }
     with atomic_folder(Path(folder)) as staging:
         (staging / "model.safetensors").write_bytes(to_bytes(_separate(weights or method.state_dict())))
-        (staging / "recipe.yaml").write_text(recipe.to_yaml())
-        preprocess.save(staging / "preprocess.json")
-        parts.tokenizer.save(staging / "tokenizer")
-        if text_encoder := _text_encoder(method):
-            text_encoder.save_config(staging / "tokenizer")
-        parts.book.to_yaml(staging / "knowledge.yaml", parts.findings)
+        write_parts(staging, method, recipe, preprocess, parts)
         (staging / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     return Path(folder)
+
+
+def write_parts(folder: Path, method: Method, recipe: Recipe, preprocess: Preprocess, parts: Parts) -> None:
+    """Write all of a model but its weights and card."""
+    (folder / "recipe.yaml").write_text(recipe.to_yaml())
+    preprocess.save(folder / "preprocess.json")
+    parts.tokenizer.save(folder / "tokenizer")
+    if method.text_encoder is not None:
+        method.text_encoder.save_config(folder / "tokenizer")
+    parts.book.to_yaml(folder / "knowledge.yaml", parts.findings)
+
+
+def read_parts(folder: Path, recipe: Recipe, preprocess: Preprocess) -> Parts:
+    """The inverse of `write_parts`."""
+    return Parts(
+        tokenizer=ReportTokenizer.load(folder / "tokenizer"),
+        book=KnowledgeBook.load(folder / "knowledge.yaml"),
+        findings=finding_ids(recipe),
+        image_size=preprocess.size,
+    )
 
 
 def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
@@ -134,12 +148,7 @@ def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
     _check_complete(folder)
     recipe = Recipe.load(folder / "recipe.yaml")
     preprocess = Preprocess.load(folder / "preprocess.json")
-    parts = Parts(
-        tokenizer=ReportTokenizer.load(folder / "tokenizer"),
-        book=KnowledgeBook.load(folder / "knowledge.yaml"),
-        findings=finding_ids(recipe),
-        image_size=preprocess.size,
-    )
+    parts = read_parts(folder, recipe, preprocess)
     method = assemble(recipe, parts, pretrained=False, text_config=folder / "tokenizer")
     try:
         weights = load_file(folder / "model.safetensors")
@@ -169,10 +178,10 @@ def _check_complete(folder: Path) -> None:
     if not folder.is_dir():
         raise ModelFolderError(f"There is no model folder {folder}.")
     hint = ""
-    if missing == ["model.safetensors"]:
-        hint = " The weights did not come along: copy them, or train them again with `medvlp pretrain`."
-    elif (folder / "training_state").is_dir():
+    if missing == ["model.safetensors", "card.json"]:
         hint = " Its training has not saved a model yet: continue it with `medvlp pretrain ... --resume`."
+    elif missing == ["model.safetensors"]:
+        hint = " The weights did not come along: copy them, or train them again with `medvlp pretrain`."
     raise ModelFolderError(f"{folder} is not a complete model folder: {', '.join(missing)} missing.{hint}")
 
 
@@ -201,10 +210,6 @@ def _load_weights(method: Method, weights: dict[str, Tensor], folder: Path) -> N
     if harmless:
         warnings.warn(f"{folder}: ignored computed buffers of another version: {', '.join(harmless)}", stacklevel=3)
     method.load_state_dict({name: t for name, t in weights.items() if name not in harmless}, strict=False)
-
-
-def _text_encoder(method: Method) -> TextEncoder | None:
-    return next((module for module in method.modules() if isinstance(module, TextEncoder)), None)
 
 
 def _separate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,13 +21,13 @@ class DataRecipe(_Part):
 
     Attributes:
         store: the folder that `medvlp data prepare` wrote.
-        batch_size: images a step over all ranks, before `training.accumulate`.
+        batch_size: images of a batch over all ranks; a step sees `training.accumulate` times as many.
         views: views to train on (`PA`, `AP`, `LATERAL`, ...); None takes all.
         train_split, validate_split: names in the store's `split` column.
         validate_images: at most so many validation images are scored, the same ones each time.
-        augment: the loader's side-preserving augmentation.
-        max_sentences, max_sentence_tokens: a report's sentences beyond these are cut.
-        prefetch: batches made ahead by a background thread; 0 makes them in the step.
+        augment: shift, zoom, turn and change the contrast of training images (never a flip).
+        max_sentences, max_sentence_tokens: what a report has beyond these is cut off.
+        prefetch: batches made ahead by background threads; 0 makes each when it is needed.
     """
 
     store: Path
@@ -87,6 +87,8 @@ class TrainingRecipe(_Part):
         validate_every: steps between validations; None validates at the end of each epoch.
         checkpoint_every: steps between resumable checkpoints; None writes one at each validation.
         metric: what decides the best model: `auroc` (macro, zero-shot) or `loss` (both on the validation split).
+        unmentioned: what the validation AUROC takes a finding for that a report leaves out: `negative`, since reports
+            deny little, or `ignore`. It touches no loss.
         patience: validations without a better metric before the run stops; None never stops early.
         log_every: steps between lines of the metrics file. The device is waited for at these steps only.
         accelerator, devices: as in Lightning Fabric; `devices: 2` runs two ranks, each with its share of the batch.
@@ -105,6 +107,7 @@ class TrainingRecipe(_Part):
     validate_every: int | None = Field(default=None, ge=1)
     checkpoint_every: int | None = Field(default=None, ge=1)
     metric: Literal["auroc", "loss"] = "auroc"
+    unmentioned: Literal["ignore", "negative"] = "negative"
     patience: int | None = Field(default=None, ge=1)
     log_every: int = Field(default=20, ge=1)
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
@@ -144,18 +147,24 @@ class Recipe(_Part):
         Raises:
             RecipeError: no such file, not YAML, or an unknown key or value; says where, and what is nearest.
         """
-        path = Path(path)
         try:
-            settings = yaml.safe_load(path.read_text())
-        except OSError as error:
-            raise RecipeError(f"Cannot read the recipe {path}: {error.strerror}.") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise RecipeError(f"The recipe {path} is not valid YAML: {error}") from error
+            text = Path(path).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"Cannot read the recipe {path}: {error}") from error
+        return cls.from_yaml(text, overrides, source=str(path))
+
+    @classmethod
+    def from_yaml(cls, text: str, overrides: Sequence[str] = (), source: str = "recipe") -> Recipe:
+        """As `load`, from the text of a recipe; `source` names it in errors."""
+        try:
+            settings = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{source} is not valid YAML: {error}") from error
         if not isinstance(settings, dict):
-            raise RecipeError(f"The recipe {path} holds no `key: value` lines.")
+            raise RecipeError(f"{source} holds no `key: value` lines.")
         for override in overrides:
             _override(settings, override)
-        return cls.from_dict(settings, source=str(path))
+        return cls.from_dict(settings, source)
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any], source: str = "recipe") -> Recipe:
@@ -168,6 +177,18 @@ class Recipe(_Part):
     def to_yaml(self) -> str:
         """The complete recipe, defaults included, as YAML that `Recipe.load` reads back equal."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its dotted key: `{"training.epochs": 10, ...}`."""
+        return dict(_flat(self.model_dump(mode="json"), ""))
+
+
+def _flat(settings: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _override(settings: dict[str, Any], override: str) -> None:

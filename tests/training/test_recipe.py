@@ -80,6 +80,11 @@ def test_every_wrong_key_is_listed(recipe_file: Path) -> None:
     assert str(recipe_file) in str(caught.value)
 
 
+def test_flat_names_every_setting(recipe_file: Path) -> None:
+    flat = Recipe.load(recipe_file).flat()
+    assert (flat["training.epochs"], flat["options.weights.bce"], flat["seed"]) == (3, 1.0, 0)
+
+
 def test_missing_entries_are_named(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("method: clip\n")
     with pytest.raises(RecipeError, match="findings is missing"):

@@ -1,0 +1,125 @@
+"""The loop. One step: batch -> method.losses -> backward -> clip -> step -> schedule -> (every k) log."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from medvlp.data.batch import Batch
+from medvlp.methods.base import Method
+from medvlp.training.loss_window import LossWindow
+from medvlp.training.moving_average import MovingAverage
+from medvlp.training.optimiser import learning_rate, make_optimiser, set_learning_rate
+from medvlp.training.recipe import TrainingRecipe
+
+
+class Loader(Protocol):
+    """What the loop asks of a loader: batches as a pure function of epoch and position."""
+
+    def __len__(self) -> int: ...
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+
+
+class _Losses(nn.Module):
+    """`method.losses` as a forward pass, so that Fabric's precision and DDP's gradient reduction apply to it."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return self.method.losses(batch)
+
+
+class Trainer:
+    """A method with its optimiser: `train_step` is all that happens to the weights.
+
+    Args:
+        fabric: launched; decides device, precision and ranks.
+        method: moved to the device, trained in place.
+        settings: of the recipe.
+        seed: of everything random in a step (dropout): a function of seed, step and rank, whatever ran before.
+        total_steps: of the run, for the schedule.
+        window: where the losses of each step go.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        method: Method,
+        settings: TrainingRecipe,
+        seed: int,
+        total_steps: int,
+        window: LossWindow,
+    ) -> None:
+        self.fabric, self.method, self.settings = fabric, method, settings
+        self.seed, self.total_steps, self.window = seed, total_steps, window
+        self.model, self.optimiser = fabric.setup(_Losses(method), make_optimiser(method, settings))
+        self.average = MovingAverage(method, settings.ema) if settings.ema is not None else None
+        self._trainable = [parameter for parameter in method.parameters() if parameter.requires_grad]
+        self.step = 0
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return learning_rate(min(self.step, self.total_steps - 1), self.settings, self.total_steps)
+
+    def train_step(self, batches: Sequence[Batch]) -> None:
+        """One update of the weights from `training.accumulate` batches. No host sync: nothing is read back."""
+        torch.manual_seed(_seed_of(self.seed, self.step, self.fabric.global_rank))
+        set_learning_rate(self.optimiser, self.rate)
+        losses: dict[str, Tensor] = {}
+        for i, batch in enumerate(batches):
+            with self.fabric.no_backward_sync(self.model, enabled=i + 1 < len(batches)):
+                terms = self.model(batch.to(self.fabric.device))
+                self.fabric.backward(torch.stack(list(terms.values())).sum() / len(batches))
+            for name, term in terms.items():
+                losses[name] = losses.get(name, 0) + term.detach() / len(batches)
+        norm = self._clip()
+        self.optimiser.step()
+        torch.autograd.graph.increment_version(self._trainable)  # fused kernels do not; TextBank relies on it
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.average:
+            self.average.update(self.step)
+        self.step += 1
+        self.window.add(self.step, losses, norm, [image for batch in batches for image in batch.image_ids])
+
+    def _clip(self) -> Tensor | None:
+        if self.settings.clip_norm is None:
+            return None
+        # error_if_nonfinite would read the norm back; the window looks at it at the next log step instead
+        return self.fabric.clip_gradients(
+            self.model, self.optimiser, max_norm=self.settings.clip_norm, error_if_nonfinite=False
+        )
+
+    def weights(self) -> dict[str, Tensor]:
+        """What is saved: the averaged weights where there is an average, else the method's own."""
+        return {**self.method.state_dict(), **(self.average.average if self.average else {})}
+
+
+def step_batches(loader: Loader, step: int, accumulate: int) -> Generator[list[Batch]]:
+    """The batches of step `step` (from 0), of the next one, and so on for ever.
+
+    The m-th batch of a run is batch `m mod len(loader)` of epoch `m div len(loader)`; step s takes batches
+    `s accumulate` to `(s + 1) accumulate - 1`. So a step number is all that a resumed run has to know.
+    """
+    batches = _batches(loader, step * accumulate)
+    while True:
+        yield [next(batches) for _ in range(accumulate)]
+
+
+def _batches(loader: Loader, position: int) -> Iterator[Batch]:
+    epoch, start = divmod(position, len(loader))
+    while True:
+        yield from loader.epoch(epoch, start)
+        epoch, start = epoch + 1, 0
+
+
+def _seed_of(seed: int, step: int, rank: int) -> int:
+    """A well mixed seed below 2^63."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,122 @@
+"""What a run tells while it runs: `metrics.jsonl`, TensorBoard, and a live bar."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class RunLog:
+    """Writes lines of numbers, and shows them.
+
+    A line of `metrics.jsonl` is `{"step": 40, "split": "train" | "validate", "seconds": 12.3, ...}`; a value that is no
+    number is null. A resumed run first drops the lines after its checkpoint, so that no step stands there twice.
+
+    Args:
+        folder: of the run.
+        step, total_steps: where the run begins and ends.
+        seconds: training time before this start.
+        writes: False on all ranks but one.
+        shows: draw the bar, on the standard error stream.
+    """
+
+    def __init__(
+        self, folder: Path, step: int, total_steps: int, seconds: float, writes: bool = True, shows: bool = True
+    ) -> None:
+        self.writes, self.total_steps = writes, total_steps
+        self._started = time.monotonic() - seconds
+        self._last_step, self._last_time = step, time.monotonic()
+        self._bar: Progress | None = None
+        if not writes:
+            return
+        self._drop_after(folder / METRICS_FILE, step)
+        self._file = (folder / METRICS_FILE).open("a")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        if shows:
+            self._bar = Progress(
+                TextColumn("step"),
+                MofNCompleteColumn(),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[losses]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                refresh_per_second=2,
+            )
+            self._task = self._bar.add_task("train", total=total_steps, completed=step, losses="")
+
+    @property
+    def seconds(self) -> float:
+        """Training time since the first step of the run, earlier starts included."""
+        return time.monotonic() - self._started
+
+    def advance(self, step: int) -> None:
+        """Move the bar; costs no device time."""
+        if self._bar:
+            self._bar.update(self._task, completed=step)
+
+    def train(self, step: int, epoch: float, values: dict[str, float], rate: float, images_a_step: int) -> None:
+        """Write the means since the last call."""
+        now = time.monotonic()
+        speed = (step - self._last_step) * images_a_step / max(now - self._last_time, 1e-9)
+        self._last_step, self._last_time = step, now
+        values = {**values, "learning_rate": rate, "images_per_second": speed}
+        self._line(step, "train", {"epoch": epoch, **values})
+        if self._bar:
+            named = [f"{k} {v:.3f}" for k, v in values.items() if k not in ("learning_rate", "images_per_second")]
+            self._bar.update(self._task, losses="  ".join([*named, f"{speed:.0f} images/s"]))
+
+    def validate(self, step: int, values: dict[str, float], note: str, took: float) -> None:
+        """Write a validation, which took so many seconds, and say it in one line above the bar."""
+        self._line(step, "validate", values)
+        self.say(f"step {step}: {note}")
+        self._last_time += took  # not the training's fault
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        if self._bar:
+            self._bar.console.print(text, highlight=False)
+
+    def __enter__(self) -> RunLog:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+        if self.writes:
+            self._file.close()
+            self._board.close()
+
+    def _line(self, step: int, split: str, values: dict[str, float]) -> None:
+        if not self.writes:
+            return
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, "split": split, "seconds": round(self.seconds, 3), **finite}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(f"{split}/{name}", value, step)
+
+    @staticmethod
+    def _drop_after(path: Path, step: int) -> None:
+        if path.exists():
+            lines = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+            path.write_text("".join(line + "\n" for line in lines))
+
+
+def _step_of(line: str) -> float:
+    """The step of a metrics line; infinite for a line that a kill cut off."""
+    try:
+        return int(json.loads(line)["step"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return math.inf

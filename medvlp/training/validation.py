@@ -1,0 +1,105 @@
+"""What a model in training can do so far: zero-shot AUROC, or loss, on a fixed sample of the validation split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from medvlp.data.loader import BatchLoader
+from medvlp.data.store import Store
+from medvlp.methods.base import Method
+from medvlp.metrics import auroc
+from medvlp.reports.states import FindingState
+from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_errors import RecipeError
+
+
+def validation_rows(store: Store, recipe: Recipe) -> NDArray[np.int64]:
+    """The rows that are validated on: evenly spread over the split, at most `data.validate_images`, always the same."""
+    rows = store.rows(recipe.data.validate_split, recipe.data.views)
+    wanted = min(len(rows), recipe.data.validate_images)
+    return rows[np.linspace(0, max(len(rows) - 1, 0), wanted).round().astype(np.int64)]
+
+
+class ZeroShotAuroc:
+    """Macro AUROC of `method.score` over the findings that have a positive and a negative among the rows.
+
+    Args:
+        store, rows: what is scored.
+        findings: ids.
+        unmentioned: `negative` or `ignore`, see `TrainingRecipe`. Uncertain findings are left out.
+        batch_size: images scored at once.
+
+    Raises:
+        RecipeError: no finding has both a positive and a negative.
+    """
+
+    def __init__(
+        self, store: Store, rows: NDArray[np.int64], findings: tuple[str, ...], unmentioned: str, batch_size: int
+    ) -> None:
+        self.store, self.rows, self.batch_size = store, rows, batch_size
+        states = store.states(findings)[rows]
+        self.truth = states == FindingState.PRESENT
+        self.known = self.truth | (states == FindingState.ABSENT)
+        if unmentioned == "negative":
+            self.known |= states == FindingState.UNMENTIONED
+        positives, all_known = (self.truth & self.known).sum(0), self.known.sum(0)
+        self.defined = [f for f in range(len(findings)) if 0 < positives[f] < all_known[f]]
+        self.findings = findings
+        if not self.defined:
+            raise RecipeError(
+                f"training.metric=auroc: among the {len(rows)} validation images no finding has both a positive and a "
+                "negative. Use training.metric=loss, training.unmentioned=negative or another data.validate_split."
+            )
+
+    def __call__(self, method: Method, fabric: Fabric) -> dict[str, float]:
+        """`{"auroc": macro, "auroc/<finding>": ...}`; the rank's own work, without communication."""
+        parts = []
+        with evaluating(method), fabric.autocast():
+            for start in range(0, len(self.rows), self.batch_size):
+                pixels = torch.from_numpy(self.store.images(self.rows[start : start + self.batch_size]))
+                images = self.store.preprocess.normalise(pixels.to(fabric.device, non_blocking=True))
+                parts.append(method.score(images, self.findings).float())
+        scores = torch.cat(parts).cpu().numpy()
+        each = {
+            f"auroc/{self.findings[f]}": float(auroc(self.truth[rows, f], scores[rows, f]))
+            for f in self.defined
+            for rows in [self.known[:, f]]
+        }
+        return {"auroc": float(np.mean(list(each.values()))), **each}
+
+
+class ValidationLoss:
+    """Mean of each loss over the batches of the validation split, without augmentation."""
+
+    def __init__(self, loader: BatchLoader) -> None:
+        self.loader = loader
+
+    def __call__(self, method: Method, fabric: Fabric) -> dict[str, float]:
+        """`{"loss": sum, "<name>": ...}`; the rank's own work, without communication."""
+        totals: dict[str, torch.Tensor] = {}
+        images = 0
+        with evaluating(method), fabric.autocast():
+            for batch in self.loader.epoch(0):
+                for name, loss in method.losses(batch.to(fabric.device)).items():
+                    totals[name] = totals.get(name, 0) + loss.float() * len(batch)
+                images += len(batch)
+        means = {name: float(total) / images for name, total in totals.items()}
+        return {"loss": sum(means.values()), **means}
+
+
+@contextmanager
+def evaluating(method: Method) -> Iterator[None]:
+    """Evaluation mode without gradients inside the block; training mode after it, if the method was in it."""
+    was_training = method.training
+    method.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        method.train(was_training)
