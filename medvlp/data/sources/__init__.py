@@ -1,0 +1,40 @@
+"""Public data sets, one file each: `manifest(root, ...) -> Manifest`. What is peculiar to a data set ends there."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+from medvlp.data.manifest import Manifest
+
+_PARTS = {"csv_tables", "dicom_keys"}  # what sources share; not sources
+
+
+def names() -> list[str]:
+    """The sources that `load` knows."""
+    return sorted(m.name for m in iter_modules(__path__) if m.name not in _PARTS)
+
+
+def load(name: str, root: str | Path, **options: Any) -> Manifest:
+    """The manifest of a data set.
+
+    Args:
+        name: of the source, such as `mimic_cxr`; `names()` lists them.
+        root: the folder that its download was unpacked in.
+        options: of the source's own `manifest` function.
+
+    Raises:
+        ValueError: no such source; names the nearest.
+        FileNotFoundError: the folder does not have the source's layout; says which file is missing.
+    """
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names())}"
+        raise ValueError(f"unknown data set {name!r}; {hint} (`folder` reads any folder of images)")
+    root = Path(root)
+    if not root.exists():
+        raise FileNotFoundError(f"{root} does not exist; give the folder that {name} was unpacked in")
+    return import_module(f"{__name__}.{name}").manifest(root, **options)

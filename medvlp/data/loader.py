@@ -1,0 +1,125 @@
+"""`BatchLoader`: a store becomes batches, as a function of (seed, epoch, step) alone, so that resume is exact."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medvlp.data.augment import Augment
+from medvlp.data.batch import Batch
+from medvlp.data.report_text import READ_SECTIONS
+from medvlp.data.store import Store
+from medvlp.data.store_texts import StoreTexts
+from medvlp.data.token_table import Tokenizer
+
+
+class BatchLoader:
+    """Batches of some rows of a store.
+
+    Args:
+        store: prepared images and reports.
+        rows: positions in the store's table, as `store.rows(split="train")` gives them.
+        tokenizer: `tokenizer(texts, max_length=n) -> (ids [N, T], mask [N, T])`; the corpus is tokenised once, here.
+        findings: ids, the columns of `Batch.findings`.
+        batch_size: images of one batch of this process.
+        seed: of order and augmentation.
+        train: shuffle, augment, and leave out the last incomplete batch; else the rows in order, all of them.
+        augment: strengths; default `Augment()`. Ignored unless `train`.
+        max_tokens, max_sentences, max_sentence_tokens: what is beyond is cut off; batches are padded to their longest.
+        sections: of the reports, which are read; a report without any of them is read whole.
+        places: also make `Batch.places`.
+        rank, world_size: this process and how many there are. The batches of all processes together are those of one
+            process with `batch_size * world_size`, augmentation included.
+        threads: batches that are made ahead, each in its own thread.
+
+    Raises:
+        ValueError: no row, or fewer rows than processes need for one batch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rows: Sequence[int] | NDArray[np.integer],
+        tokenizer: Tokenizer,
+        findings: Sequence[str],
+        batch_size: int,
+        seed: int = 0,
+        train: bool = True,
+        *,
+        augment: Augment | None = None,
+        max_tokens: int = 128,
+        max_sentences: int = 16,
+        max_sentence_tokens: int = 48,
+        sections: Sequence[str] = READ_SECTIONS,
+        places: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+        threads: int = 2,
+    ) -> None:
+        self.store, self.rows, self.seed, self.train = store, np.asarray(rows, np.int64), seed, train
+        self.augment, self.rank, self.threads = augment or Augment(), rank, threads
+        if not len(self.rows):
+            raise ValueError(
+                f"no rows to load from {store.path}: is the split empty? `medvlp data check` shows what it has"
+            )
+        if train and len(self.rows) < world_size:
+            raise ValueError(f"{len(self.rows)} rows cannot be shared by {world_size} processes")
+        self.batch_size = min(batch_size, len(self.rows) // world_size) if train else batch_size
+        self.everywhere = self.batch_size * world_size
+        self.findings = tuple(findings)
+        self.states = torch.from_numpy(store.states(self.findings))
+        numbers = store.table["report"].to_numpy()[self.rows]
+        self.texts = StoreTexts.of(
+            store, numbers, tokenizer, self.findings, sections, max_tokens, max_sentences, max_sentence_tokens, places
+        )
+        self._ids = {k: store.table[k].to_numpy(object) for k in ("image_id", "study_id", "patient_id")}
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return len(self.rows) // self.everywhere if self.train else -(-len(self.rows) // self.everywhere)
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The rows in the order in which an epoch shows them."""
+        if not self.train:
+            return self.rows
+        return np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch from step `start` on, made ahead in threads."""
+        order = self.order(epoch)
+        ahead: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(max(1, self.threads), "batch") as threads:
+            try:
+                for step in range(start, len(self)):
+                    ahead.append(threads.submit(self._batch, order, epoch, step))
+                    if len(ahead) > self.threads:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def _batch(self, order: NDArray[np.int64], epoch: int, step: int) -> Batch:
+        together = order[step * self.everywhere : (step + 1) * self.everywhere]
+        mine = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
+        rows = together[mine]
+        pixels = self.store.images(rows)
+        if self.train:
+            random = np.random.default_rng([self.seed, epoch, step, 1])
+            images = self.augment.draw(len(together), random)[mine].images(pixels)
+        else:
+            images = torch.from_numpy(pixels)
+        return Batch(
+            images=self.store.preprocess.normalise(images),
+            findings=self.states[rows],
+            **self.texts.of_rows(rows),
+            image_ids=list(self._ids["image_id"][rows]),
+            study_ids=list(self._ids["study_id"][rows]),
+            patient_ids=list(self._ids["patient_id"][rows]),
+        )

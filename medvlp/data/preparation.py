@@ -1,0 +1,164 @@
+"""`prepare`: a manifest becomes a store, once. Parallel, in bounded memory, resumable, cut for a cluster.
+
+Each shard is written whole or not at all, and the file that says what became of its rows is written last: a run that
+was killed goes on with the shards that lack it. `prepare_part(i, n)` does every n-th shard, on as many machines as
+there are.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medvlp.data import prepare_plan as plans
+from medvlp.data.finish import finish
+from medvlp.data.image_task import ImageTask, prepare_image
+from medvlp.data.manifest import Manifest
+from medvlp.data.prepare_plan import Plan
+from medvlp.data.preprocess import Preprocess
+from medvlp.data.reports_table import report_row, unparsed_row, write_reports
+from medvlp.data.shard_writer import write_images
+from medvlp.data.store import Store
+from medvlp.data.worker_pool import WorkerPool
+from medvlp.data.worker_process import Failure
+
+Progress = Callable[[str, int, int], None]  # stage (`reports` or `images`), done, total
+_WORTH_A_POOL = 500  # reports; fewer are parsed here, before a fresh interpreter would have started
+
+
+def prepare(
+    manifest: Manifest,
+    out: str | Path,
+    preprocess: Preprocess | Sequence[Preprocess] | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Store:
+    """Prepare every image and report of a manifest.
+
+    Args:
+        manifest: what to read. Files that cannot be read go to `quarantine.csv` with their reason; nothing stops the
+            run.
+        out: folder of the store. One that a killed run left unfinished is continued.
+        preprocess: one, or several of different size (each file is decoded once); default 224 pixels.
+        workers: processes; default one a core; 0 for this process.
+        progress: called with the stage, how many are done and how many there are.
+
+    Raises:
+        ValueError: `out` holds a store of another manifest or preprocessing.
+        OSError: no room on the disk; what is done stays, and the same call goes on after room was made.
+    """
+    prepare_part(manifest, out, 1, 1, preprocess, workers=workers, progress=progress)
+    return Store.open(out)
+
+
+def prepare_part(
+    manifest: Manifest,
+    out: str | Path,
+    part: int,
+    parts: int,
+    preprocess: Preprocess | Sequence[Preprocess] | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Prepare part `part` (from 1) of `parts`, for one machine of a cluster with a shared disk.
+
+    Returns:
+        How many shards of other parts are still missing. The part that finds none makes the store ready to open.
+    """
+    if not 1 <= part <= parts:
+        raise ValueError(f"part {part}/{parts}: the first number goes from 1 to the second")
+    sizes = (preprocess,) if isinstance(preprocess, Preprocess) else tuple(preprocess or (Preprocess(),))
+    if len({p.size for p in sizes}) < len(sizes):
+        raise ValueError("two preprocessings have one size; a store holds one for each size")
+    out, plan = Path(out), Plan.of(manifest, sizes)
+    out.mkdir(parents=True, exist_ok=True)
+    plan.settle(out)
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    report = progress or (lambda stage, done, total: None)
+    if not (out / "store.json").is_file():
+        _prepare_reports(manifest, plan, out, range(part - 1, plan.report_shards, parts), workers, report)
+        _prepare_images(manifest, plan, sizes, out, range(part - 1, plan.image_shards, parts), workers, report)
+    missing = _missing(plan, out)
+    if not missing:
+        finish(manifest, plan, out)
+    return missing
+
+
+def _missing(plan: Plan, out: Path) -> int:
+    images = sum(not plans.rows_file(out, s).is_file() for s in range(plan.image_shards))
+    return images + sum(not plans.report_file(out, s).is_file() for s in range(plan.report_shards))
+
+
+def _prepare_reports(
+    manifest: Manifest, plan: Plan, out: Path, shards: range, workers: int, progress: Progress
+) -> None:
+    texts = manifest.table["report"]
+    distinct = texts[texts != ""].unique()
+    todo = [s for s in shards if not plans.report_file(out, s).is_file()]
+    total, left = (sum(len(plan.report_rows(s)) for s in some) for some in (shards, todo))
+    with WorkerPool(report_row, workers if left > _WORTH_A_POOL else 0, chunk=32) as pool:
+        tick = functools.partial(_tick, progress, "reports", total - left, total)
+        for shard, rows in _by_shard(pool, [(s, [distinct[n] for n in plan.report_rows(s)]) for s in todo], tick):
+            start = plan.report_rows(shard).start
+            parsed = [
+                unparsed_row(distinct[start + i], row.reason) if isinstance(row, Failure) else row
+                for i, row in enumerate(rows)
+            ]
+            write_reports(parsed, plans.report_file(out, shard))
+
+
+def _prepare_images(
+    manifest: Manifest,
+    plan: Plan,
+    sizes: tuple[Preprocess, ...],
+    out: Path,
+    shards: range,
+    workers: int,
+    progress: Progress,
+) -> None:
+    todo = [s for s in shards if not plans.rows_file(out, s).is_file()]
+    total, left = (sum(len(plan.rows(s)) for s in some) for some in (shards, todo))
+    with WorkerPool(functools.partial(prepare_image, preprocess=sizes), workers) as pool:
+        tick = functools.partial(_tick, progress, "images", total - left, total)
+        tasks = _image_tasks(manifest, plan)
+        for shard, results in _by_shard(pool, [(s, [tasks[r] for r in plan.rows(s)]) for s in todo], tick):
+            write_images(plan, shard, results, out)
+
+
+def _by_shard(
+    pool: WorkerPool, shards: Sequence[tuple[int, Sequence[Any]]], tick: Callable[[int], None]
+) -> Iterator[tuple[int, list[Any]]]:
+    """Run the tasks of all shards through one pool; yield each shard that is complete, with its results in order."""
+    owners = np.repeat(np.arange(len(shards)), [len(tasks) for _, tasks in shards])
+    starts = np.searchsorted(owners, np.arange(len(shards)))
+    partial: dict[int, dict[int, Any]] = {}
+    for done, (i, result) in enumerate(pool.map(task for _, tasks in shards for task in tasks), start=1):
+        owner = int(owners[i])
+        results = partial.setdefault(owner, {})
+        results[i - int(starts[owner])] = result
+        number, tasks = shards[owner]
+        if len(results) == len(tasks):
+            del partial[owner]
+            yield number, [results[slot] for slot in range(len(tasks))]
+        tick(done)
+
+
+def _tick(progress: Progress, stage: str, before: int, total: int, done: int) -> None:
+    progress(stage, before + done, total)
+
+
+def _image_tasks(manifest: Manifest, plan: Plan) -> list[ImageTask]:
+    table = manifest.table
+    frames = table["frame"].tolist() if "frame" in table else [np.nan] * len(table)
+    masks = zip(*(table[f"mask_{name}"] for name in plan.masks), strict=True) if plan.masks else [()] * len(table)
+    return [
+        ImageTask(path, None if np.isnan(frame) else int(frame), tuple(cells))
+        for path, frame, cells in zip(table["path"], frames, masks, strict=True)
+    ]

@@ -1,0 +1,129 @@
+"""`Plan`: how a manifest is cut into shards. Written first, so that a killed run and other machines follow the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medvlp.data.atomic import replaced
+from medvlp.data.manifest import Manifest
+from medvlp.data.preprocess import Preprocess
+
+_SHARD_BYTES = 32 << 20  # what a kill costs, and what the writer holds in memory per shard
+_REPORTS_A_SHARD = 2048
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a store will hold, and in which files.
+
+    Attributes:
+        preprocess: one JSON a size, the first is the one that `Store.open` takes by default.
+        manifest: hash of the manifest's table.
+        images, reports: how many rows, and how many distinct report texts.
+        images_a_shard, reports_a_shard: rows of one file.
+        masks: names of the masks, in the order of their axis.
+        generated: as in the manifest.
+    """
+
+    preprocess: tuple[str, ...]
+    manifest: str
+    images: int
+    reports: int
+    images_a_shard: int
+    reports_a_shard: int
+    masks: tuple[str, ...]
+    generated: bool
+
+    @classmethod
+    def of(cls, manifest: Manifest, preprocess: Sequence[Preprocess]) -> Plan:
+        largest = max(p.size for p in preprocess)
+        texts = manifest.table["report"]
+        return cls(
+            preprocess=tuple(p.to_json() for p in preprocess),
+            manifest=table_hash(manifest.table),
+            images=len(manifest),
+            reports=int(texts[texts != ""].nunique()),
+            images_a_shard=max(64, _SHARD_BYTES // largest**2),
+            reports_a_shard=_REPORTS_A_SHARD,
+            masks=tuple(manifest.masks),
+            generated=manifest.generated,
+        )
+
+    @property
+    def image_shards(self) -> int:
+        """How many files of images a size has."""
+        return -(-self.images // self.images_a_shard)
+
+    @property
+    def report_shards(self) -> int:
+        """How many files of reports there are."""
+        return -(-self.reports // self.reports_a_shard)
+
+    def rows(self, shard: int) -> range:
+        """The manifest's rows in an image shard."""
+        return range(shard * self.images_a_shard, min(self.images, (shard + 1) * self.images_a_shard))
+
+    def report_rows(self, shard: int) -> range:
+        """The numbers of the reports in a report shard."""
+        return range(shard * self.reports_a_shard, min(self.reports, (shard + 1) * self.reports_a_shard))
+
+    def settle(self, folder: Path) -> None:
+        """Write the plan into a new store, or make sure that the unfinished store there follows the same plan.
+
+        Raises:
+            ValueError: the folder holds a store of other data or another preprocessing; the message says what differs.
+        """
+        path = folder / "plan.json"
+        if path.is_file():
+            there = json.loads(path.read_text())
+            mine = json.loads(json.dumps(asdict(self)))
+            different = [k for k in mine if mine[k] != there.get(k)]
+            if different:
+                raise ValueError(
+                    f"{folder} holds a store made with other {', '.join(different)}; "
+                    "give another folder, or delete this one to make it anew"
+                )
+            return
+        with replaced(path) as partial:
+            partial.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Plan:
+        """Read the plan of a store."""
+        fields: dict[str, Any] = json.loads((folder / "plan.json").read_text())
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+
+def table_hash(table: pd.DataFrame) -> str:
+    """16 hexadecimal digits over columns and cells."""
+    digest = hashlib.sha256("\n".join(map(str, table.columns)).encode())
+    digest.update(np.ascontiguousarray(pd.util.hash_pandas_object(table, index=False).to_numpy()).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def image_file(folder: Path, size: int, shard: int) -> Path:
+    """Pixels of a shard: uint8 `[n, size, size]`."""
+    return folder / f"images-{size}" / f"{shard:05d}.npy"
+
+
+def mask_file(folder: Path, size: int, shard: int) -> Path:
+    """Masks of the images of a shard that have any: uint8 `[m, K, size, size]`, 0, 1, or 255 where not drawn."""
+    return folder / f"masks-{size}" / f"{shard:05d}.npy"
+
+
+def rows_file(folder: Path, shard: int) -> Path:
+    """What became of each row of a shard; it is written last, so a shard is done when this file is there."""
+    return folder / "rows" / f"{shard:05d}.parquet"
+
+
+def report_file(folder: Path, shard: int) -> Path:
+    """Parsed reports of a shard."""
+    return folder / "reports" / f"{shard:05d}.parquet"

@@ -1,0 +1,136 @@
+"""Parsed reports as one columnar file: what `prepare` writes of them and `Store.reports` reads back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from medvlp.data.atomic import replaced
+from medvlp.knowledge import load_findings
+from medvlp.knowledge.study_labels import study_labels
+from medvlp.reports.parse import parse_report
+from medvlp.reports.report import Mention, Report, Section, Sentence
+from medvlp.reports.states import FindingState
+
+_PART = [("start", pa.int32()), ("end", pa.int32())]
+_SCHEMA = pa.schema(
+    [
+        ("text", pa.large_string()),
+        ("sections", pa.list_(pa.struct([("name", pa.string()), *_PART]))),
+        ("sentences", pa.list_(pa.struct([*_PART, ("section", pa.string())]))),
+        (
+            "mentions",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("finding", pa.string()),
+                        ("assertion", pa.string()),
+                        *_PART,
+                        ("sentence", pa.int32()),
+                        ("place", pa.string()),
+                        ("side", pa.string()),
+                        ("severity", pa.string()),
+                        ("size_mm", pa.float64()),
+                        ("temporality", pa.string()),
+                        ("cue", pa.string()),
+                    ]
+                )
+            ),
+        ),
+        ("states", pa.list_(pa.struct([("sentence", pa.int32()), ("finding", pa.string()), ("state", pa.int8())]))),
+        ("reason", pa.string()),
+    ]
+)
+WHOLE = -1  # the `sentence` of a state that is the whole report's
+
+
+def report_row(text: str) -> dict[str, Any]:
+    """Parse one report into the row that the table holds, with the states of every finding known today.
+
+    The states are those of `knowledge.study_labels`, hierarchy included, once over the whole report and once over each
+    sentence that mentions something; unmentioned findings take no room.
+    """
+    report = parse_report(text)
+    return {
+        "text": text,
+        "sections": [asdict(s) for s in report.sections],
+        "sentences": [asdict(s) for s in report.sentences],
+        "mentions": [asdict(m) for m in report.mentions],
+        "states": _states(report),
+        "reason": "",
+    }
+
+
+def unparsed_row(text: str, reason: str) -> dict[str, Any]:
+    """The row of a report that the parser gave up on: its text is kept, and the reason goes to the quarantine table."""
+    return {"text": text, "sections": [], "sentences": [], "mentions": [], "states": [], "reason": reason}
+
+
+def _states(report: Report) -> list[dict[str, Any]]:
+    findings = tuple(load_findings())
+    spoken = sorted({m.sentence for m in report.mentions})
+    parts = [(WHOLE, report)] if spoken else []
+    for sentence in spoken:
+        mentions = tuple(m for m in report.mentions if m.sentence == sentence)
+        parts.append((sentence, Report(report.text, report.sections, report.sentences, mentions)))
+    return [
+        {"sentence": sentence, "finding": finding, "state": int(state)}
+        for sentence, part in parts
+        for finding, state in study_labels(part, findings, hedged="keep").items()
+        if state != FindingState.UNMENTIONED
+    ]
+
+
+def write_reports(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write rows of `report_row` in one piece."""
+    with replaced(path) as partial:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMA), partial, compression="zstd")
+
+
+class ReportTable:
+    """The distinct reports of a store, by number. Read whole on first use; no Python object is made for each report."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = list(paths)
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        if not self._paths:
+            return _SCHEMA.empty_table()
+        return pa.concat_tables([pq.read_table(p, schema=_SCHEMA) for p in self._paths]).combine_chunks()
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getitem__(self, number: int) -> Report:
+        """The report as it was parsed."""
+        row = self._table.slice(number, 1).to_pylist()[0]
+        return Report(
+            row["text"],
+            tuple(Section(**s) for s in row["sections"]),
+            tuple(Sentence(**s) for s in row["sentences"]),
+            tuple(Mention(**m) for m in row["mentions"]),
+        )
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Raw texts `[R]`."""
+        return self._table["text"].to_pylist()
+
+    def flat(self, part: str) -> dict[str, np.ndarray]:
+        """All `sections | sentences | mentions | states` in one table of columns, with the `report` that each is of."""
+        column = self._table[part]
+        lists = column.chunk(0) if column.num_chunks else pa.array([], _SCHEMA.field(part).type)
+        flat = lists.flatten()
+        lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
+        columns = {"report": np.repeat(np.arange(len(lists)), lengths)}
+        for field, values in zip(flat.type, flat.flatten(), strict=True):
+            columns[field.name] = values.to_numpy(zero_copy_only=False)
+        return columns

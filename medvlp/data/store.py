@@ -1,0 +1,157 @@
+"""`Store`: what `prepare` wrote once and training reads for ever. Nothing is decoded here; pixels are memory-mapped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medvlp.data import prepare_plan as plans
+from medvlp.data.manifest_columns import SPLITS
+from medvlp.data.prepare_plan import Plan
+from medvlp.data.preprocess import Preprocess
+from medvlp.data.reports_table import WHOLE, ReportTable
+from medvlp.knowledge import get_finding
+from medvlp.reports.states import FindingState
+
+_OPEN_SHARDS = 256  # memory maps that are kept open, each holds a file descriptor
+
+
+class Store:
+    """A prepared data set.
+
+    Attributes:
+        path: its folder.
+        table: pandas, one row an image that could be read: the manifest's columns without paths; `report` is the
+            report's number (-1 for none); `height, width, spacing` of the original file.
+        reports: the parsed reports, `reports[number]`.
+        preprocess: what made the pixels.
+        mask_names: names of the masks, in the order of their axis.
+        generated: made by a generator, not by a hospital.
+        hash: of table, pixels' checksums and preprocessing.
+        quarantined: how many images, masks and reports could not be read; `quarantine.csv` says which and why.
+    """
+
+    def __init__(self, path: str | Path, size: int | None = None) -> None:
+        self.path = Path(path)
+        if not (self.path / "store.json").is_file():
+            unfinished = (self.path / "plan.json").is_file()
+            raise FileNotFoundError(
+                f"{self.path} is an unfinished store; run the same `medvlp data prepare` again: it goes on from there"
+                if unfinished
+                else f"no store at {self.path}; `medvlp data prepare MANIFEST -o {self.path}` makes one"
+            )
+        summary = json.loads((self.path / "store.json").read_text())
+        plan = Plan.load(self.path)
+        made = {p.size: p for p in map(Preprocess.from_json, plan.preprocess)}
+        size = next(iter(made)) if size is None else size
+        if size not in made:
+            raise ValueError(f"{self.path} holds images of {', '.join(map(str, made))} pixels, none of {size}")
+        self.preprocess = made[size]
+        self.mask_names = plan.masks
+        self.generated: bool = summary["generated"]
+        self.hash: str = summary["hash"]
+        self.quarantined: int = summary["quarantined"]
+        self.table = pd.read_parquet(self.path / "table.parquet")
+        self.reports = ReportTable([plans.report_file(self.path, s) for s in range(plan.report_shards)])
+        self._shard = self.table["shard"].to_numpy()
+        self._slot = self.table["slot"].to_numpy()
+        self._mask_slot = self.table["mask_slot"].to_numpy()
+        self._mapped = lru_cache(_OPEN_SHARDS)(lambda path: np.load(path, mmap_mode="r"))
+
+    @classmethod
+    def open(cls, path: str | Path, size: int | None = None) -> Store:
+        """Open a finished store, at one of its sizes (default: the first that it was prepared at)."""
+        return cls(path, size)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def rows(self, split: str | None = None, views: Sequence[str] | None = None) -> NDArray[np.int64]:
+        """Positions of the images of a split (`train | validate | test`) and of some views, in the table's order."""
+        keep = np.ones(len(self), bool)
+        if split is not None:
+            if split not in SPLITS:
+                raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
+            keep &= (self.table["split"] == split).to_numpy()
+        if views is not None:
+            keep &= self.table["view"].isin(list(views)).to_numpy()
+        return np.flatnonzero(keep)
+
+    def images(self, rows: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Pixels of some rows: uint8 `[n, H, W]`, a copy."""
+        rows = np.asarray(rows)
+        size = self.preprocess.size
+        out = np.empty((len(rows), size, size), np.uint8)
+        for i, (shard, slot) in enumerate(zip(self._shard[rows], self._slot[rows], strict=True)):
+            out[i] = self._mapped(plans.image_file(self.path, size, shard))[slot]
+        return out
+
+    @property
+    def has_masks(self) -> NDArray[np.bool_]:
+        """For each row whether any mask was drawn on it, `[N]`."""
+        return self._mask_slot >= 0
+
+    def masks(self, rows: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Masks of some rows, in `mask_names` order: uint8 `[n, K, H, W]` of 0 and 1; 255 where none was drawn."""
+        rows = np.asarray(rows)
+        size = self.preprocess.size
+        out = np.full((len(rows), len(self.mask_names), size, size), 255, np.uint8)
+        for i in np.flatnonzero(self.has_masks[rows]):
+            path = plans.mask_file(self.path, size, self._shard[rows[i]])
+            out[i] = self._mapped(path)[self._mask_slot[rows[i]]]
+        return out
+
+    def states(self, findings: Sequence[str], origin: Literal["table", "report", "both"] = "both") -> NDArray[np.int8]:
+        """What is said of each finding, `[N, F]` in the codes of `FindingState`.
+
+        Args:
+            findings: ids of the knowledge base, any of them, whether the manifest labels them or not.
+            origin: `table`: the manifest's label columns alone; `report`: the parsed reports alone, with the hierarchy
+                of findings; `both`: the label columns of the row's data set where it has the column, else the report.
+
+        Raises:
+            UnknownNameError: a finding that nobody knows; names the nearest.
+        """
+        for finding in findings:
+            get_finding(finding)
+        spoken = self._report_states(findings)
+        if origin == "report":
+            return spoken
+        states = np.full((len(self), len(findings)), FindingState.UNMENTIONED, np.int8)
+        sources, _ = pd.factorize(self.table["source"])
+        for f, finding in enumerate(findings):
+            labelled = np.zeros(len(self), bool)
+            if finding in self.table:
+                column = self.table[finding].to_numpy()
+                has = np.bincount(sources, column != FindingState.UNMENTIONED) > 0  # data sets that label it at all
+                labelled = has[sources]
+                states[labelled, f] = column[labelled]
+            if origin == "both":
+                states[~labelled, f] = spoken[~labelled, f]
+        return states
+
+    def _report_states(self, findings: Sequence[str]) -> NDArray[np.int8]:
+        numbers = self.table["report"].to_numpy()
+        states = np.full((len(self), len(findings)), FindingState.UNMENTIONED, np.int8)
+        states[numbers >= 0] = self.report_states(findings)[numbers[numbers >= 0]]
+        return states
+
+    def report_states(self, findings: Sequence[str]) -> NDArray[np.int8]:
+        """What each distinct report says of each finding, `[R, F]`."""
+        states = np.full((len(self.reports), len(findings)), FindingState.UNMENTIONED, np.int8)
+        flat = self._spoken
+        column = pd.Index(list(findings)).get_indexer(flat["finding"])
+        keep = (column >= 0) & (flat["sentence"] == WHOLE)
+        states[flat["report"][keep], column[keep]] = flat["state"][keep]
+        return states
+
+    @cached_property
+    def _spoken(self) -> dict[str, np.ndarray]:
+        return self.reports.flat("states")

@@ -1,0 +1,73 @@
+"""What a store answers: pixels, masks, states, reports."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medvlp.data import Store
+from medvlp.data.report_text import read_sentences
+
+
+def test_rows_by_split_and_view(small_store: Store) -> None:
+    assert small_store.rows().tolist() == list(range(7))
+    assert small_store.table["image_id"][small_store.rows("test")].tolist() == ["image6", "image7"]
+    assert small_store.rows("train", views=["PA"]).tolist() == [0, 2, 4]
+    with pytest.raises(ValueError, match="split 'val' is none of"):
+        small_store.rows("val")
+
+
+def test_masks_say_where_nothing_was_drawn(small_store: Store) -> None:
+    masks = small_store.masks([0, 1, 2])
+    assert (small_store.mask_names, small_store.has_masks[:3].tolist()) == (("lungs",), [True, False, True])
+    assert masks.shape == (3, 1, 32, 32)
+    assert masks[0].sum() == 16 * 12  # 40 x 30 pixels of 80 x 60, in a square of 32
+    assert masks[0, 0, 8:24, 10:22].all()
+    assert (masks[1] == 255).all()
+    assert (masks[2] == 255).all()  # named, but the file is not there
+
+
+def test_states_come_from_labels_then_from_reports(small_store: Store) -> None:
+    states = small_store.states(["cardiomegaly", "pleural_effusion", "pneumonia"])
+    assert states.dtype == np.int8
+    assert states.tolist() == [
+        [1, 1, -1],
+        [1, 1, -1],
+        [0, 0, -1],
+        [0, 0, -1],
+        [2, -1, -1],
+        [-1, -1, 2],
+        [-1, -1, 2],
+    ]
+
+
+def test_states_by_origin(small_store: Store) -> None:
+    findings = ["cardiomegaly", "pleural_effusion"]
+    assert small_store.states(findings, "table")[:, 1].tolist() == [-1] * 7
+    assert small_store.states(findings, "report")[:, 0].tolist() == [-1] * 7
+
+
+def test_unknown_finding_is_named(small_store: Store) -> None:
+    with pytest.raises(KeyError, match="pneumothorax"):
+        small_store.states(["pneumotorax"])
+
+
+def test_reports_are_as_parsed(small_store: Store) -> None:
+    from medvlp.reports import parse_report
+
+    numbers = small_store.table["report"].tolist()
+    assert numbers == [0, 0, 1, 1, -1, 2, 2]
+    assert len(small_store.reports) == 3
+    for i in range(3):
+        assert small_store.reports[i] == parse_report(small_store.reports.texts[i])
+
+
+def test_sentences_of_the_sections_that_are_read(small_store: Store) -> None:
+    read = read_sentences(small_store.reports, ["impression"])
+    assert read.words == ["Small left pleural effusion.", "No acute process.", "Possible pneumonia."]
+    assert read.number.tolist() == [2, 3, 1]
+    everything = read_sentences(small_store.reports, ["technique"])  # none has it: each is read whole
+    assert len(everything.words) == 9
+    some = read_sentences(small_store.reports, wanted=np.array([False, True, False]))
+    assert some.texts(3)[1] == "The lungs are clear. No pleural effusion. No pneumothorax. No acute process."
+    assert some.texts(3)[0] == ""
