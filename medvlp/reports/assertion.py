@@ -86,7 +86,7 @@ def assert_findings(spoken: list[Spoken], matches: list[Match]) -> None:
 def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
     governing: Match | None = None
     k, joined = 0, False
-    for match in matches:
+    for k_match, match in enumerate(matches):
         term = match.term
         while k < len(spoken) and spoken[k].first <= match.first:
             _govern(spoken[k], governing, matches)
@@ -97,11 +97,19 @@ def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
             denial = governing and governing.term.cue and governing.term.cue.means == "absent"
             if not (denial and term.cue.means == "uncertain" and not joined):
                 governing = match
-        if term.closes:
+        if term.closes and not _modifies_next(k_match, matches):
             governing = None
         joined = term.join is not None
     for rest in spoken[k:]:
         _govern(rest, governing, matches)
+
+
+def _modifies_next(k: int, matches: list[Match]) -> bool:
+    """Whether a verb form stands before the noun it belongs to ("no visible effusion") rather than after it."""
+    if k + 1 == len(matches) or matches[k + 1].first != matches[k].last + 1:
+        return False
+    term = matches[k + 1].term
+    return bool(term.finding or term.subject or term.severity or term.side or term.region or term.time)
 
 
 def _leads(cue: Match, matches: list[Match]) -> bool:
