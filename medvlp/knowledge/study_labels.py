@@ -78,7 +78,8 @@ def _relatives() -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
     parents = {f.id: [p for p in f.parents if (f.id, p) not in _NOT_COUNTED] for f in load_findings().values()}
 
     def climb(finding: str) -> frozenset[str]:
-        return frozenset(parents[finding]).union(*map(climb, parents[finding]))
+        direct = parents.get(finding, ())
+        return frozenset(direct).union(*map(climb, direct))
 
     above = {finding: climb(finding) for finding in parents}
     below: dict[str, set[str]] = {}
