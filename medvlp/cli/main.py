@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from medvlp import __version__
+from medvlp.cli import data
 
 app = typer.Typer(
     name="medvlp",
@@ -13,6 +14,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Radiographs and CT with their reports: read, learn, label, segment, retrieve, ground.",
 )
+
+app.add_typer(data.app, name="data")
 
 
 def _version(show: bool) -> None:

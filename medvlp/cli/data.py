@@ -1,0 +1,10 @@
+"""`medvlp data`: make, index, prepare and check data. Each verb's work is imported when it is called."""
+
+from __future__ import annotations
+
+import typer
+
+from medvlp.cli.data_phantom import phantom
+
+app = typer.Typer(no_args_is_help=True, help="Make, index, prepare and check data.")
+app.command("phantom")(phantom)

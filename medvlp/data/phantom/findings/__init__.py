@@ -1,0 +1,27 @@
+"""One file for each family of findings; see `base` for what they share and how to add one."""
+
+from medvlp.data.phantom.findings import (
+    airspace,
+    chest_shape,
+    devices,
+    focal,
+    hiatal_hernia,
+    pleura,
+    rib_fracture,
+)
+from medvlp.data.phantom.findings.base import DRAWINGS, FINDINGS, Drawing, Lesion, register
+
+__all__ = [
+    "DRAWINGS",
+    "FINDINGS",
+    "Drawing",
+    "Lesion",
+    "airspace",
+    "chest_shape",
+    "devices",
+    "focal",
+    "hiatal_hernia",
+    "pleura",
+    "register",
+    "rib_fracture",
+]

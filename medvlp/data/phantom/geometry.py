@@ -1,0 +1,210 @@
+"""Solids and how a beam crosses them: `Projection`, and the two analytic solids `Stack` and `Ellipsoid`.
+
+Patient coordinates in millimetres: `x` towards the patient's left, `y` downwards from the apex of the lungs, `z`
+towards the back, with `x = z = 0` on the long axis of the chest. A frontal picture is looked at face to face, so that
+the patient's left is on its right; a lateral picture has the back on its left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import PchipInterpolator
+
+View = Literal["PA", "AP", "LATERAL"]
+Floats = NDArray[np.float32]
+
+FAR = np.float32(1e6)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Where each pixel looks: one row is one level `y`, one column one position across.
+
+    Attributes:
+        view: `PA`, `AP` or `LATERAL`.
+        shape: rows and columns of the picture.
+        pitch: millimetres a pixel.
+        top: level `y` of the first row.
+        centre: position across of the middle column.
+        turn: rotation about the long axis, as its tangent (frontal views).
+        lean: sideways lean of the long axis, as its tangent.
+        magnify: growth of the scale per millimetre towards the back (divergent beam); negative for AP.
+    """
+
+    view: View
+    shape: tuple[int, int]
+    pitch: float
+    top: float = -60.0
+    centre: float = 0.0
+    turn: float = 0.0
+    lean: float = 0.0
+    magnify: float = 0.0
+
+    @property
+    def frontal(self) -> bool:
+        """Whether the beam runs along `z`."""
+        return self.view != "LATERAL"
+
+    @cached_property
+    def y(self) -> Floats:
+        """Level of each row, `[H, 1]`."""
+        return (self.top + self.pitch * np.arange(self.shape[0], dtype=np.float32))[:, None]
+
+    @cached_property
+    def u(self) -> Floats:
+        """Position across of each pixel, `[H, W]`, the lean taken out."""
+        columns = np.arange(self.shape[1], dtype=np.float32) - np.float32((self.shape[1] - 1) / 2)
+        return (self.centre + self.pitch * columns)[None, :] - np.float32(self.lean) * (self.y - 130.0)
+
+    def across(self, x: ArrayLike, z: ArrayLike) -> NDArray[np.float64]:
+        """Position across at which a point of depth is seen."""
+        x, z = np.asarray(x, dtype=np.float64), np.asarray(z, dtype=np.float64)
+        return x * (1.0 + self.magnify * z) + self.turn * z if self.frontal else -z
+
+    def pixels(self, points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rows and columns (fractional) at which the points `[N, 3]` are seen."""
+        y = points[:, 1].astype(np.float64)
+        u = self.across(points[:, 0], points[:, 2]) + self.lean * (y - 130.0)
+        return (y - self.top) / self.pitch, (u - self.centre) / self.pitch + (self.shape[1] - 1) / 2
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where the beam of each pixel enters and leaves a solid: `low`, `high` `[H, W]`; `low > high` where it misses."""
+
+    low: Floats
+    high: Floats
+
+    @property
+    def length(self) -> Floats:
+        """Path length in millimetres, 0 where the beam misses."""
+        return np.maximum(self.high - self.low, 0)
+
+    def __and__(self, other: Interval) -> Interval:
+        return Interval(np.maximum(self.low, other.low), np.minimum(self.high, other.high))
+
+    def __or__(self, other: Interval) -> Interval:
+        """The hull of both: exact where they touch, which is how the parts of one organ lie."""
+        return Interval(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
+
+
+def _interval(middle: Floats, half_squared: Floats, half: Floats | float) -> Interval:
+    root = np.sqrt(np.maximum(half_squared, 0)) * half
+    miss = half_squared <= 0
+    low, high = middle - root, middle + root
+    low[miss], high[miss] = FAR, -FAR
+    return Interval(low, high)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A solid whose section at each level is a rounded box: centre `(cx, cz)` and half widths `(ax, az)`.
+
+    Attributes:
+        levels: `y` of the knots, ascending, `[K]`; the solid ends at the first and the last.
+        sections: `cx, cz, ax, az` at each knot, `[K, 4]`.
+        square: 0 for an ellipse, towards 1 for a box with round corners.
+    """
+
+    levels: NDArray[np.float64]
+    sections: NDArray[np.float64]
+    square: float = 0.3
+
+    def at(self, y: ArrayLike) -> NDArray[np.float64]:
+        """Sections at any levels, `[N, 4]`; half widths are 0 outside."""
+        y = np.asarray(y, dtype=np.float64).ravel()
+        inside = (y >= self.levels[0]) & (y <= self.levels[-1])
+        sections = self._curve(np.clip(y, self.levels[0], self.levels[-1]))
+        sections[~inside, 2:] = 0
+        return sections
+
+    @cached_property
+    def _curve(self) -> PchipInterpolator:
+        return PchipInterpolator(self.levels, self.sections)
+
+    def interval(self, projection: Projection) -> Interval:
+        """Entry and exit of every beam."""
+        cx, cz, ax, az = self.at(projection.y).T[:, :, None]
+        if projection.frontal:
+            scale = 1.0 + projection.magnify * cz
+            centre, width, middle, half = projection.across(cx, cz), ax * scale, cz, az
+        else:
+            centre, width, middle, half = -cz, az, cx, ax
+        t = (projection.u - centre.astype(np.float32)) * (1.0 / np.maximum(width, 1e-3)).astype(np.float32)
+        t *= t
+        return _interval(
+            middle.astype(np.float32), 1 - t * (1 - self.square + self.square * t), half.astype(np.float32)
+        )
+
+    def contains(self, points: NDArray[np.floating], margin: float = 0.0) -> NDArray[np.bool_]:
+        """Which of the points `[N, 3]` lie inside, at least `margin` mm from the wall."""
+        cx, cz, ax, az = self.at(points[:, 1]).T
+        tx = (points[:, 0] - cx) / np.maximum(ax - margin, 1e-3)
+        tz = (points[:, 2] - cz) / np.maximum(az - margin, 1e-3)
+        return (tx**2 + tz**2 < 1) & (ax > margin) & (az > margin)
+
+    def shrunk(self, gap: NDArray[np.floating], levels: NDArray[np.floating]) -> Stack:
+        """The same solid with its walls moved inwards by `gap` mm at the given levels."""
+        sections = self.at(levels)
+        sections[:, 2:] = np.maximum(sections[:, 2:] - np.asarray(gap)[:, None], 0)
+        return Stack(np.asarray(levels, dtype=np.float64), sections, self.square)
+
+
+@dataclass(frozen=True)
+class Ellipsoid:
+    """An ellipsoid with semi-axes `radii` (x, y, z), tilted by `tilt` radians in the frontal plane.
+
+    A positive tilt moves the lower end towards the patient's right.
+    """
+
+    centre: tuple[float, float, float]
+    radii: tuple[float, float, float]
+    tilt: float = 0.0
+
+    @cached_property
+    def form(self) -> NDArray[np.float64]:
+        """The quadratic form Q with `p' Q p = 1` on the surface, `[3, 3]`."""
+        c, s = np.cos(self.tilt), np.sin(self.tilt)
+        turn = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+        return turn.T @ np.diag(1 / np.square(self.radii)) @ turn
+
+    def window(self, projection: Projection) -> tuple[slice, slice]:
+        """Rows and columns that the solid can reach."""
+        reach = np.sqrt(np.diag(np.linalg.inv(self.form)))
+        corners = np.array([[sx, sy, sz] for sx in (-1, 1) for sy in (-1, 1) for sz in (-1, 1)]) * reach
+        rows, columns = projection.pixels(np.asarray(self.centre) + corners)
+        limits = []
+        for values, end in ((rows, projection.shape[0]), (columns, projection.shape[1])):
+            limits.append(slice(int(np.clip(values.min() - 2, 0, end)), int(np.clip(values.max() + 3, 0, end))))
+        return limits[0], limits[1]
+
+    def interval(self, projection: Projection) -> Interval:
+        """Entry and exit of every beam."""
+        low, high = np.full(projection.shape, FAR), np.full(projection.shape, -FAR)
+        window = self.window(projection)
+        cx, cy, cz = self.centre
+        beam, across = (2, 0) if projection.frontal else (0, 2)
+        scale = 1.0 + projection.magnify * cz if projection.frontal else -1.0
+        du = (projection.u[window] - np.float32(projection.across(cx, cz))) / np.float32(scale)
+        dy = (projection.y - np.float32(cy))[window[0]]
+        q = self.form.astype(np.float32)
+        # along the beam t: q_bb t^2 + 2 (q_ba du + q_by dy) t + (quadratic in du, dy) = 1
+        b = (q[beam, across] * du + q[beam, 1] * dy) / q[beam, beam]
+        c = (q[across, across] * du * du + 2 * q[across, 1] * du * dy + q[1, 1] * dy * dy - 1) / q[beam, beam]
+        part = _interval(self.centre[beam] - b, b * b - c, 1.0)
+        low[window], high[window] = part.low, part.high
+        return Interval(low, high)
+
+    def chord(self, projection: Projection) -> Floats:
+        """Path length of every beam in millimetres, `[H, W]`."""
+        return self.interval(projection).length
+
+    def contains(self, points: NDArray[np.floating], margin: float = 0.0) -> NDArray[np.bool_]:
+        """Which of the points `[N, 3]` lie inside the solid grown by `margin` mm."""
+        d = (points - np.asarray(self.centre)) / (1 + margin / min(self.radii))
+        return np.einsum("ni,ij,nj->n", d, self.form, d) < 1

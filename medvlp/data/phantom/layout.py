@@ -1,0 +1,143 @@
+"""Where everything lies: the official folders and tables of MIMIC-CXR, and the ground truth beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from medvlp.data.phantom.findings import FINDINGS
+from medvlp.data.phantom.patients import Patient, Study
+from medvlp.data.phantom.phrases import phrases
+from medvlp.data.phantom.report import Written
+from medvlp.data.phantom.statements import Statement
+
+Row = dict[str, Any]
+
+METADATA = (
+    "dicom_id",
+    "subject_id",
+    "study_id",
+    "PerformedProcedureStepDescription",
+    "ViewPosition",
+    "Rows",
+    "Columns",
+    "StudyDate",
+    "StudyTime",
+    "ProcedureCodeSequence_CodeMeaning",
+    "ViewCodeSequence_CodeMeaning",
+    "PatientOrientationCodeSequence_CodeMeaning",
+)
+SPLIT = ("dicom_id", "study_id", "subject_id", "split")
+CHEXPERT = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Enlarged Cardiomediastinum",
+    "Fracture",
+    "Lung Lesion",
+    "Lung Opacity",
+    "No Finding",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Pneumonia",
+    "Pneumothorax",
+    "Support Devices",
+)
+_STATE = {"present": 1.0, "absent": 0.0, "uncertain": -1.0}
+_CELL = {"present": "1", "absent": "0", "uncertain": "u"}
+_STRENGTH = ("absent", "uncertain", "present")
+
+
+def patient_folder(root: Path, patient: Patient) -> Path:
+    """`files/p10/p10000032`."""
+    name = f"p{patient.number}"
+    return root / "files" / name[:3] / name
+
+
+def dicom_id(seed: int, patient: Patient, study: Study, view: int) -> str:
+    """Five groups of eight hexadecimal digits, as the archive names its pictures."""
+    digest = hashlib.sha256(f"{seed}/{patient.index}/{study.number}/{view}".encode()).hexdigest()
+    return "-".join(digest[i : i + 8] for i in range(0, 40, 8))
+
+
+def study_time(study: Study) -> str:
+    """Time of day as DICOM writes it."""
+    minutes, seconds = divmod(study.second, 60)
+    return f"{minutes // 60:02d}{minutes % 60:02d}{seconds:02d}.000"
+
+
+def metadata_row(patient: Patient, study: Study, image: str, view: str, size: int) -> Row:
+    """One row of `mimic-cxr-2.0.0-metadata.csv.gz`."""
+    procedure = {"AP": "CHEST (PORTABLE AP)", "PA": "CHEST (PA AND LAT)", "LATERAL": "CHEST (PA AND LAT)"}[view]
+    code = {"AP": "antero-posterior", "PA": "postero-anterior", "LATERAL": "lateral"}[view]
+    posture = "Erect" if view != "AP" or study.second % 3 else "Recumbent"
+    values = (
+        image,
+        patient.number,
+        study.number,
+        procedure,
+        view,
+        size,
+        size,
+        study.day.strftime("%Y%m%d"),
+        study_time(study),
+        procedure,
+        code,
+        posture,
+    )
+    return dict(zip(METADATA, values, strict=True))
+
+
+def report_states(statements: list[Statement]) -> dict[str, str]:
+    """Per finding that is mentioned: `present`, `uncertain` or `absent`, the strongest where there are several."""
+    states: dict[str, str] = {}
+    for s in statements:
+        states[s.finding] = max(states.get(s.finding, "absent"), s.assertion, key=_STRENGTH.index)
+    return states
+
+
+def chexpert_row(patient: Patient, study: Study, statements: list[Statement]) -> Row:
+    """One row of `mimic-cxr-2.0.0-chexpert.csv.gz`: 1.0, 0.0, -1.0 or blank, as a labeller takes them from the report."""
+    row: Row = {"subject_id": patient.number, "study_id": study.number, **dict.fromkeys(CHEXPERT, "")}
+    labels: dict[str, str] = {}
+    for finding, state in report_states(statements).items():
+        label = phrases(finding)["chexpert"]
+        if label:
+            labels[label] = max(labels.get(label, "absent"), state, key=_STRENGTH.index)
+    row.update({label: _STATE[state] for label, state in labels.items()})
+    if not any(state != "absent" for label, state in labels.items() if label != "Support Devices"):
+        row["No Finding"] = 1.0
+    return row
+
+
+def study_row(patient: Patient, study: Study, statements: list[Statement]) -> Row:
+    """One row of `truth/studies.csv`: the report's state of each finding, `1 | 0 | u | empty`."""
+    states = report_states(statements)
+    cells = {finding: _CELL[states[finding]] if finding in states else "" for finding in FINDINGS}
+    return {"study_id": study.number, "patient_id": patient.number, "split": patient.split, **cells}
+
+
+def image_row(patient: Patient, study: Study, image: str, view: str, seen: set[str]) -> Row:
+    """One row of `truth/images.csv`: 1 where the picture shows the finding, else 0."""
+    cells = {finding: int(finding in seen) for finding in FINDINGS}
+    return {"image_id": image, "study_id": study.number, "patient_id": patient.number, "view": view, **cells}
+
+
+def sentence_rows(study: Study, report: Written) -> list[Row]:
+    """Rows of `truth/sentences.jsonl`: one for each sentence and finding; a sentence of no finding has one row."""
+    rows = []
+    for start, end, statements in report.links:
+        base = {"study_id": study.number, "start": start, "end": end, "text": report.text[start:end]}
+        for s in statements or (None,):
+            rows.append(
+                {
+                    **base,
+                    "finding": s.finding if s else None,
+                    "assertion": s.assertion if s else None,
+                    "place": s.place if s else None,
+                    "side": s.side if s else None,
+                }
+            )
+    return rows
