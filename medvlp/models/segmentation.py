@@ -1,10 +1,11 @@
-"""`SegmentationNet`: a decoder of segmentation-models-pytorch on the pyramid of our own image encoder."""
+"""`SegmentationNet`: a decoder of segmentation-models-pytorch on the feature maps of our own image encoder."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,7 +18,7 @@ class SegmentationNet(nn.Module):
     """Radiographs -> one logit a pixel and structure.
 
     Args:
-        encoder: pretrained or not.
+        encoder: pretrained or not; its trunk is taken, without what makes patches and global vectors of the maps.
         decoder: `unet | unetplusplus | manet | linknet | fpn | upernet | segformer | pspnet`.
         structures: how many masks K.
         width: channels of the finest level of the decoder; the coarser ones have up to 16 times as many.
@@ -28,7 +29,8 @@ class SegmentationNet(nn.Module):
 
     def __init__(self, encoder: ImageEncoder, decoder: str, structures: int, width: int = 16) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.trunk, self._levels = encoder.trunk, encoder.levels
+        self._stride = encoder.pyramid_strides[-1]
         builders = decoder_builders()
         if decoder not in builders:
             near = difflib.get_close_matches(decoder, builders, n=1)
@@ -40,13 +42,20 @@ class SegmentationNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images `[B, 1, H, W]` -> logits `[B, K, H, W]`."""
-        maps = self.encoder(images).pyramid
         height, width = images.shape[-2:]
+        if not self.flat:  # several decoders need each level to be twice the size of the next
+            images = F.pad(images, (0, -width % self._stride, 0, -height % self._stride), mode="replicate")
+        maps = self.trunk.forward_intermediates(
+            images.contiguous(memory_format=torch.channels_last),
+            indices=self._levels,
+            output_fmt="NCHW",
+            intermediates_only=True,
+        )
         if self.flat:
             sizes = [(-(-height // s), -(-width // s)) for s in _STRIDES[: len(maps)]]
             maps = [F.interpolate(m, size=size, mode="bilinear") for m, size in zip(maps, sizes, strict=True)]
         logits = self.head(self.decoder([images, *maps]))
-        return F.interpolate(logits, size=(height, width), mode="bilinear")
+        return F.interpolate(logits, size=images.shape[-2:], mode="bilinear")[:, :, :height, :width]
 
 
 def decoder_builders() -> dict[str, Callable[[Sequence[int], int], tuple[nn.Module, int]]]:

@@ -54,7 +54,11 @@ class TextBank:
 
     def _weights(self) -> tuple[object, ...]:
         """Changes whenever the encoder's weights do: torch counts in-place writes, and a replaced tensor has moved."""
-        settings = (self.encoder.training, torch.is_autocast_enabled(next(self.encoder.parameters()).device.type))
+        device = next(self.encoder.parameters()).device.type
+        settings = (
+            self.encoder.training,
+            torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device),
+        )
         return (*settings, *((p.data_ptr(), p._version) for p in self.encoder.parameters()))
 
 

@@ -79,8 +79,10 @@ class TextEncoder(nn.Module):
         # Attention over nothing is 0/0: an empty text attends to its first padding token, and is zeroed afterwards.
         attended = mask.clone()
         attended[:, 0] |= ~mask.any(1)
+        # Of a mask [N, T] transformers asks the device whether it is all True, which waits for the device at each call.
+        attended = attended[:, None, None].expand(-1, 1, mask.shape[1], -1)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            hidden = self.network(input_ids=ids, attention_mask=attended.long()).last_hidden_state
+            hidden = self.network(input_ids=ids, attention_mask=attended).last_hidden_state
             tokens = hidden * mask[..., None]
             mean = tokens.sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
             global_ = tokens[:, 0] if self.pooling == "cls" else mean

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from medvlp.objectives.precision import at_least_float32, cosines
+from medvlp.objectives.precision import at_least_float32, cosines, without_autocast
 
 
 def patch_sentence_similarity(
@@ -45,7 +45,7 @@ def _attended_cosine(patches: Tensor, gram: Tensor, sentences: Tensor, sharpness
     similarity = cosines(sentences, patches)  # [B, N, P]
     attention = (sharpness * similarity).softmax(-1)
     product = (attention * similarity).sum(-1)
-    with torch.autocast(patches.device.type, enabled=False):
+    with without_autocast(patches):
         square = ((attention @ gram) * attention).sum(-1)
     return product * square.clamp_min(1e-12).rsqrt()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -11,10 +13,16 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
+def without_autocast(x: Tensor) -> AbstractContextManager:
+    """A context in which products keep the precision of their operands, on the device of `x`."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+
+
 def cosines(a: Tensor, b: Tensor) -> Tensor:
     """Products `[..., N, M]` of unit vectors `[..., N, D]` and `[..., M, D]`, in at least float32 under autocast too.
 
     bfloat16 keeps 8 bits: a cosine of 0.9 is off by 0.002, and a scale of 100 makes 0.2 of it in the logit.
     """
-    with torch.autocast(a.device.type, enabled=False):
+    with without_autocast(a):
         return at_least_float32(a) @ at_least_float32(b).transpose(-1, -2)

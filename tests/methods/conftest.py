@@ -1,0 +1,82 @@
+"""A small world for methods: a tokenizer trained on a few reports, tiny encoders, and a batch that they can read."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from medvlp.data.batch import Batch
+from medvlp.knowledge import KnowledgeBook
+from medvlp.methods.registry import build_method
+from medvlp.models.image_encoder import ImageEncoder
+from medvlp.models.text_encoder import TextEncoder
+from medvlp.models.tokenizer import ReportTokenizer
+
+FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly", "edema")
+SENTENCES = (
+    "There is a small left pleural effusion.",
+    "No pneumothorax.",
+    "The heart is enlarged.",
+    "No pulmonary edema.",
+    "Comparison is made to the prior study.",
+)
+# What each of the five sentences states of the four findings.
+STATES = ((1, -1, -1, -1), (-1, 0, -1, -1), (-1, -1, 1, -1), (-1, -1, -1, 0), (-1, -1, -1, -1))
+
+
+@pytest.fixture(scope="session")
+def book():
+    return KnowledgeBook.load("default")
+
+
+@pytest.fixture(scope="session")
+def tokenizer(book):
+    texts = [text for row in book.texts(book.findings, ("definition", "radiographic")) for text in row if text]
+    return ReportTokenizer.train([*SENTENCES, *texts], vocab_size=400, min_frequency=1)
+
+
+@pytest.fixture
+def build(book, tokenizer):
+    """`build(name, **options)`: a small method with fixed weights."""
+
+    def make(name, findings=FINDINGS, **options):
+        torch.manual_seed(0)
+        return build_method(
+            name,
+            image_encoder=ImageEncoder("test_resnet", image_size=64, dim=32),
+            text_encoder=TextEncoder("small", vocab_size=tokenizer.vocab_size, layers=1, width=32, heads=2),
+            tokenizer=tokenizer,
+            findings=findings,
+            book=book,
+            options=options,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_batch(tokenizer):
+    """`make_batch(n)`: n images; report i says sentences i, i + 1 and i + 2 of the five."""
+
+    def make(n=6):
+        torch.manual_seed(1)
+        said = [[(i + j) % len(SENTENCES) for j in range(3)] for i in range(n)]
+        reports, report_mask = tokenizer([" ".join(SENTENCES[s] for s in row) for row in said], 48)
+        sentences, mask = tokenizer([SENTENCES[s] for row in said for s in row], 16)
+        states = torch.tensor([[STATES[s] for s in row] for row in said], dtype=torch.int8)
+        ids = [str(i) for i in range(n)]
+        return Batch(
+            images=torch.randn(n, 1, 64, 64),
+            report_tokens=reports,
+            report_mask=report_mask,
+            sentence_tokens=sentences.unflatten(0, (n, 3)),
+            sentence_mask=mask.unflatten(0, (n, 3)),
+            findings=states.amax(1),
+            sentence_findings=states,
+            text_group=torch.arange(n) % len(SENTENCES),
+            image_ids=ids,
+            study_ids=ids,
+            patient_ids=ids,
+        )
+
+    return make

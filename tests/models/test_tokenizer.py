@@ -1,0 +1,88 @@
+"""WordPiece on a corpus: what it learns, what it leaves, and that it comes back from disk the same."""
+
+import pytest
+import torch
+
+from medvlp.models.tokenizer import ReportTokenizer
+
+CORPUS = ["No pleural effusion.", "There is a pneumothorax of 12 mm.", "Pleural effusion, pneumothorax."] * 3
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return ReportTokenizer.train(CORPUS, vocab_size=200)
+
+
+def test_known_words_come_back(tokenizer):
+    ids, mask = tokenizer(["No PNEUMOTHORAX of 12 mm.", "effusion"], 32)
+    assert tokenizer.decode(ids[0][mask[0]].tolist()) == "no pneumothorax of 1 2 mm."
+    assert ids.dtype == torch.int64
+    assert mask.dtype == torch.bool
+    assert ids[0, 0] == tokenizer.cls_id
+    assert ids[0, mask[0].sum() - 1] == tokenizer.sep_id
+
+
+def test_rows_are_padded_to_the_longest(tokenizer):
+    ids, mask = tokenizer(["no effusion", "no"], 32)
+    assert mask.sum(1).tolist() == [4, 3]
+    assert ids.shape[1] == 4
+    assert (ids[~mask] == tokenizer.pad_id).all()
+
+
+def test_long_texts_lose_their_end_but_not_the_separator(tokenizer):
+    ids, mask = tokenizer(["no effusion " * 50], 10)
+    assert ids.shape == (1, 10)
+    assert mask.all()
+    assert ids[0, -1] == tokenizer.sep_id
+
+
+def test_a_text_without_words_has_no_token(tokenizer):
+    ids, mask = tokenizer(["", " \n", "no"], 8)
+    assert mask.any(1).tolist() == [False, False, True]
+    assert (ids[:2] == tokenizer.pad_id).all()
+    assert tokenizer([""], 8)[0].shape == (1, 1)
+
+
+def test_an_unknown_character_is_unknown_and_not_lost(tokenizer):
+    ids, _ = tokenizer(["no Ω"], 8)
+    assert ids[0, 2] == tokenizer.unk_id
+
+
+def test_it_comes_back_from_disk(tokenizer, tmp_path):
+    tokenizer.save(tmp_path / "tokenizer")
+    loaded = ReportTokenizer.load(tmp_path / "tokenizer")
+    for first, second in zip(tokenizer(CORPUS, 6), loaded(CORPUS, 6), strict=True):
+        assert torch.equal(first, second)
+    assert loaded.vocab_size == tokenizer.vocab_size
+
+
+def test_words_can_be_numbered_without_a_loop(tokenizer):
+    ids, mask = tokenizer(["no pneumothoraxes"], 16)
+    word = ((~tokenizer.continues_word()[ids]) & mask).cumsum(1)[0]
+    pieces = [tokenizer._tokenizer.id_to_token(i) for i in ids[0].tolist()]
+    assert len(pieces) > 4  # the plural is not one piece
+    expected, number = [], 0
+    for piece in pieces:
+        number += not piece.startswith("##")
+        expected.append(number)
+    assert word.tolist() == expected
+
+
+def test_a_folder_without_a_tokenizer_is_refused_and_nothing_is_asked_of_the_hub(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"tokenizer\.json"):
+        ReportTokenizer.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"tokenizer\.json"):
+        ReportTokenizer.load(tmp_path / "missing")
+
+
+def test_a_vocabulary_of_another_kind_is_refused(tmp_path):
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ValueError, match="WordPiece"):
+        ReportTokenizer.load(tmp_path)
+
+
+def test_nothing_to_learn_from():
+    with pytest.raises(ValueError, match="empty"):
+        ReportTokenizer.train(["", "  "])

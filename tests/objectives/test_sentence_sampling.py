@@ -1,0 +1,49 @@
+"""Drawing sentences, and telling equal ones."""
+
+import torch
+
+from medvlp.objectives.sentence_sampling import row_hash, sample_sentences
+
+# Two reports of up to four sentences; report 0 has three, of which the second states a finding; report 1 has one.
+TOKENS = torch.tensor([[[5, 6], [7, 0], [8, 9], [0, 0]], [[7, 0], [0, 0], [0, 0], [0, 0]]])
+MASK = TOKENS > 0
+STATES = torch.full((2, 4, 3), -1, dtype=torch.int8)
+STATES[0, 1, 2] = 0
+STATES[1, 0, 2] = 1
+
+
+def test_sentences_that_state_a_finding_come_first_then_others_then_nothing():
+    drawn = sample_sentences(TOKENS, MASK, STATES, k=2, shuffle=False)
+    assert drawn.tokens.tolist() == [[7, 0], [5, 6], [7, 0], [0, 0]]
+    assert drawn.owner.tolist() == [0, 0, 1, 1]
+    assert drawn.exists.tolist() == [True, True, True, False]
+    assert drawn.states_finding.tolist() == [True, False, True, False]
+    assert torch.equal(drawn.states[0], STATES[0, 1])
+
+
+def test_all_are_drawn_alike_when_shuffled():
+    torch.manual_seed(0)
+    second = [sample_sentences(TOKENS, MASK, STATES, k=2).tokens[1].tolist() for _ in range(200)]
+    share = second.count([5, 6]) / 200
+    assert second.count([5, 6]) + second.count([8, 9]) == 200
+    assert 0.35 < share < 0.65
+
+
+def test_more_than_there_are_takes_all():
+    assert sample_sentences(TOKENS, MASK, STATES, k=9).tokens.shape == (8, 2)
+
+
+def test_equal_sentences_have_equal_groups_whatever_their_padding():
+    drawn = sample_sentences(TOKENS, MASK, STATES, k=2, shuffle=False)
+    assert drawn.group[0] == drawn.group[2]
+    assert len(set(drawn.group.tolist())) == 3
+    wider = torch.nn.functional.pad(TOKENS, (0, 3), value=0)
+    assert torch.equal(row_hash(wider[0], wider[0] > 0), row_hash(TOKENS[0], MASK[0]))
+
+
+def test_order_and_token_zero_count():
+    tokens = torch.tensor([[1, 2], [2, 1], [1, 0], [1, 0]])
+    mask = torch.tensor([[1, 1], [1, 1], [1, 1], [1, 0]]).bool()
+    assert len(set(row_hash(tokens, mask).tolist())) == 4
+    thousand = torch.randint(0, 30000, (1000, 24))
+    assert len(set(row_hash(thousand, thousand >= 0).tolist())) == 1000
