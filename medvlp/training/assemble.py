@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from medvlp.data.report_text import read_sentences
 from medvlp.data.store import Store
 from medvlp.knowledge import KnowledgeBook, KnowledgeError, LabelSpace, UnknownNameError
-from medvlp.methods.base import Method
-from medvlp.methods.registry import build_method, method_class
+from medvlp.methods.base import Method, Options
+from medvlp.methods.registry import build_method, method_class, method_names
 from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
@@ -63,7 +63,7 @@ def parts_from_store(recipe: Recipe, store: Store) -> Parts:
 
 
 def _book(recipe: Recipe) -> KnowledgeBook:
-    """The recipe's book, with the recipe's facets only."""
+    """The recipe's book, which must have the recipe's facets."""
     try:
         book = KnowledgeBook.load(recipe.knowledge.book)
     except (KnowledgeError, UnknownNameError, OSError) as error:
@@ -71,7 +71,7 @@ def _book(recipe: Recipe) -> KnowledgeBook:
     for facet in recipe.knowledge.facets:
         if facet not in book.facets:
             raise RecipeError(name_nearest("knowledge.facets", facet, book.facets))
-    return replace(book, facets=recipe.knowledge.facets)
+    return book
 
 
 def build(recipe: Recipe, store: Store) -> Method:
@@ -92,12 +92,7 @@ def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Pat
         pretrained: load public weights of the image encoder; False where saved weights follow.
         text_config: a folder with the text encoder's `config.json`: it is built from that, without weights.
     """
-    try:
-        options = method_class(recipe.method).Options(**recipe.options)
-    except KeyError as error:
-        raise RecipeError(f"method: {error}") from error
-    except ValidationError as error:
-        raise RecipeError(explain(error, method_class(recipe.method).Options, "options")) from error
+    options = _options(recipe)
     image, text = recipe.image_encoder, recipe.text_encoder
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -127,3 +122,15 @@ def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Pat
             book=parts.book,
             options=options,
         )
+
+
+def _options(recipe: Recipe) -> Options:
+    """The method's options; one that reads facets and is not told which takes those of `knowledge.facets`."""
+    if recipe.method not in method_names():
+        raise RecipeError(name_nearest("method", recipe.method, method_names()))
+    kind = method_class(recipe.method).Options
+    facets = {"facets": recipe.knowledge.facets} if "facets" in kind.model_fields else {}
+    try:
+        return kind(**{**facets, **recipe.options})
+    except ValidationError as error:
+        raise RecipeError(explain(error, kind, "options")) from error

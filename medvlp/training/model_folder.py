@@ -119,7 +119,7 @@ def write_parts(folder: Path, method: Method, recipe: Recipe, preprocess: Prepro
     (folder / "recipe.yaml").write_text(recipe.to_yaml())
     preprocess.save(folder / "preprocess.json")
     parts.tokenizer.save(folder / "tokenizer")
-    if method.text_encoder is not None:
+    if method.reads_text:
         method.text_encoder.save_config(folder / "tokenizer")
     parts.book.to_yaml(folder / "knowledge.yaml", parts.findings)
 

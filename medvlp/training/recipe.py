@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from medvlp.training.recipe_errors import RecipeError, explain
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from medvlp.training.recipe_file import RecipeFile, RecipePart
 
 
-class DataRecipe(_Part):
+class DataRecipe(RecipePart):
     """Which rows of which store.
 
     Attributes:
@@ -42,7 +36,7 @@ class DataRecipe(_Part):
     prefetch: int = Field(default=2, ge=0)
 
 
-class ImageEncoderRecipe(_Part):
+class ImageEncoderRecipe(RecipePart):
     """The image encoder: any timm name; the rest as in `medvlp.models.image_encoder.ImageEncoder`."""
 
     name: str = "resnet10t"
@@ -51,7 +45,7 @@ class ImageEncoderRecipe(_Part):
     patch_stride: Literal[4, 8, 16, 32] = 16
 
 
-class TextEncoderRecipe(_Part):
+class TextEncoderRecipe(RecipePart):
     """The text encoder: `small` is a BERT of the sizes below, with a WordPiece tokenizer trained on the training
     reports; any other name is a transformers hub name or folder, which brings its own sizes and tokenizer."""
 
@@ -65,14 +59,14 @@ class TextEncoderRecipe(_Part):
     freeze: bool = False
 
 
-class KnowledgeRecipe(_Part):
+class KnowledgeRecipe(RecipePart):
     """The knowledge book (`default` or a YAML file) and the facets read from it."""
 
     book: str = "default"
     facets: tuple[str, ...] = ("definition", "radiographic")
 
 
-class TrainingRecipe(_Part):
+class TrainingRecipe(RecipePart):
     """The loop.
 
     Attributes:
@@ -120,7 +114,7 @@ class TrainingRecipe(_Part):
         return str(value) if isinstance(value, int) else value
 
 
-class Recipe(_Part):
+class Recipe(RecipeFile):
     """One experiment. `Recipe.load` reads it from YAML; a wrong key or value is a `RecipeError` that names the nearest.
 
     Attributes:
@@ -139,71 +133,3 @@ class Recipe(_Part):
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()
     knowledge: KnowledgeRecipe = KnowledgeRecipe()
     training: TrainingRecipe = TrainingRecipe()
-
-    @classmethod
-    def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
-        """Read a recipe file and apply `key.sub=value` overrides (values are YAML: `data.views=[PA,AP]`).
-
-        Raises:
-            RecipeError: no such file, not YAML, or an unknown key or value; says where, and what is nearest.
-        """
-        try:
-            text = Path(path).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"Cannot read the recipe {path}: {error}") from error
-        return cls.from_yaml(text, overrides, source=str(path))
-
-    @classmethod
-    def from_yaml(cls, text: str, overrides: Sequence[str] = (), source: str = "recipe") -> Recipe:
-        """As `load`, from the text of a recipe; `source` names it in errors."""
-        try:
-            settings = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{source} is not valid YAML: {error}") from error
-        if not isinstance(settings, dict):
-            raise RecipeError(f"{source} holds no `key: value` lines.")
-        for override in overrides:
-            _override(settings, override)
-        return cls.from_dict(settings, source)
-
-    @classmethod
-    def from_dict(cls, settings: dict[str, Any], source: str = "recipe") -> Recipe:
-        """Validate nested settings. Raises RecipeError with one line for each wrong entry."""
-        try:
-            return cls.model_validate(settings)
-        except ValidationError as error:
-            raise RecipeError(f"{source}: {explain(error, cls)}") from error
-
-    def to_yaml(self) -> str:
-        """The complete recipe, defaults included, as YAML that `Recipe.load` reads back equal."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
-
-    def flat(self) -> dict[str, Any]:
-        """Every setting by its dotted key: `{"training.epochs": 10, ...}`."""
-        return dict(_flat(self.model_dump(mode="json"), ""))
-
-
-def _flat(settings: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _override(settings: dict[str, Any], override: str) -> None:
-    """Set one `key.sub=value` in nested settings; levels that are not there yet are made."""
-    name, equals, text = override.partition("=")
-    if not equals or not name.strip():
-        raise RecipeError(f"Override {override!r} is not of the form key.sub=value, e.g. training.epochs=5.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"Override {override!r}: the value is not valid YAML: {error}") from error
-    *parents, last = name.strip().split(".")
-    level = settings
-    for depth, parent in enumerate(parents):
-        level = level.setdefault(parent, {})
-        if not isinstance(level, dict):
-            raise RecipeError(f"Override {override!r}: {'.'.join(parents[: depth + 1])} holds a value, not keys.")
-    level[last] = value

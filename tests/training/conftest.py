@@ -1,14 +1,19 @@
-"""A toy method, and a toy loader whose batches are a pure function of seed, epoch and position."""
+"""A toy method and loader for the loop, and a tiny store and recipe for whole runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from medvlp.data import Manifest, Preprocess, Store, prepare
 from medvlp.data.batch import Batch
+from medvlp.training.recipe import Recipe
 
 
 class ToyMethod(nn.Module):
@@ -73,3 +78,48 @@ def toy_method() -> Callable[..., ToyMethod]:
 @pytest.fixture
 def toy_loader() -> Callable[..., ToyLoader]:
     return ToyLoader
+
+
+FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly")
+
+
+def _report(present: np.ndarray) -> str:
+    names = ["pleural effusion", "pneumothorax", "cardiomegaly"]
+    sentences = [f"There is {name}." if here else f"No {name}." for name, here in zip(names, present, strict=True)]
+    return "FINDINGS: " + " ".join(sentences) + "\n\nIMPRESSION: " + sentences[0]
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """48 noisy pictures of 32 pixels of 24 patients; each of three findings is a bright square at its own place."""
+    folder, random = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    rows = []
+    for i in range(48):
+        present = random.random(3) < 0.5
+        pixels = random.integers(0, 100, (32, 32), np.uint8)
+        for f in np.flatnonzero(present):
+            pixels[4:14, 10 * f : 10 * f + 9] += 150
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+        labels = dict(zip(FINDINGS, present.astype(int).astype(str), strict=True))
+        split = "train" if i < 32 else "validate"
+        ids = {"patient_id": f"p{i // 2}", "study_id": f"s{i}", "image_id": f"image{i}", "view": "PA", "split": split}
+        rows.append({**ids, "path": str(folder / f"{i}.png"), "report": _report(present), **labels})
+    return prepare(Manifest(pd.DataFrame(rows), generated=True), folder / "store", Preprocess(size=32), workers=0)
+
+
+@pytest.fixture
+def tiny_recipe(tiny_store: Store) -> Callable[..., Recipe]:
+    """A recipe on `tiny_store` that trains in about a second; overrides are `key.sub=value`."""
+    text = f"""
+method: unimodal
+findings: [{", ".join(FINDINGS)}]
+data: {{store: {tiny_store.path}, batch_size: 8}}
+image_encoder: {{name: test_resnet.r160_in1k, dim: 32}}
+text_encoder: {{layers: 1, width: 32, heads: 2, vocab_size: 200, max_tokens: 48}}
+training: {{epochs: 3, warmup_steps: 2, learning_rate: 2e-3, accelerator: cpu, precision: 32, log_every: 2}}
+"""
+
+    def make(*overrides: str) -> Recipe:
+        return Recipe.from_yaml(text, overrides)
+
+    return make
