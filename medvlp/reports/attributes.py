@@ -67,12 +67,17 @@ def sizes(spoken: list[Spoken], words: list[str], first: int, last: int) -> dict
 
 
 def locations_by_finding(spoken: list[Spoken], locations: list[Location]) -> dict[int, Location]:
-    """Index of a finding -> its location: what follows a preposition belongs to the finding before it."""
+    """Index of a finding -> its location: what follows a preposition belongs to the finding before it.
+
+    A side alone completes a region that came without one: "the lungs are clear on the left".
+    """
     found: dict[int, Location] = {}
     for location in locations:
         near = owner(location.first, location.last, spoken, forward=not location.after_preposition)
         if near:
-            found.setdefault(_index(spoken, near), location)
+            stated = found.setdefault(_index(spoken, near), location)
+            if stated.side is None and location.region is None:
+                found[_index(spoken, near)] = stated._replace(side=location.side)
     return found
 
 

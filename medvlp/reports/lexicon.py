@@ -184,8 +184,9 @@ class Lexicon:
                 term.cue = self.cues[name]
             if entry["means"] == "uncertain" and name not in self.hedges:
                 raise LexiconError(f"cue class {name!r} has no policy in the hedge table")
-        for phrase, term in self._add(cues["severity"]):
-            term.severity = phrase
+        for severity, patterns in cues["severity"].items():
+            for _, term in self._add(patterns):
+                term.severity = severity
         for time, patterns in cues["temporality"].items():
             for _, term in self._add(patterns):
                 term.time = time

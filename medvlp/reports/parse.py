@@ -9,22 +9,21 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 from medvlp.reports.assertion import Spoken, assert_findings, find_spoken
 from medvlp.reports.attributes import locations_by_finding, severities, sizes, temporalities
 from medvlp.reports.lexicon import Lexicon, Match, load_lexicon
 from medvlp.reports.place import find_locations, places_of
-from medvlp.reports.report import Mention, Report, Sentence, Side, Temporality
-from medvlp.reports.sections import find_sections
+from medvlp.reports.report import Mention, Report, Sentence
+from medvlp.reports.sections import READING_SECTIONS, find_sections
 from medvlp.reports.sentences import find_sentences
 
-# Sections that state what is seen now; the others ask, compare or describe how.
-READING_SECTIONS = frozenset({"findings", "impression", "addendum"})
+_READ_WITHOUT_FINDINGS = READING_SECTIONS | {"preamble", "wet_read", "recommendation", "other"}
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|[,;:?()/]")
 
 
-def parse_report(text: str) -> Report:
+def parse_report(text: str, study: str | None = None) -> Report:
     """Read a report.
 
     Mentions come from the sections findings, impression and addendum. A text with neither findings nor impression is
@@ -32,10 +31,12 @@ def parse_report(text: str) -> Report:
 
     Args:
         text: the raw text; all offsets of the result point into it.
+        study: the MIMIC-CXR study id (`s50913680`), where it is one; 54 of its reports need special care.
     """
-    sections = find_sections(text)
-    names = {s.name for s in sections}
-    reading = READING_SECTIONS if names & {"findings", "impression"} else READING_SECTIONS | {"preamble", "other"}
+    sections = find_sections(text, study)
+    reading = READING_SECTIONS
+    if not any(s.name in ("findings", "impression") for s in sections):
+        reading = _READ_WITHOUT_FINDINGS
     sentences: list[Sentence] = []
     mentions: list[Mention] = []
     for section in sections:
@@ -81,10 +82,10 @@ def _read_sentence(text: str) -> tuple[tuple[int, int, tuple[Any, ...]], ...]:
                             one.finding,
                             one.assertion,
                             place,
-                            cast(Side | None, place_side),
+                            place_side,
                             severity.get(k),
                             size.get(k),
-                            cast(Temporality | None, time.get(k)),
+                            time.get(k),
                             cue,
                         ),
                     )

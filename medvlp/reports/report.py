@@ -12,15 +12,18 @@ Temporality = Literal["new", "unchanged", "improved", "worsened", "resolved", "p
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A headed part of the report: `text[start:end]` is its body without the heading.
+    """A headed part of the report: `text[start:end]` is its body, without blanks at its ends.
 
-    `name` is one of `examination, indication, history, technique, comparison, findings, impression, other`; what comes
-    before the first heading is `preamble`.
+    `name` is one of `examination, indication, history, technique, comparison, findings, impression, addendum,
+    recommendation, wet_read, other`; what comes before the first heading is `preamble`. `heading` holds the heading's
+    own words ("LUNGS AND PLEURA" for a part of the findings), or None. The body begins after the heading, except under
+    an organ's, which is kept because it is the subject of its sentences ("HEART: Normal.").
     """
 
     name: str
     start: int
     end: int
+    heading: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,43 +10,13 @@ from collections.abc import Iterator
 
 from medvlp.reports.report import Section, Sentence
 
-_ABBREVIATIONS = frozenset(
-    [
-        "dr",
-        "drs",
-        "mr",
-        "mrs",
-        "ms",
-        "prof",
-        "st",
-        "vs",
-        "approx",
-        "ca",
-        "cf",
-        "e.g",
-        "i.e",
-        "eg",
-        "ie",
-        "etc",
-        "fig",
-        "figs",
-        "ref",
-        "a.m",
-        "p.m",
-        "al",
-        "resp",
-        "min",
-        "max",
-        "dept",
-        "jr",
-        "sr",
-        "inc",
-        "incl",
-        "excl",
-        "s.p",
-    ]
+LONGEST = 1500  # characters; nobody writes longer sentences, and what the parser does within one is not linear
+_ABBREVIATION = re.compile(
+    r"\b(?:dr|drs|mr|mrs|ms|prof|st|vs|approx|ca|cf|e\.g|i\.e|eg|ie|figs?|ref|[ap]\.m|resp|min|max|dept|incl?|s\.p)$",
+    re.I,
 )
-_STARTS = (
+# Words that open a sentence although the full stop before them is missing.
+_OPENINGS = (
     "The|There|No|Heart|Lungs?|Mild|Moderate|Small|Large|Stable|Unchanged|Right|Left|Bilateral|Cardiac|Cardiomediastinal"
     "|Pulmonary|Pleural|Mediastinal|Normal|Low|This|These|Again|Interval|New|Degenerative|Bony|Osseous|Surgical|Status"
 )
@@ -56,14 +26,17 @@ _BOUNDARY = re.compile(
     r"|(?P<item>(?:(?<=[.;:!?)\s]\s)|(?<=\n))\(?\d{1,2}[.)]\s*(?=[A-Z_]))"  # a numbered item begins
     r"|(?P<bullet>\n[ \t]*[-*•][ \t]+)"
     r"|(?P<line>\n[ \t]*(?=[A-Z0-9(]))"
-    rf"|(?P<missing>(?<=[a-z)]) +(?=(?:{_STARTS}) [a-z]))"
+    rf"|(?P<missing>(?<=[a-z)]) +(?=(?:{_OPENINGS}) [a-z]))"
 )
-_LIST_NUMBER = re.compile(r"\(?\d{1,2}[.)]\s*")
-_LAST_WORD = re.compile(r"[\w.]+$")
+_LIST_NUMBER = re.compile(r"\(?\d{1,2}[.)]\s*(?=\D)|[-*•][ \t]+")
 
 
 def find_sentences(text: str, section: Section) -> Iterator[Sentence]:
-    """The sentences of a section, in order, without the blanks and the list numbers around them."""
+    """The sentences of a section, in order, without the blanks and the list numbers around them.
+
+    Survives decimals ("2.5 cm"), abbreviations ("Dr. ___"), numbered lists, de-identification blanks, capitals only,
+    missing full stops and lines that were wrapped at a fixed width. Nothing longer than `LONGEST` is returned.
+    """
     start, end = section.start, section.end
     width = max(map(len, text[start:end].split("\n")))
     if number := _LIST_NUMBER.match(text, start, end):
@@ -72,25 +45,35 @@ def find_sentences(text: str, section: Section) -> Iterator[Sentence]:
         if found.start() < start or not _is_boundary(text, start, found, width):
             continue
         stop = found.end() if found.lastgroup == "stop" else found.start()
-        yield from _trimmed(text, start, stop, section.name)
+        yield from _pieces(text, start, stop, section.name)
         start = found.end()
-    yield from _trimmed(text, start, end, section.name)
+    yield from _pieces(text, start, end, section.name)
 
 
 def _is_boundary(text: str, start: int, found: re.Match[str], width: int) -> bool:
     kind, at = found.lastgroup, found.start()
     if kind == "stop":
-        if text[at] != "." or found.end() - at > 1:
-            return True
-        word = _LAST_WORD.search(text, max(start, at - 12), at)
-        return not (word and word[0].lower() in _ABBREVIATIONS)
+        if found.end() - at > 1 or text[at] != ".":
+            return not text[at : found.end()].startswith("?") or _ends_question(text, found.end())
+        return not _ABBREVIATION.search(text, max(start, at - 12), at)
     if kind == "line":  # a wrapped line is as long as the others; a short one ends its sentence
-        line_start = max(text.rfind("\n", start, at), start)
-        return at - line_start < 0.6 * width
+        return at - max(text.rfind("\n", start, at), start) < 0.6 * width
     return True
 
 
-def _trimmed(text: str, start: int, end: int, section: str) -> Iterator[Sentence]:
+def _ends_question(text: str, at: int) -> bool:
+    """Whether a question mark ends a sentence: "left effusion? right is clear" goes on in lower case."""
+    following = text[at : at + 3].lstrip()
+    return not following[:1].islower()
+
+
+def _pieces(text: str, start: int, end: int, section: str) -> Iterator[Sentence]:
+    """A sentence without blanks around it, cut where it is too long; none where it holds neither letter nor digit."""
+    while end - start > LONGEST:
+        cut = text.rfind(" ", start + LONGEST // 2, start + LONGEST)
+        cut = start + LONGEST if cut < 0 else cut
+        yield from _pieces(text, start, cut, section)
+        start = cut
     body = text[start:end]
     left = start + len(body) - len(body.lstrip())
     right = left + len(body.strip())

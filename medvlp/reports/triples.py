@@ -1,0 +1,75 @@
+"""(finding, place, assertion) triples of a report, and the tensor that MedKLIP-like methods learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlp.reports.place import PLACES
+from medvlp.reports.report import Assertion, Mention, Report
+from medvlp.reports.states import FindingState
+
+_STATES = {"present": FindingState.PRESENT, "absent": FindingState.ABSENT, "uncertain": FindingState.UNCERTAIN}
+# The stronger of two statements about one cell counts: position in this order, read back after the maximum.
+_ORDER = np.array(
+    [FindingState.UNMENTIONED, FindingState.ABSENT, FindingState.UNCERTAIN, FindingState.PRESENT], dtype=np.int8
+)
+_RANK = {FindingState(state): rank for rank, state in enumerate(_ORDER)}
+_PLACE_INDEX = {place: index for index, place in enumerate(PLACES)}
+
+
+class Triple(NamedTuple):
+    """What a report says of one finding in one place; `place` is `unspecified` where the sentence names none."""
+
+    finding: str
+    place: str
+    assertion: Assertion
+
+
+def report_triples(report: Report) -> list[Triple]:
+    """One triple for each mention and place, in the order of the text."""
+    return [Triple(m.finding, place, m.assertion) for m in report.mentions for place in mention_places(m)]
+
+
+def mention_places(mention: Mention) -> list[str]:
+    """The places of a mention: its own, and both sides of it where it is bilateral."""
+    place = mention.place or "unspecified"
+    if mention.side == "bilateral" and place.endswith("_unspec"):
+        region = place.removesuffix("_unspec")
+        return [place, f"left_{region}", f"right_{region}"]
+    return [place]
+
+
+def place_states(
+    report: Report,
+    findings: Sequence[str],
+    uncertain: FindingState = FindingState.UNCERTAIN,
+    kinds: Mapping[str, Collection[str]] | None = None,
+) -> NDArray[np.int8]:
+    """What the report says of each finding in each place.
+
+    Over several mentions the strongest counts: present, then uncertain, then absent. With
+    `uncertain=FindingState.UNMENTIONED` this is the existence tensor of MedKLIP, where doubts are left out.
+
+    Args:
+        report: a parsed report.
+        findings: F finding ids, the rows.
+        uncertain: the state that a doubted finding gets.
+        kinds: finding -> the findings that it is a kind of, which its presence and doubt raise as well.
+
+    Returns:
+        int8 `[F, 51]` in the four states of `FindingState`, columns in the order of `PLACES`.
+    """
+    row_of = {finding: row for row, finding in enumerate(findings)}
+    rank = np.zeros((len(findings), len(PLACES)), dtype=np.int8)
+    for mention in report.mentions:
+        state = uncertain if mention.assertion == "uncertain" else _STATES[mention.assertion]
+        above = kinds.get(mention.finding, ()) if kinds and mention.assertion != "absent" else ()
+        rows = [row_of[f] for f in (mention.finding, *above) if f in row_of]
+        for place in mention_places(mention):
+            column = _PLACE_INDEX[place]
+            rank[rows, column] = np.maximum(rank[rows, column], _RANK[state])
+    return _ORDER[rank]
