@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from medvlp.cli.data_index import index
 from medvlp.cli.data_phantom import phantom
+from medvlp.cli.data_prepare import prepare
 
 app = typer.Typer(no_args_is_help=True, help="Make, index, prepare and check data.")
 app.command("phantom")(phantom)
+app.command("index")(index)
+app.command("prepare")(prepare)

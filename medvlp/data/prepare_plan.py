@@ -99,7 +99,7 @@ class Plan:
     def load(cls, folder: Path) -> Plan:
         """Read the plan of a store."""
         fields: dict[str, Any] = json.loads((folder / "plan.json").read_text())
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        return cls(**(fields | {k: tuple(fields[k]) for k in ("preprocess", "masks")}))
 
 
 def table_hash(table: pd.DataFrame) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from medvlp.data.manifest import Manifest
+from medvlp.data.sources.assembly import assemble
 from medvlp.data.sources.csv_tables import coded_states, find, read_table
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
@@ -57,10 +58,8 @@ def manifest(
     folders = "p" + table["subject_id"].str[:2] + "/p" + table["subject_id"] + "/s" + table["study_id"]
     ending = _ending(root, folders, table["dicom_id"])
     paths = f"{root}/files/" + folders + "/" + table["dicom_id"] + ending
-    here = np.array([Path(p).is_file() for p in paths])
-    table, folders, paths = (t[here].reset_index(drop=True) for t in (table, folders, paths))
     texts = _report_texts(reports / "files", folders)
-    columns: dict[str, object] = {
+    columns = {
         "patient_id": table["subject_id"],
         "study_id": table["study_id"],
         "image_id": table["dicom_id"],
@@ -69,18 +68,13 @@ def manifest(
         "modality": "DX",
         "split": table["split"],
         "report": texts,
-        "source": "mimic_cxr",
     }
-    notes = [
-        f"{int((~here).sum())} images of the tables are not in {root.name}/files",
-        f"{int((texts == '').sum())} images have no report text",
-    ]
+    notes = [f"{int((texts == '').sum())} images have no report text"]
+    states: dict[str, np.ndarray] = {}
     if labels != "none":
         states, without = _labels(tables, labels, table["study_id"])
-        columns |= states
         notes.append(f"{without} images belong to studies without a row in the {labels} table")
-    kept = tuple(f"mimic_cxr: {note}" for note in notes if not note.startswith("0 "))
-    return Manifest(pd.DataFrame(columns), generated=(root / "phantom.json").is_file(), notes=kept)
+    return assemble("mimic_cxr", columns, states, notes, generated=(root / "phantom.json").is_file())
 
 
 def _ending(root: Path, folders: pd.Series, images: pd.Series) -> str:

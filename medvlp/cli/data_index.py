@@ -1,0 +1,58 @@
+"""`medvlp data index`: a data set's files and tables -> one validated table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def index(
+    source: Annotated[str, typer.Argument(help="Name of the data set; `folder` for any folder or CSV of images.")],
+    root: Annotated[Path, typer.Argument(help="Folder that it was unpacked in.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Manifest to write, .parquet or .csv.")],
+    option: Annotated[list[str] | None, typer.Option(help="Option of the source, as name=value; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
+) -> None:
+    """Index a data set: one row an image, splits by patient, labels named by finding.
+
+    Example: `medvlp data index mimic_cxr /data/mimic-cxr -o mimic.parquet --option labels=negbio`
+
+    Data sets: mimic_cxr, chexpert, nih_cxr, padchest, rsna_pneumonia, siim_pneumothorax, vindr_cxr, openi, ms_cxr,
+    covid_cxr, pediatric_pneumonia, roco, ct_rate, rad_chest_ct, msd, folder. `docs/data.md` says what is peculiar to
+    each.
+    """
+    from medvlp.data import sources
+
+    pairs = [text.partition("=") for text in option or []]
+    try:
+        manifest = sources.load(source, root, **{name: value for name, _, value in pairs})
+        manifest.save(out)
+    except (ValueError, FileNotFoundError) as error:
+        raise typer.BadParameter(str(error)) from error
+    table = manifest.table
+    counts = {
+        "images": len(table),
+        "studies": table["study_id"].nunique(),
+        "patients": table["patient_id"].nunique(),
+        "with_report": int((table["report"] != "").sum()),
+        "splits": table["split"].value_counts().to_dict(),
+        "labels": {finding: int((table[finding] == 1).sum()) for finding in manifest.labels},
+        "masks": {name: int((table[f"mask_{name}"] != "").sum()) for name in manifest.masks},
+        "generated": manifest.generated,
+        "notes": list(manifest.notes),
+    }
+    if as_json:
+        typer.echo(json.dumps(counts))
+        return
+    typer.echo(
+        "{images} images, {studies} studies, {patients} patients; {with_report} images with a report".format(**counts)
+    )
+    typer.echo("splits: " + ", ".join(f"{name} {count}" for name, count in counts["splits"].items()))
+    if counts["labels"]:
+        typer.echo("present: " + ", ".join(f"{finding} {count}" for finding, count in counts["labels"].items()))
+    for note in manifest.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"wrote {out}")

@@ -1,0 +1,94 @@
+"""`medvlp data prepare`: manifests -> a store, in parallel, with a progress bar; run it again after an interruption."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+def prepare(
+    manifests: Annotated[list[Path], typer.Argument(help="One or several manifests; they become one store.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the store.")],
+    size: Annotated[list[int] | None, typer.Option(help="Pixels of the square; repeat for several sizes.")] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes; one for each core unless given.")] = None,
+    part: Annotated[str, typer.Option(help="i/n: this machine's part of the work, on a shared disk.")] = "1/1",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
+) -> None:
+    """Decode, reduce and store every image once, and parse every report; training then reads memory maps.
+
+    Example: `medvlp data prepare mimic.parquet -o store --size 224 --workers 8`
+
+    Files that cannot be read go to quarantine.csv with the reason, and the command ends with status 1. After a crash
+    or a kill the same command goes on where it stopped.
+    """
+    from medvlp.data.manifest import Manifest
+    from medvlp.data.preparation import prepare_part
+    from medvlp.data.preprocess import Preprocess
+    from medvlp.data.store import Store
+
+    numbers = re.fullmatch(r"(\d+)/(\d+)", part)
+    if not numbers:
+        raise typer.BadParameter(f"{part!r} is not i/n, such as 2/8", param_hint="--part")
+    try:
+        manifest = Manifest.concat([Manifest.load(path) for path in manifests])
+        sizes = [Preprocess(size=pixels) for pixels in size or [224]]
+        with _Bar(quiet=as_json) as bar:
+            missing = prepare_part(
+                manifest, out, int(numbers[1]), int(numbers[2]), sizes, workers=workers, progress=bar.show
+            )
+    except (ValueError, FileNotFoundError) as error:
+        raise typer.BadParameter(str(error)) from error
+    if missing:
+        typer.echo(
+            json.dumps({"missing_shards": missing}) if as_json else f"{missing} shards of other parts still to come"
+        )
+        return
+    store = Store.open(out)
+    counts = {"images": len(store), "reports": len(store.reports), "quarantined": store.quarantined}
+    if as_json:
+        typer.echo(json.dumps({**counts, "hash": store.hash, "generated": store.generated}))
+    else:
+        typer.echo("{images} images and {reports} reports; {quarantined} in quarantine".format(**counts))
+        if store.quarantined:
+            typer.echo(f"reasons: {out / 'quarantine.csv'}")
+    raise typer.Exit(1 if store.quarantined else 0)
+
+
+class _Bar:
+    """A bar for each stage: done, rate, time left. On standard error, so that `--json` stays readable."""
+
+    def __init__(self, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=quiet,
+        )
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def show(self, stage: str, done: int, total: int) -> None:
+        if stage not in self.tasks:  # what an earlier run has done does not count for the rate
+            self.tasks[stage] = self.progress.add_task(stage, total=total, completed=done, rate="")
+        task = self.tasks[stage]
+        speed = self.progress.tasks[task].speed
+        self.progress.update(task, completed=done, rate=f"{speed:.0f}/s" if speed else "")

@@ -1,0 +1,75 @@
+"""The ieee8023 COVID-19 image collection: case images out of publications, with clinical notes and some lung masks.
+
+Layout: `metadata.csv` beside `images/`; masks in `semantic_masks_v7labs_lungs/` (its archive unpacked), or named by a
+    column
+`lung_mask`.
+
+Known, and handled here: CT slices and volumes stand in the same table and are left out; "todo" and "Unknown" are no
+findings; the finding is a path (`Pneumonia/Viral/COVID-19`) of which each known step is a label; what it does not
+name was not looked for, so it stays unmentioned; the note is the case's story, not a radiology report, and often the
+same for several images. Date, place and hospital are dropped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medvlp.data.manifest import Manifest
+from medvlp.data.sources.assembly import assemble
+from medvlp.data.sources.csv_tables import read_table
+from medvlp.reports.states import FindingState
+
+_VIEWS = {"PA": "PA", "AP": "AP", "AP Supine": "AP", "AP Erect": "AP", "L": "LATERAL"}
+_FINDINGS = {
+    "Pneumonia": "pneumonia",
+    "COVID-19": "covid_pneumonia",
+    "Aspiration": "aspiration",
+    "Tuberculosis": "tuberculosis",
+    "No Finding": "no_finding",
+}
+
+
+def manifest(root: Path) -> Manifest:
+    """Index the collection's radiographs."""
+    root = Path(root).absolute()
+    table = read_table(root, ["metadata.csv"], ["patientid", "filename", "finding", "view", "clinical_notes"])
+    radiograph = table["view"].isin(list(_VIEWS))
+    if "modality" in table:
+        radiograph &= table["modality"] == "X-ray"
+    notes = [f"{int((~radiograph).sum())} rows are no radiograph (CT) and were left out"]
+    table = table[radiograph].reset_index(drop=True)
+    patients = "covid-" + table["patientid"]
+    columns = {
+        "patient_id": patients,
+        "study_id": patients + "-" + table["offset"].where(table["offset"] != "", table.index.astype(str)),
+        "image_id": "covid-" + table["filename"],
+        "path": [str(root / image) for image in table.get("image", "images/" + table["filename"])],
+        "view": table["view"].map(_VIEWS),
+        "modality": "DX",
+        "age": table["age"],
+        "sex": table["sex"],
+        "report": table["clinical_notes"],
+        "mask_lungs": _masks(root, table),
+    }
+    return assemble("covid_cxr", columns, _states(table["finding"]), notes)
+
+
+def _states(findings: pd.Series) -> dict[str, np.ndarray]:
+    steps = findings.str.split("/")
+    states = {f: np.full(len(findings), FindingState.UNMENTIONED, np.int8) for f in _FINDINGS.values()}
+    normal = steps.map(lambda path: "No Finding" in path).to_numpy()
+    for name, finding in _FINDINGS.items():
+        named = steps.map(lambda path, name=name: name in path).to_numpy()
+        states[finding][normal] = FindingState.ABSENT
+        states[finding][named] = FindingState.PRESENT
+    ill = np.any([states[f] == FindingState.PRESENT for f in states if f != "no_finding"], axis=0)
+    states["no_finding"][ill] = FindingState.ABSENT
+    return states
+
+
+def _masks(root: Path, table: pd.DataFrame) -> list[str]:
+    drawn = table.get("lung_mask", "semantic_masks_v7labs_lungs/" + table["filename"])
+    return [str(root / mask) if mask and (root / mask).is_file() else "" for mask in drawn]
