@@ -1,7 +1,7 @@
-"""Files in, images out: radiographs, volumes and segmentations with their geometry, and nothing that identifies anybody.
+"""Files in, images out: radiographs, volumes and segmentations with their geometry, and nothing that identifies.
 
-`read_image` returns a radiograph as float32 `[H, W]` between 0 and 1, bone white; whatever cannot be trusted is a `ReadError`
-whose `reason` says what is wrong. The readers are imported when they are first called.
+`read_image` returns a radiograph as float32 `[H, W]` between 0 and 1, bone white; whatever cannot be trusted is a
+`ReadError` whose `reason` says what is wrong. The readers are imported when they are first called.
 """
 
 from __future__ import annotations

@@ -1,24 +1,35 @@
-"""One compressed frame -> stored values, by the fastest decoder for its transfer syntax (PS3.5 section 10, annex A.4)."""
+"""One compressed frame -> stored values, each kind of stream by its fastest decoder (PS3.5 section 8.2, 10, annex A.4).
+
+The stream decides, not the transfer syntax: files whose syntax is wrong by one are common. What a stream says of its
+size is compared with the header before a decoder sees it.
+"""
 
 from __future__ import annotations
 
 import zlib
-from io import BytesIO
+from dataclasses import dataclass
+from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlp.io.codestream import Codestream, read_codestream
 from medvlp.io.errors import Unreadable
 from medvlp.io.pixel_layout import PixelLayout
 
-NATIVE = {
+RLE = "1.2.840.10008.1.2.5"
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+PLAIN_FRAMES = "1.2.840.10008.1.2.1.98"
+HTJ2K_LOSSLESS = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202")
+SYNTAXES = {
     "1.2.840.10008.1.2": "implicit VR little endian",
     "1.2.840.10008.1.2.1": "explicit VR little endian",
     "1.2.840.10008.1.2.1.99": "deflated explicit VR little endian",
     "1.2.840.10008.1.2.2": "explicit VR big endian",
-}
-COMPRESSED = {
-    "1.2.840.10008.1.2.5": "RLE lossless",
+    PLAIN_FRAMES: "encapsulated uncompressed",
+    DEFLATED_FRAMES: "deflated image frame",
+    RLE: "RLE lossless",
     "1.2.840.10008.1.2.4.50": "JPEG baseline",
     "1.2.840.10008.1.2.4.51": "JPEG extended",
     "1.2.840.10008.1.2.4.57": "JPEG lossless",
@@ -27,102 +38,139 @@ COMPRESSED = {
     "1.2.840.10008.1.2.4.81": "JPEG-LS near-lossless",
     "1.2.840.10008.1.2.4.90": "JPEG 2000 lossless",
     "1.2.840.10008.1.2.4.91": "JPEG 2000",
+    "1.2.840.10008.1.2.4.92": "JPEG 2000 multi-component lossless",
+    "1.2.840.10008.1.2.4.93": "JPEG 2000 multi-component",
+    "1.2.840.10008.1.2.4.94": "JPIP, pixels elsewhere",
+    "1.2.840.10008.1.2.4.95": "JPIP deflated, pixels elsewhere",
+    "1.2.840.10008.1.2.4.100": "MPEG-2 video",
+    "1.2.840.10008.1.2.4.101": "MPEG-2 video",
+    "1.2.840.10008.1.2.4.102": "MPEG-4 video",
+    "1.2.840.10008.1.2.4.103": "MPEG-4 video",
+    "1.2.840.10008.1.2.4.104": "MPEG-4 video",
+    "1.2.840.10008.1.2.4.105": "MPEG-4 video",
+    "1.2.840.10008.1.2.4.106": "MPEG-4 video",
+    "1.2.840.10008.1.2.4.107": "HEVC video",
+    "1.2.840.10008.1.2.4.108": "HEVC video",
+    "1.2.840.10008.1.2.4.110": "JPEG XL lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL recompressed JPEG",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
     "1.2.840.10008.1.2.4.201": "HTJ2K lossless",
     "1.2.840.10008.1.2.4.202": "HTJ2K lossless RPCL",
     "1.2.840.10008.1.2.4.203": "HTJ2K",
 }
 
 
-def decode_frame(syntax: str, data: bytes, layout: PixelLayout) -> tuple[NDArray[np.generic], str]:
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded frame.
+
+    Attributes:
+        array: `[H, W]` or `[H, W, 3]`, values as they are stored.
+        photometric: the photometric interpretation they are in.
+        sign_at: bits of a value in a JPEG 2000 stream, which has its own idea of precision and sign; 0 elsewhere.
+    """
+
+    array: NDArray[Any]
+    photometric: str
+    sign_at: int = 0
+
+
+def syntax_name(syntax: str) -> str:
+    """`JPEG baseline (1.2.840.10008.1.2.4.50)`; the bare UID where it is not known."""
+    return f"{SYNTAXES[syntax]} ({syntax})" if syntax in SYNTAXES else syntax
+
+
+def decode_frame(data: bytes, syntax: str, layout: PixelLayout, threads: int = 1) -> Decoded:
     """Decode one frame.
 
-    Returns:
-        Stored values `[H, W]` or `[H, W, 3]`, and the photometric interpretation they are in after decoding.
+    Args:
+        data: its bytes, fragments joined.
+        syntax: transfer syntax UID.
+        layout: what the header says; the frame has to agree.
+        threads: for JPEG 2000, whose decoder can use several.
 
     Raises:
-        Unreadable: the syntax is not known, or the frame is damaged.
+        Unreadable: nothing here reads the syntax, or the frame is damaged or does not fit its header.
     """
-    if syntax not in COMPRESSED:
-        raise Unreadable(f"transfer syntax {syntax} cannot be read")
-    kind = COMPRESSED[syntax]
+    if syntax == RLE:
+        return _rle(data, layout)
+    stream = read_codestream(data)
+    if stream is None or stream.kind == "JPEG arithmetic":
+        raise Unreadable(f"transfer syntax {syntax_name(syntax)} cannot be read")
+    if stream.rows and (stream.rows, stream.columns, stream.samples) != (layout.rows, layout.columns, layout.samples):
+        raise Unreadable(
+            f"the {stream.kind} frame is {stream.rows} x {stream.columns} x {stream.samples}, "
+            f"the header says {layout.rows} x {layout.columns} x {layout.samples}"
+        )
+    if not stream.complete:
+        raise Unreadable(f"the {stream.kind} frame is cut short: its end marker is missing")
     try:
-        if kind == "RLE lossless":
-            array, photometric = _rle(data, layout)
-        elif kind.startswith("JPEG-LS"):
-            array, photometric = _jpeg_ls(data, layout)
-        elif "2" in kind:
-            array, photometric = _jpeg_2000(data, layout)
-        elif kind.startswith("JPEG lossless"):
-            array, photometric = _jpeg_lossless(data, layout, syntax)
-        else:
-            array, photometric = _jpeg(data, layout)
-    except (ValueError, RuntimeError, OSError, zlib.error) as error:
-        raise Unreadable(f"the {kind} frame is damaged ({type(error).__name__})") from None
+        array = _decode(data, stream, syntax, threads)
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise Unreadable(f"the {stream.kind} frame is damaged ({type(error).__name__})") from None
     if array.shape[:2] != (layout.rows, layout.columns):
-        raise Unreadable(f"the {kind} frame is {array.shape[:2]} and the header says {(layout.rows, layout.columns)}")
-    return array, photometric
+        raise Unreadable(f"the {stream.kind} frame is {array.shape[0]} x {array.shape[1]} once decoded")
+    sign_at = stream.precision if stream.kind in ("JPEG 2000", "HTJ2K") else 0
+    return Decoded(array, _photometric(stream, layout), sign_at)
 
 
-def _rle(data: bytes, layout: PixelLayout) -> tuple[NDArray[np.generic], str]:
-    from rle.rle import decode_frame as decode_rle
+def inflate_frame(data: bytes, layout: PixelLayout) -> bytes:
+    """One frame of Deflated Image Frame Compression (PS3.5 section A.4), never larger than the header says."""
+    size = (layout.frame_bits + 7) // 8
+    try:
+        frame = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 2)
+    except zlib.error:
+        raise Unreadable("the deflated frame is damaged") from None
+    if len(frame) < size:
+        raise Unreadable(f"the deflated frame has {len(frame):,} bytes and its header needs {size:,}")
+    return frame
 
-    pixels = layout.rows * layout.columns
-    flat = np.frombuffer(decode_rle(data, pixels, layout.bits_allocated, "<"), f"<u{layout.bits_allocated // 8}")
+
+def _decode(data: bytes, stream: Codestream, syntax: str, threads: int) -> NDArray[Any]:
+    if stream.kind == "JPEG" and stream.samples == 3:
+        # equal colour spaces in and out: the components come as they are stored
+        return imagecodecs.jpeg8_decode(data, colorspace="YCBCR", outcolorspace="YCBCR")
+    if stream.kind in ("JPEG", "JPEG lossless"):
+        return imagecodecs.jpeg8_decode(data)
+    if stream.kind == "JPEG-LS":
+        return imagecodecs.jpegls_decode(data)
+    if stream.reversible and syntax in HTJ2K_LOSSLESS:
+        return imagecodecs.htj2k_decode(
+            data
+        )  # twice as fast, but values beyond the range of a lossy stream wrap around
+    if stream.kind == "JPEG XL":
+        return imagecodecs.jpegxl_decode(data)
+    return imagecodecs.jpeg2k_decode(data, numthreads=threads)
+
+
+def _photometric(stream: Codestream, layout: PixelLayout) -> str:
+    """What the decoded components are: a statement of the stream itself goes before the header's."""
     if layout.samples == 1:
-        return flat.reshape(layout.rows, layout.columns), layout.photometric
-    planes = flat.reshape(layout.samples, layout.rows, layout.columns)  # RLE always stores planes (PS3.5 G.2)
-    return np.moveaxis(planes, 0, -1), layout.photometric
+        return layout.photometric
+    if stream.kind == "JPEG XL" or stream.colour == "RGB" or layout.photometric in ("YBR_ICT", "YBR_RCT"):
+        return "RGB"
+    if stream.kind == "JPEG" and stream.colour == "YCbCr":
+        return "YBR_FULL"
+    return "YBR_FULL" if layout.photometric == "YBR_FULL_422" else layout.photometric
 
 
-def _jpeg(data: bytes, layout: PixelLayout) -> tuple[NDArray[np.generic], str]:
-    from PIL import Image
-
-    image = Image.open(BytesIO(data), formats=("JPEG",))
-    if layout.samples == 3 and "adobe_transform" not in image.info:
-        image.draft("YCbCr", image.size)  # without a marker the components are what the header says; no conversion
-        return np.asarray(image), layout.photometric
-    return np.asarray(image), "RGB" if layout.samples == 3 else layout.photometric
-
-
-def _jpeg_lossless(data: bytes, layout: PixelLayout, syntax: str) -> tuple[NDArray[np.generic], str]:
-    import gdcm
-
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(data)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((layout.columns, layout.rows, 1))
-    image.SetDataElement(element)
-    kind = gdcm.PhotometricInterpretation.GetPIType(layout.photometric)
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
-    image.SetPixelFormat(
-        gdcm.PixelFormat(layout.samples, layout.bits_allocated, layout.bits_stored, layout.high_bit, int(layout.signed))
-    )
-    values = np.frombuffer(image.GetBuffer().encode("utf-8", "surrogateescape"), f"<u{layout.bits_allocated // 8}")
-    shape = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)
-    return values.reshape(shape), layout.photometric
-
-
-def _jpeg_ls(data: bytes, layout: PixelLayout) -> tuple[NDArray[np.generic], str]:
-    import jpeg_ls
-
-    buffer, info = jpeg_ls.decode_pixel_data(data)
-    flat = np.frombuffer(buffer, np.uint8 if info["bits_per_sample"] <= 8 else np.uint16)
-    height, width, samples = info["height"], info["width"], info["components"]
-    if samples == 1:
-        return flat.reshape(height, width), layout.photometric
-    if info["interleave_mode"] == 0:
-        return np.moveaxis(flat.reshape(samples, height, width), 0, -1), layout.photometric
-    return flat.reshape(height, width, samples), layout.photometric
-
-
-def _jpeg_2000(data: bytes, layout: PixelLayout) -> tuple[NDArray[np.generic], str]:
-    import openjpeg
-
-    array = openjpeg.decode(data)
-    return array, "RGB" if layout.photometric in ("YBR_ICT", "YBR_RCT") else layout.photometric
+def _rle(data: bytes, layout: PixelLayout) -> Decoded:
+    """PackBits by byte planes, most significant first (PS3.5 annex G)."""
+    rows, columns, size = layout.rows, layout.columns, (layout.frame_bits + 7) // 8
+    try:
+        if layout.bits_allocated == 1:
+            packed = np.frombuffer(imagecodecs.packbits_decode(data[64:], out=size), np.uint8)
+            flat = np.unpackbits(packed, bitorder="little")[: rows * columns]
+        else:
+            code = f"<u{layout.bits_allocated // 8}"
+            flat = np.frombuffer(imagecodecs.dicomrle_decode(data, code, out=size), code)
+    except (RuntimeError, ValueError) as error:
+        raise Unreadable(f"the RLE frame is damaged ({type(error).__name__})") from None
+    if len(flat) != rows * columns * layout.samples:
+        raise Unreadable(
+            f"the RLE frame has {len(flat):,} values, the header needs {rows * columns * layout.samples:,}"
+        )
+    if layout.samples == 1:
+        return Decoded(flat.reshape(rows, columns), layout.photometric)
+    planes = flat.reshape(layout.samples, rows, columns)  # RLE always stores planes (PS3.5 G.2)
+    return Decoded(np.moveaxis(planes, 0, -1), layout.photometric)

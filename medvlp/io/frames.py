@@ -1,4 +1,4 @@
-"""The bytes of one frame out of the pixel element: native frames by arithmetic, encapsulated ones by items (PS3.5 A.4)."""
+"""The bytes of one frame: native ones by arithmetic, encapsulated ones out of their items (PS3.5 A.4)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _CODESTREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP")
 
 
-def native_frame(file: DicomFile, layout: PixelLayout, frame: int) -> memoryview:
-    """The bytes of one uncompressed frame, a view.
+def native_frame(pixels: memoryview, layout: PixelLayout, frame: int) -> tuple[memoryview, int]:
+    """One uncompressed frame: a view of its bytes, and how many bits of the first byte belong to the frame before.
 
-    Frames of single bits need not begin on a byte (PS3.5 section 8.2); theirs begin with the byte that holds the first bit.
+    Frames of single bits follow one another without padding and need not begin on a byte (PS3.5 section 8.2).
 
     Raises:
-        Unreadable: the element is shorter than the header's frames.
+        Unreadable: the element is shorter than the frames that the header promises.
     """
     needed = (layout.frame_bits * layout.frames + 7) // 8
-    if len(file.pixels) < needed:
+    if len(pixels) < needed:
         raise Unreadable(
-            f"Pixel Data has {len(file.pixels):,} bytes and {layout.frames} frame(s) of {layout.rows} x {layout.columns} "
-            f"need {needed:,}: the file is cut short or its header is wrong"
+            f"Pixel Data (7FE0,0010) has {len(pixels):,} bytes and {layout.frames:,} frame(s) of {layout.rows:,} x "
+            f"{layout.columns:,} need {needed:,}: the file is cut short or its header is wrong"
         )
-    first, last = layout.frame_bits * frame // 8, (layout.frame_bits * (frame + 1) + 7) // 8
-    return file.pixels[first:last]
+    first_bit = layout.frame_bits * frame
+    return pixels[first_bit // 8 : (first_bit + layout.frame_bits + 7) // 8], first_bit % 8
 
 
 def encapsulated_frame(file: DicomFile, layout: PixelLayout, frame: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.dataset import Dataset
@@ -63,7 +64,7 @@ def name(keyword: str) -> str:
     return f"{dictionary_description(tag)} ({tag.group:04X},{tag.element:04X})"
 
 
-def _value(header: Dataset, keyword: str) -> object:
+def _value(header: Dataset, keyword: str) -> Any:
     try:
         return header.get(keyword)
     except Exception as error:  # pydicom converts on access and raises what it likes; the text may quote the value

@@ -21,7 +21,8 @@ class Image:
         modality: DICOM modality code (`CR`, `DX`, `CT`, `MR`, ...); `OT` where the file does not say.
         view: `PA | AP | LATERAL | LL | ...` as the file says, or "".
         source: the file's kind (`dicom`, `png`, `jpeg`, `nifti`), never a path with a patient's name.
-        steps: what was done to the values, in order and in words, such as `window 2048/4096 LINEAR`; `inspect` prints it.
+        steps: what was done to the values, in order and in words, such as `window 2048/4096 LINEAR`; `inspect` prints
+            it.
         frame: index of the frame that was read from a multi-frame object, else None.
     """
 

@@ -1,11 +1,12 @@
-"""How stored pixels are laid out: the Image Pixel module (PS3.3 section C.7.6.3), checked before anything is allocated."""
+"""How stored pixels are laid out: the Image Pixel module (PS3.3 C.7.6.3), checked before anything is allocated."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
+from medvlp.io.dicom_file import DicomFile
 from medvlp.io.errors import Unreadable
 from medvlp.io.header_values import integer, text
 
@@ -40,43 +41,57 @@ class PixelLayout:
         return self.rows * self.columns * samples * self.bits_allocated
 
 
-def read_layout(header: Dataset, kind: str) -> PixelLayout:
+def read_layout(file: DicomFile) -> PixelLayout:
     """Read and check the Image Pixel module.
-
-    Args:
-        header: elements of the file.
-        kind: which pixel element the file has: `integer`, `float`, `double`.
 
     Raises:
         Unreadable: an element is missing or impossible, named with its tag.
     """
-    rows = integer(header, "Rows")
-    columns = integer(header, "Columns")
+    header, kind = file.header, file.pixel_kind
+    rows, columns = integer(header, "Rows"), integer(header, "Columns")
     if rows < 1 or columns < 1:
         raise Unreadable(f"Rows (0028,0010) x Columns (0028,0011) is {rows} x {columns}")
     if rows * columns > MAX_FRAME_PIXELS:
         raise Unreadable(f"a frame of {rows:,} x {columns:,} pixels is beyond the limit of {MAX_FRAME_PIXELS:,}")
-    frames = integer(header, "NumberOfFrames", 1)
-    if frames < 1:
-        raise Unreadable(f"Number of Frames (0028,0008) is {frames}")
     samples = integer(header, "SamplesPerPixel", 1)
     photometric = text(header, "PhotometricInterpretation").upper() or ("MONOCHROME2" if samples == 1 else "RGB")
     if photometric not in KNOWN:
-        raise Unreadable(f"Photometric Interpretation (0028,0004) {photometric!r:.24} is not known")
+        raise Unreadable("Photometric Interpretation (0028,0004) is none that is known")
     if samples != (3 if photometric in COLOUR else 1):
         raise Unreadable(f"Samples per Pixel (0028,0002) is {samples} for {photometric}")
+    if (photometric == "YBR_PARTIAL_420" and not file.encapsulated) or (photometric.endswith("422") and columns % 2):
+        raise Unreadable(f"{photometric} cannot be stored uncompressed with {columns} Columns (0028,0011)")
     planar = samples > 1 and integer(header, "PlanarConfiguration", 0) == 1
-    if kind != "integer":
-        bits = 32 if kind == "float" else 64
-        return PixelLayout(rows, columns, frames, samples, planar, photometric, bits, bits, bits - 1, True, kind)
+    if kind == "integer":
+        allocated, stored, high = _bits(header)
+        signed = integer(header, "PixelRepresentation", 0) == 1
+    else:
+        allocated = stored = 32 if kind == "float" else 64
+        high, signed = stored - 1, True
+    one = PixelLayout(rows, columns, 1, samples, planar, photometric, allocated, stored, high, signed, kind)
+    return replace(one, frames=_frames(file, one))
+
+
+def _bits(header: Dataset) -> tuple[int, int, int]:
+    """Bits Allocated, Bits Stored, High Bit."""
     allocated = integer(header, "BitsAllocated")
     if allocated not in (1, 8, 12, 16, 32, 64):
         raise Unreadable(f"Bits Allocated (0028,0100) is {allocated}; 1, 8, 12, 16, 32 and 64 can be read")
     stored = integer(header, "BitsStored", allocated)
-    high = integer(header, "HighBit", stored - 1)
     if not 1 <= stored <= allocated:
         raise Unreadable(f"Bits Stored (0028,0101) is {stored} of {allocated} allocated")
+    high = integer(header, "HighBit", stored - 1)
     if not stored - 1 <= high < allocated:
         raise Unreadable(f"High Bit (0028,0102) is {high} for {stored} bits stored of {allocated}")
-    signed = integer(header, "PixelRepresentation", 0) == 1
-    return PixelLayout(rows, columns, frames, samples, planar, photometric, allocated, stored, high, signed, kind)
+    return allocated, stored, high
+
+
+def _frames(file: DicomFile, one: PixelLayout) -> int:
+    """Number of Frames (0028,0008); counted from the pixels where the element is not a number."""
+    try:
+        frames = integer(file.header, "NumberOfFrames", 1)
+    except Unreadable:
+        frames = 1 if file.encapsulated else len(file.pixels) * 8 // one.frame_bits
+    if frames < 1 or (file.encapsulated and frames > len(file.pixels) // 8):
+        raise Unreadable(f"Number of Frames (0028,0008) is {frames:,}: impossible for this file")
+    return frames

@@ -3,84 +3,118 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.io.decoders import NATIVE, decode_frame
+from medvlp.io.decoders import DEFLATED_FRAMES, PLAIN_FRAMES, Decoded, decode_frame, inflate_frame, syntax_name
 from medvlp.io.dicom_file import DicomFile
 from medvlp.io.errors import Unreadable
 from medvlp.io.frames import encapsulated_frame, native_frame
 from medvlp.io.pixel_layout import PixelLayout
 
+Stored = NDArray[Any]
 
-def stored_values(file: DicomFile, layout: PixelLayout, frame: int) -> tuple[NDArray[np.generic], PixelLayout]:
+
+def stored_values(
+    file: DicomFile, layout: PixelLayout, frame: int, *, isolated: bool = False, threads: int = 1
+) -> tuple[Stored, PixelLayout]:
     """One frame of stored values.
 
-    Bits outside Bits Stored (old overlays) are dropped and the sign is extended from the high bit.
+    Bits outside Bits Stored (where old overlays lie) are dropped, and the sign is extended from the high bit.
+
+    Args:
+        file: the parsed file.
+        layout: its Image Pixel module.
+        frame: index from 0.
+        isolated: decode compressed frames in a process that may crash.
+        threads: for decoders that can use several.
 
     Returns:
         `[H, W]` or `[H, W, 3]`, and the layout with the photometric interpretation that decoding left.
+
+    Raises:
+        Unreadable: no such frame, too few bytes, or a frame that cannot be decoded.
     """
     if not 0 <= frame < layout.frames:
         raise Unreadable(f"frame {frame} does not exist; the object has {layout.frames}")
-    if file.encapsulated:
-        raw, photometric = decode_frame(file.syntax, encapsulated_frame(file, layout, frame), layout)
-        layout = replace(layout, photometric=photometric)
-    elif file.syntax in NATIVE:
-        raw = _native(file, layout, frame)
+    if not file.encapsulated:
+        if file.syntax.startswith("1.2.840.10008.1.2.4.") or file.syntax == DEFLATED_FRAMES:
+            raise Unreadable(
+                f"transfer syntax {syntax_name(file.syntax)} needs fragments, Pixel Data (7FE0,0010) has none"
+            )
+        data, skip = native_frame(_in_byte_order(file, layout), layout, frame)
+        decoded = Decoded(_native(data, layout, skip, file.big_endian_pixels), layout.photometric)
     else:
-        raise Unreadable(f"Pixel Data is not compressed although transfer syntax {file.syntax} says so")
-    if layout.kind != "integer":
-        return raw, layout
-    return _significant_bits(raw, layout), layout
+        frame_bytes = encapsulated_frame(file, layout, frame)
+        if file.syntax in (DEFLATED_FRAMES, PLAIN_FRAMES):
+            plain = inflate_frame(frame_bytes, layout) if file.syntax == DEFLATED_FRAMES else frame_bytes
+            data, _ = native_frame(memoryview(plain), replace(layout, frames=1), 0)
+            decoded = Decoded(_native(data, layout, 0, False), layout.photometric)
+        elif isolated:
+            from medvlp.io.sandbox import decode_isolated
+
+            decoded = decode_isolated(frame_bytes, file.syntax, layout)
+        else:
+            decoded = decode_frame(frame_bytes, file.syntax, layout, threads)
+        layout = replace(layout, photometric=decoded.photometric)
+    return (_significant(decoded, layout) if layout.kind == "integer" else decoded.array), layout
 
 
-def _native(file: DicomFile, layout: PixelLayout, frame: int) -> NDArray[np.generic]:
-    data = native_frame(file, layout, frame)
-    order = "<" if file.little_endian else ">"
+def _in_byte_order(file: DicomFile, layout: PixelLayout) -> memoryview:
+    """Bytes in big-endian words of 16 bits (OW) come in swapped pairs (PS3.5 section 7.3)."""
+    if file.little_endian or file.pixel_vr != "OW" or layout.bits_allocated > 8:
+        return file.pixels
+    even = len(file.pixels) // 2 * 2
+    return memoryview(np.frombuffer(file.pixels[:even], np.uint16).byteswap().tobytes())
+
+
+def _native(data: memoryview, layout: PixelLayout, skip: int, big_endian: bool) -> Stored:
+    """Uncompressed bytes -> array; `skip` is the number of bits before the frame's first, for frames of single bits."""
+    rows, columns = layout.rows, layout.columns
     if layout.bits_allocated == 1:
-        skip = layout.frame_bits * frame % 8
         bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
-        return bits[skip : skip + layout.frame_bits].reshape(layout.rows, layout.columns)
+        return bits[skip : skip + rows * columns].reshape(rows, columns)
     if layout.bits_allocated == 12:
         return _packed_12(np.frombuffer(data, np.uint8), layout)
     code = "f" if layout.kind != "integer" else "u"
-    flat = np.frombuffer(data, f"{order}{code}{layout.bits_allocated // 8}")
+    flat = np.frombuffer(data, f"{'>' if big_endian else '<'}{code}{layout.bits_allocated // 8}")
     if layout.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422"):  # Y1 Y2 Cb Cr for two neighbours (C.7.6.3.1.2)
-        quads = flat.reshape(layout.rows, layout.columns // 2, 4)
-        chroma = np.repeat(quads[:, :, 2:], 2, axis=1)
-        return np.concatenate([quads[:, :, :2].reshape(layout.rows, layout.columns, 1), chroma], axis=2)
+        pairs = flat.reshape(rows, columns // 2, 4)
+        chroma = np.repeat(pairs[:, :, 2:], 2, axis=1)
+        return np.concatenate([pairs[:, :, :2].reshape(rows, columns, 1), chroma], axis=2)
     if layout.samples == 1:
-        return flat.reshape(layout.rows, layout.columns)
+        return flat.reshape(rows, columns)
     if layout.planar:
-        return np.moveaxis(flat.reshape(layout.samples, layout.rows, layout.columns), 0, -1)
-    return flat.reshape(layout.rows, layout.columns, layout.samples)
+        return np.moveaxis(flat.reshape(layout.samples, rows, columns), 0, -1)
+    return flat.reshape(rows, columns, layout.samples)
 
 
-def _packed_12(data: NDArray[np.uint8], layout: PixelLayout) -> NDArray[np.generic]:
-    """Two 12-bit values in three bytes, as ACR-NEMA wrote them."""
-    count = layout.rows * layout.columns
+def _packed_12(data: NDArray[np.uint8], layout: PixelLayout) -> Stored:
+    """Two values of 12 bits in three bytes, as ACR-NEMA wrote them."""
     triples = np.pad(data, (0, -len(data) % 3)).reshape(-1, 3).astype(np.uint16)
-    pairs = np.stack([triples[:, 0] | (triples[:, 1] & 0x0F) << 8, triples[:, 1] >> 4 | triples[:, 2] << 4], axis=1)
-    return pairs.reshape(-1)[:count].reshape(layout.rows, layout.columns)
+    first = triples[:, 0] | (triples[:, 1] & 0x0F) << 8
+    second = triples[:, 1] >> 4 | triples[:, 2] << 4
+    pairs = np.stack([first, second], axis=1).reshape(-1)
+    return pairs[: layout.rows * layout.columns].reshape(layout.rows, layout.columns)
 
 
-def _significant_bits(raw: NDArray[np.generic], layout: PixelLayout) -> NDArray[np.generic]:
+def _significant(decoded: Decoded, layout: PixelLayout) -> Stored:
     """Drop the bits outside Bits Stored and extend the sign."""
+    raw = decoded.array
     size = raw.dtype.itemsize
-    unsigned = np.dtype(f"{raw.dtype.byteorder if size > 1 else '|'}u{size}")
-    values = raw.view(unsigned) if raw.dtype.kind == "i" else raw
-    width = size * 8
+    bits = decoded.sign_at if layout.signed and raw.dtype.kind == "u" and decoded.sign_at else layout.bits_stored
+    if bits > size * 8:
+        return raw
+    values = raw.view(raw.dtype.str.replace("i", "u").replace("b", "u"))
     shift = layout.high_bit + 1 - layout.bits_stored
-    if width < layout.bits_stored:  # a decoder may return the smallest type that holds the codestream's precision
-        return values.view(f"i{size}") if layout.signed else values
-    if shift:
+    if shift and not decoded.sign_at:
         values = values >> shift
+    spare = size * 8 - bits
     if layout.signed:
-        spare = width - layout.bits_stored
         signed = values.view(values.dtype.str.replace("u", "i"))
         return (signed << spare) >> spare if spare else signed
-    if layout.bits_stored < width:
-        return values & np.array((1 << layout.bits_stored) - 1, values.dtype)
+    if spare and int(values.max()) >> bits:
+        return values & np.array((1 << bits) - 1, values.dtype)
     return values

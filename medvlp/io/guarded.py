@@ -1,0 +1,83 @@
+"""`guarded`: whatever goes wrong while a file is read becomes a `ReadError`; nothing of its header reaches a log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pydicom import config
+
+from medvlp.io.errors import ReadError, Unreadable
+
+
+@contextmanager
+def guarded(path: str | Path) -> Iterator[Path]:
+    """Run a reader; pydicom's and Pillow's warnings, which quote values, are silenced while it runs.
+
+    Raises:
+        ReadError: the reader refused, or failed in a way that nobody foresaw; then the reason names the place in the
+            code and not the text of the exception, which may quote a value.
+    """
+    try:
+        with _QUIET:
+            yield Path(path)
+    except ReadError:
+        raise
+    except Unreadable as reason:
+        raise ReadError(path, str(reason)) from None
+    except MemoryError:
+        raise ReadError(path, "not enough memory to read it") from None
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        raise ReadError(path, f"the reader failed with {type(error).__name__} at {where}; please report it") from None
+
+
+class _Quiet:
+    """Silences pydicom and `warnings` from the first reader that enters to the last that leaves, over all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._undo = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._readers += 1
+            if self._readers > 1:
+                return
+            logger = logging.getLogger("pydicom")
+            self._undo.callback(setattr, logger, "disabled", logger.disabled)
+            logger.disabled = True
+            self._undo.enter_context(config.disable_value_validation())
+            self._undo.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0:
+                self._undo.close()
+
+
+_QUIET = _Quiet()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file, or an `Unreadable` that says why not."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise Unreadable("no such file") from None
+    except IsADirectoryError:
+        raise Unreadable("is a folder, not a file") from None
+    except OSError as error:
+        raise Unreadable(f"cannot be opened ({error.strerror})") from None
+    if not data:
+        raise Unreadable("the file is empty")
+    return data

@@ -1,0 +1,71 @@
+"""Lookup tables of the Modality LUT and VOI LUT sequences (PS3.3 C.11.1.1.1, C.11.2.1.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from medvlp.io.errors import Unreadable
+from medvlp.io.header_values import name, numbers
+
+
+@dataclass(frozen=True)
+class LookupTable:
+    """`entries` float64 `[N]`; `first` is the input value that maps to `entries[0]`; an entry has `bits` bits."""
+
+    entries: NDArray[np.float64]
+    first: int
+    bits: int
+
+    def __call__(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Inputs before the first take the first entry, inputs past the last take the last."""
+        index = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1)
+        return self.entries[index.astype(np.int64)]
+
+
+def read_lookup_table(item: Dataset, signed: bool, little_endian: bool) -> LookupTable:
+    """Read one item of a LUT sequence.
+
+    Args:
+        item: it has LUT Descriptor (0028,3002) and LUT Data (0028,3006).
+        signed: the values that go in can be negative, so that a first value above 32767 is meant as negative.
+        little_endian: byte order of the data set.
+
+    Raises:
+        Unreadable: the descriptor is impossible or the data are shorter than it says.
+    """
+    entries, first, bits = descriptor(item, "LUTDescriptor", signed)
+    if not 8 <= bits <= 16:
+        raise Unreadable(f"{name('LUTDescriptor')} says {bits} bits an entry; 8 to 16 exist")
+    return LookupTable(table_data(item, "LUTData", entries, bits, little_endian), first, bits)
+
+
+def descriptor(item: Dataset, keyword: str, signed: bool) -> tuple[int, int, int]:
+    """Number of entries, first input value, bits of an entry."""
+    values = [int(value) for value in numbers(item, keyword)]
+    if len(values) != 3:
+        raise Unreadable(f"{name(keyword)} has {len(values)} values and needs 3")
+    entries, first, bits = values
+    first %= 65536
+    return entries % 65536 or 65536, first - 65536 if signed and first > 32767 else first, bits
+
+
+def table_data(item: Dataset, keyword: str, entries: int, bits: int, little_endian: bool) -> NDArray[np.float64]:
+    """The entries of a table: words of 16 bits, or bytes where a table of 8 bits has one byte an entry."""
+    raw: Any = item.get(keyword)
+    if isinstance(raw, bytes):
+        if bits == 8 and len(raw) < 2 * entries:
+            data: NDArray[Any] = np.frombuffer(raw, np.uint8)
+            if not little_endian:  # bytes in big-endian words come in swapped pairs (PS3.5 section 7.3)
+                data = data[: len(data) // 2 * 2].reshape(-1, 2)[:, ::-1].reshape(-1)
+        else:
+            data = np.frombuffer(raw[: len(raw) // 2 * 2], "<u2" if little_endian else ">u2")
+    else:
+        data = np.array(numbers(item, keyword), np.int64) & 0xFFFF
+    if len(data) < entries:
+        raise Unreadable(f"{name(keyword)} has {len(data)} entries and its descriptor says {entries}")
+    return data[:entries].astype(np.float64)

@@ -1,0 +1,90 @@
+"""PALETTE COLOR: indices -> luma, through plain or segmented tables (PS3.3 C.7.6.3.1.5, C.7.6.3.1.6, C.7.9.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from medvlp.io.colour import LUMA
+from medvlp.io.errors import Unreadable
+from medvlp.io.grayscale import look_up
+from medvlp.io.header_values import name
+from medvlp.io.lookup_table import LookupTable, descriptor, table_data
+from medvlp.io.pixel_layout import PixelLayout
+
+
+def palette_values(
+    stored: NDArray[Any], layout: PixelLayout, header: Dataset, little_endian: bool
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Indices `[H, W]` -> luma float32 `[H, W]` between 0 and 1.
+
+    Raises:
+        Unreadable: a table is missing, impossible or shorter than its descriptor says.
+    """
+    if stored.dtype.itemsize > 2:
+        raise Unreadable(
+            f"a palette has 65,536 entries at most and Bits Allocated (0028,0100) is {layout.bits_allocated}"
+        )
+    tables = [_table(header, colour, layout.signed, little_endian) for colour in ("Red", "Green", "Blue")]
+    largest = max(float(table.entries.max()) for table in tables)
+    bits = 8 if tables[0].bits == 8 or largest < 256 else 16  # 8-bit entries under a descriptor of 16 bits are common
+    possible = np.arange(1 << 8 * stored.dtype.itemsize).astype(stored.dtype.newbyteorder("="))
+    curve = sum(weight * table(possible) for weight, table in zip(LUMA, tables, strict=True)) / ((1 << bits) - 1)
+    steps = (f"palette of {len(tables[0].entries)} colours, {bits} bits", "reduced to luma")
+    return look_up(np.clip(curve, 0, 1).astype(np.float32), stored), steps
+
+
+def _table(header: Dataset, colour: str, signed: bool, little_endian: bool) -> LookupTable:
+    keyword = f"{colour}PaletteColorLookupTable"
+    entries, first, bits = descriptor(header, f"{keyword}Descriptor", signed)
+    if bits not in (8, 16):
+        raise Unreadable(f"{name(f'{keyword}Descriptor')} says {bits} bits an entry; 8 and 16 exist")
+    if header.get(f"{keyword}Data"):
+        return LookupTable(table_data(header, f"{keyword}Data", entries, bits, little_endian), first, bits)
+    segmented = header.get(f"Segmented{keyword}Data")
+    if not isinstance(segmented, bytes):
+        raise Unreadable(f"{name(f'{keyword}Data')} is missing")
+    order = "<" if little_endian else ">"
+    words = (
+        np.frombuffer(segmented[: len(segmented) // 2 * 2], f"{order}u2")
+        if bits == 16
+        else np.frombuffer(segmented, "u1")
+    )
+    values = _expand([int(word) for word in words], entries, bits // 8)
+    if len(values) < entries:
+        raise Unreadable(f"{name(f'Segmented{keyword}Data')} expands to {len(values)} of {entries} entries")
+    return LookupTable(np.array(values[:entries], np.float64), first, bits)
+
+
+def _expand(words: list[int], entries: int, word_bytes: int) -> list[int]:
+    """Segments (C.7.9.2): 0 n v.. discrete, 1 n end linear from the value before, 2 n low high: n segments again.
+
+    No more than `entries` values are made, and an indirect segment may not point at another, so the work is bounded.
+    """
+    values: list[int] = []
+
+    def run(position: int, segments: int, indirect_allowed: bool) -> None:
+        done = 0
+        while position + 1 < len(words) and done < segments and len(values) < entries:
+            opcode, count = words[position], words[position + 1]
+            if opcode == 0:
+                values.extend(words[position + 2 : position + 2 + count])
+                position += 2 + count
+            elif opcode == 1 and values and position + 2 < len(words):
+                start, end = values[-1], words[position + 2]
+                steps = min(count, entries)
+                values.extend(round(start + (end - start) * (step + 1) / count) for step in range(steps))
+                position += 3
+            elif opcode == 2 and indirect_allowed and position + 3 < len(words):
+                low, high = words[position + 2], words[position + 3]
+                run((low + (high << 8 * word_bytes)) // word_bytes, count, False)
+                position += 4
+            else:
+                raise Unreadable(f"a segmented palette has an impossible segment of type {opcode}")
+            done += 1
+
+    run(0, len(words), True)
+    return values

@@ -1,0 +1,44 @@
+"""Windows: values -> display values between 0 and 1, as PS3.3 C.11.2.1.2 and C.11.2.1.3 write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+
+
+def window_values(values: NDArray[Any], center: float, width: float, function: str = "LINEAR") -> NDArray[Any]:
+    """Apply a window.
+
+        LINEAR        (x - (c - 0.5)) / (w - 1) + 0.5, clipped to 0..1; a threshold at c - 0.5 for w = 1
+        LINEAR_EXACT  (x - c) / w + 0.5, clipped to 0..1
+        SIGMOID       1 / (1 + exp(-4 (x - c) / w))
+
+    Args:
+        values: floating point, any shape.
+        center, width: in the units of `values`.
+        function: one of `FUNCTIONS`.
+
+    Raises:
+        ValueError: the function is not one of the three, or the width is below what it allows (1 for LINEAR, above 0
+            for the others).
+    """
+    if function not in FUNCTIONS:
+        raise ValueError(f"VOI LUT function {function!r}; there are {', '.join(FUNCTIONS)}")
+    if width < 1 if function == "LINEAR" else width <= 0:
+        raise ValueError(f"a {function} window needs a width {'of at least 1' if function == 'LINEAR' else 'above 0'}")
+    kind = values.dtype.type
+    if function == "SIGMOID":
+        with np.errstate(over="ignore"):  # exp(large) is infinite and 1 / infinity is the black that is meant
+            return 1 / (1 + np.exp((values - kind(center)) * kind(-4 / width)))
+    if function == "LINEAR_EXACT":
+        ramp = (values - kind(center)) * kind(1 / width)
+    elif width == 1:
+        return (values > center - 0.5).astype(kind)
+    else:
+        ramp = (values - kind(center - 0.5)) * kind(1 / (width - 1))
+    ramp += kind(0.5)
+    return np.clip(ramp, 0, 1, out=ramp)
