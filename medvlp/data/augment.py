@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _FIELD = 1 << 22  # length of the noise field
+_AT_ONCE = 16  # images
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,13 @@ class Draw:
 
     def images(self, pixels: NDArray[np.uint8]) -> Tensor:
         """uint8 `[B, H, W]` -> float32 `[B, H, W]` between 0 and 1."""
+        made = torch.empty(pixels.shape)
+        for start in range(0, len(pixels), _AT_ONCE):  # what lies between the steps stays in the cache
+            some = slice(start, start + _AT_ONCE)
+            made[some] = self[some]._images(pixels[some])
+        return made
+
+    def _images(self, pixels: NDArray[np.uint8]) -> Tensor:
         grey = np.arange(256, dtype=np.float32)[None] / 255
         curve = grey ** self.exponent[:, None] * self.gain[:, None] + self.offset[:, None]
         curve[:, 0] = 0  # the letterbox stays black
@@ -87,8 +95,7 @@ class Draw:
         for table, picture, out in zip(curve.astype(np.float32), pixels, toned, strict=True):
             np.take(table, picture, out=out, mode="clip")
         moved = self._sample(torch.from_numpy(toned)[:, None], "bilinear")[:, 0]
-        if self.noise.any():
-            moved.addcmul_(self._noise(moved), torch.from_numpy(self.noise)[:, None, None])
+        moved.addcmul_(self._noise(moved), torch.from_numpy(self.noise)[:, None, None])
         return moved.clamp_(0, 1)
 
     def masks(self, masks: NDArray[np.uint8]) -> Tensor:
@@ -104,10 +111,11 @@ class Draw:
         height, width = images.shape[-2:]
         x = (torch.arange(width) * 2 + 1) / width - 1
         y = (torch.arange(height) * 2 + 1) / height - 1
-        a, b, c, d, e, f = (v[:, None, None] for v in torch.from_numpy(self.affine).unbind(1))
-        grid = torch.empty(len(images), height, width, 2)
-        torch.add(a * x, b * y[:, None] + c, out=grid[..., 0])
-        torch.add(d * x, e * y[:, None] + f, out=grid[..., 1])
+        columns = torch.complex(*torch.from_numpy(self.affine).view(-1, 2, 3).unbind(1))[
+            ..., None, None
+        ]  # [B, 3, 1, 1]
+        along, down, shift = columns.unbind(1)
+        grid = torch.view_as_real(along * x + (down * y[:, None] + shift))  # one pass: both coordinates in one number
         return torch.nn.functional.grid_sample(images, grid, mode=mode, align_corners=False)
 
 

@@ -6,8 +6,8 @@ Layout: `metadata.csv` beside `images/`; masks in `semantic_masks_v7labs_lungs/`
 
 Known, and handled here: CT slices and volumes stand in the same table and are left out; "todo" and "Unknown" are no
 findings; the finding is a path (`Pneumonia/Viral/COVID-19`) of which each known step is a label; what it does not
-name was not looked for, so it stays unmentioned; the note is the case's story, not a radiology report, and often the
-same for several images. Date, place and hospital are dropped.
+name was not looked for, so it stays unmentioned; the masks of lateral views are empty files and left out; the note is
+the case's story, not a radiology report, and often the same for several images. Date, place and hospital are dropped.
 """
 
 from __future__ import annotations
@@ -72,4 +72,8 @@ def _states(findings: pd.Series) -> dict[str, np.ndarray]:
 
 def _masks(root: Path, table: pd.DataFrame) -> list[str]:
     drawn = table.get("lung_mask", "semantic_masks_v7labs_lungs/" + table["filename"])
-    return [str(root / mask) if mask and (root / mask).is_file() else "" for mask in drawn]
+    frontal = table["view"] != "L"
+    return [
+        str(root / mask) if mask and seen and (root / mask).is_file() else ""
+        for mask, seen in zip(drawn, frontal, strict=True)
+    ]
