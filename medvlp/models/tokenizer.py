@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
+
+from medvlp.models.wordpiece import learn_wordpieces
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]  # ids 0 to 4, the order of BERT
 
@@ -31,7 +34,7 @@ class ReportTokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 4096, min_frequency: int = 2) -> ReportTokenizer:
-        """Learn a lower-case WordPiece vocabulary (Wu et al. 2016, as in BERT) from texts.
+        """Learn a lower-case WordPiece vocabulary (Wu et al. 2016, as in BERT) from texts; the same one from the same.
 
         Numbers are split into digits, since "12 mm" and "13 mm" should not be two words nobody has seen.
 
@@ -41,18 +44,19 @@ class ReportTokenizer:
         corpus = [text for text in texts if text.strip()]
         if not corpus:
             raise ValueError("there is no text to learn a vocabulary from: every report is empty")
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        normalizer = normalizers.BertNormalizer(lowercase=True)
+        pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=True)]
         )
+        words: Counter[str] = Counter()
+        for text, count in Counter(corpus).items():  # sentences of reports repeat
+            for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text)):
+                words[word] += count
+        pieces = [*_SPECIAL, *learn_wordpieces(words, vocab_size - len(_SPECIAL), min_frequency)]
+        tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+        tokenizer.add_special_tokens(_SPECIAL)
+        tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
         tokenizer.decoder = decoders.WordPiece()
-        tokenizer.train_from_iterator(
-            corpus,
-            trainers.WordPieceTrainer(
-                vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=_SPECIAL, show_progress=False
-            ),
-        )
         tokenizer.post_processor = processors.BertProcessing(
             ("[SEP]", _id(tokenizer, "[SEP]")), ("[CLS]", _id(tokenizer, "[CLS]"))
         )
