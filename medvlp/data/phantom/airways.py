@@ -63,26 +63,29 @@ def _tree(a: Anatomy, side: Side, step: float) -> Cloud:
     directions = _fan(rng, side)
     count = len(directions)
     starts = root + rng.normal(0, 1, (count, 3)) * [3, 12, 8]
-    radius = rng.uniform(2.6, 4.2, count) * (1 + 0.2 * directions[:, 1])
+    radius = rng.uniform(3.0, 4.8, count) * (1 + 0.2 * directions[:, 1])
     length = rng.uniform(26, 36, count) * a.stature
+    lung, diaphragm, heart = hemithorax(a, side), dome(a, side), heart_parts(a)
+    alive = np.ones(count, bool)  # a branch that leaves the lung ends, but still takes its random numbers
     clouds = []
     for generation in range(GENERATIONS):
         ends = starts + directions * length[:, None]
-        clouds.append(_segments(rng, starts, ends, radius, step))
+        alive = alive & lung.contains(ends, margin=2) & ~diaphragm.contains(ends)
+        for part in heart:
+            alive &= ~part.contains(ends)
+        bow = rng.normal(0, 0.08, (len(starts), 3)) * length[:, None]
+        clouds.append(_segments(starts[alive], ends[alive], bow[alive], radius[alive], step))
+        alive = np.repeat(alive, 2)
         starts, parents = np.repeat(ends, 2, axis=0), np.repeat(directions, 2, axis=0)
         outward = starts - root
         outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-        spread = rng.normal(0, 0.42 + 0.04 * generation, parents.shape)
+        spread = rng.normal(0, 0.36 + 0.04 * generation, parents.shape)
         spread[1::2] = -spread[::2] + rng.normal(0, 0.12, spread[::2].shape)
         directions = parents + spread + 0.25 * outward
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        radius = np.repeat(radius, 2) * rng.uniform(0.62, 0.82, len(starts))
+        radius = np.repeat(radius, 2) * rng.uniform(0.66, 0.84, len(starts))
         length = np.repeat(length, 2) * rng.uniform(0.68, 0.95, len(starts))
     cloud = join(clouds)
-    lung = hemithorax(a, side).contains(cloud[:, :3], margin=2) & ~dome(a, side).contains(cloud[:, :3])
-    for part in heart_parts(a):
-        lung &= ~part.contains(cloud[:, :3])
-    cloud = cloud[lung]
     cloud[:, 3] *= a.vessels**2
     return cloud
 
@@ -97,20 +100,23 @@ def _fan(rng: Generator, side: Side) -> NDArray[np.float64]:
 
 
 def _segments(
-    rng: Generator, starts: NDArray[np.float64], ends: NDArray[np.float64], radius: NDArray[np.float64], step: float
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    bow: NDArray[np.float64],
+    radius: NDArray[np.float64],
+    step: float,
 ) -> Cloud:
     """Slightly bowed tubes between points, thick ones as several threads."""
-    count = len(starts)
-    longest = float(np.linalg.norm(ends - starts, axis=1).max())
-    t = np.linspace(0, 1, max(3, int(longest / step) + 1))
-    bow = rng.normal(0, 0.08, (count, 1, 3)) * np.linalg.norm(ends - starts, axis=1)[:, None, None]
-    line = starts[:, None] + (ends - starts)[:, None] * t[:, None] + bow * (t * (1 - t) * 4)[:, None]
-    threads = int(np.clip(round((radius.max() / step) ** 2 * 3), 1, 12))
+    if len(starts) == 0:
+        return join([])
+    span = np.linalg.norm(ends - starts, axis=1)
+    t = np.linspace(0, 1, max(3, int(span.max() / step) + 1))
+    line = starts[:, None] + (ends - starts)[:, None] * t[:, None] + bow[:, None] * (4 * t * (1 - t))[:, None]
+    threads = int(np.clip(round((radius.max() / step) ** 2 * 3), 1, 16))
     k = np.arange(threads)
-    spread = np.sqrt((k + 0.5) / threads) if threads > 1 else np.zeros(1)
-    turn = k * 2.39996
-    offset = np.stack([spread * np.cos(turn), spread * np.sin(turn), 0 * turn], axis=1)
-    points = line[:, :, None] + radius[:, None, None, None] * offset
-    segment = np.linalg.norm(ends - starts, axis=1) / (len(t) - 1)
-    volume = np.broadcast_to((np.pi * radius**2 * segment / threads)[:, None, None, None], (*points.shape[:3], 1))
-    return np.concatenate([points, volume], axis=3).reshape(-1, 4)
+    distance = np.sqrt((k + 0.5) / threads) if threads > 1 else np.zeros(1)
+    offset = np.stack([distance * np.cos(k * 2.39996), distance * np.sin(k * 2.39996), 0 * distance], axis=1)
+    points = np.empty((len(starts), len(t), threads, 4))
+    points[..., :3] = line[:, :, None] + radius[:, None, None, None] * offset
+    points[..., 3] = (np.pi * radius**2 * span / (len(t) - 1) / threads)[:, None, None]
+    return points.reshape(-1, 4)

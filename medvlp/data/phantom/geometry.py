@@ -92,13 +92,26 @@ class Interval:
         """The hull of both: exact where they touch, which is how the parts of one organ lie."""
         return Interval(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
 
+    @property
+    def hit(self) -> NDArray[np.bool_]:
+        """Which beams meet the solid."""
+        return self.low < self.high
 
-def _interval(middle: Floats, half_squared: Floats, half: Floats | float) -> Interval:
-    root = np.sqrt(np.maximum(half_squared, 0)) * half
-    miss = half_squared <= 0
-    low, high = middle - root, middle + root
-    low[miss], high[miss] = FAR, -FAR
-    return Interval(low, high)
+
+def empty(projection: Projection) -> Interval:
+    """Nothing: every beam misses."""
+    return Interval(np.full(projection.shape, FAR), np.full(projection.shape, -FAR))
+
+
+def dense(knots: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """A table with levels in its first column, `[K, C]`, as a smooth table `[N, C - 1]` at every `step`."""
+    levels = np.arange(knots[0, 0], knots[-1, 0] + step / 2, step)
+    return PchipInterpolator(knots[:, 0], knots[:, 1:])(levels)
+
+
+def _interval(middle: Floats, half_squared: Floats, half: Floats | np.float32) -> Interval:
+    root = np.where(half_squared > 0, np.sqrt(np.maximum(half_squared, 0)) * half, -FAR)
+    return Interval(middle - root, middle + root)
 
 
 @dataclass(frozen=True)
@@ -106,40 +119,46 @@ class Stack:
     """A solid whose section at each level is a rounded box: centre `(cx, cz)` and half widths `(ax, az)`.
 
     Attributes:
-        levels: `y` of the knots, ascending, `[K]`; the solid ends at the first and the last.
-        sections: `cx, cz, ax, az` at each knot, `[K, 4]`.
+        top: level of the first section.
+        step: distance between sections; the solid ends with the last one.
+        sections: `cx, cz, ax, az` at each level, `[K, 4]`.
         square: 0 for an ellipse, towards 1 for a box with round corners.
     """
 
-    levels: NDArray[np.float64]
+    top: float
+    step: float
     sections: NDArray[np.float64]
     square: float = 0.3
 
+    @property
+    def levels(self) -> NDArray[np.float64]:
+        """Levels `y` of the sections, `[K]`."""
+        return self.top + self.step * np.arange(len(self.sections))
+
     def at(self, y: ArrayLike) -> NDArray[np.float64]:
         """Sections at any levels, `[N, 4]`; half widths are 0 outside."""
-        y = np.asarray(y, dtype=np.float64).ravel()
-        inside = (y >= self.levels[0]) & (y <= self.levels[-1])
-        sections = self._curve(np.clip(y, self.levels[0], self.levels[-1]))
+        place = (np.asarray(y, dtype=np.float64).ravel() - self.top) / self.step
+        last = len(self.sections) - 1
+        inside = (place >= 0) & (place <= last)
+        place = np.clip(place, 0, last)
+        lower = np.minimum(place.astype(np.int64), last - 1)
+        part = (place - lower)[:, None]
+        sections = self.sections[lower] * (1 - part) + self.sections[lower + 1] * part
         sections[~inside, 2:] = 0
         return sections
-
-    @cached_property
-    def _curve(self) -> PchipInterpolator:
-        return PchipInterpolator(self.levels, self.sections)
 
     def interval(self, projection: Projection) -> Interval:
         """Entry and exit of every beam."""
         cx, cz, ax, az = self.at(projection.y).T[:, :, None]
         if projection.frontal:
-            scale = 1.0 + projection.magnify * cz
-            centre, width, middle, half = projection.across(cx, cz), ax * scale, cz, az
+            centre, width = projection.across(cx, cz), ax * (1.0 + projection.magnify * cz)
+            middle, half = cz, az
         else:
             centre, width, middle, half = -cz, az, cx, ax
         t = (projection.u - centre.astype(np.float32)) * (1.0 / np.maximum(width, 1e-3)).astype(np.float32)
         t *= t
-        return _interval(
-            middle.astype(np.float32), 1 - t * (1 - self.square + self.square * t), half.astype(np.float32)
-        )
+        beyond = 1 - t * (np.float32(1 - self.square) + np.float32(self.square) * t)
+        return _interval(middle.astype(np.float32), beyond, half.astype(np.float32))
 
     def contains(self, points: NDArray[np.floating], margin: float = 0.0) -> NDArray[np.bool_]:
         """Which of the points `[N, 3]` lie inside, at least `margin` mm from the wall."""
@@ -148,11 +167,17 @@ class Stack:
         tz = (points[:, 2] - cz) / np.maximum(az - margin, 1e-3)
         return (tx**2 + tz**2 < 1) & (ax > margin) & (az > margin)
 
-    def shrunk(self, gap: NDArray[np.floating], levels: NDArray[np.floating]) -> Stack:
-        """The same solid with its walls moved inwards by `gap` mm at the given levels."""
-        sections = self.at(levels)
-        sections[:, 2:] = np.maximum(sections[:, 2:] - np.asarray(gap)[:, None], 0)
-        return Stack(np.asarray(levels, dtype=np.float64), sections, self.square)
+    def withdrawn(self, gap: NDArray[np.floating], towards: float) -> Stack:
+        """The same solid with its walls `gap` mm further in at each level, but for the one that faces `towards` in x.
+
+        A lung withdraws so from the ribs while it hangs on to the mediastinum. `gap` is `[K]`, or one number.
+        """
+        sections = self.sections.copy()
+        width = np.maximum(sections[:, 2] - np.asarray(gap) / 2, 0)
+        sections[:, 0] += np.sign(towards) * (sections[:, 2] - width)
+        sections[:, 2] = width
+        sections[:, 3] = np.maximum(sections[:, 3] - gap, 0)
+        return Stack(self.top, self.step, sections, self.square)
 
 
 @dataclass(frozen=True)
@@ -183,9 +208,8 @@ class Ellipsoid:
             limits.append(slice(int(np.clip(values.min() - 2, 0, end)), int(np.clip(values.max() + 3, 0, end))))
         return limits[0], limits[1]
 
-    def interval(self, projection: Projection) -> Interval:
-        """Entry and exit of every beam."""
-        low, high = np.full(projection.shape, FAR), np.full(projection.shape, -FAR)
+    def part(self, projection: Projection) -> tuple[tuple[slice, slice], Interval]:
+        """A window of the picture, and entry and exit of the beams in it; the beams outside miss."""
         window = self.window(projection)
         cx, cy, cz = self.centre
         beam, across = (2, 0) if projection.frontal else (0, 2)
@@ -196,15 +220,28 @@ class Ellipsoid:
         # along the beam t: q_bb t^2 + 2 (q_ba du + q_by dy) t + (quadratic in du, dy) = 1
         b = (q[beam, across] * du + q[beam, 1] * dy) / q[beam, beam]
         c = (q[across, across] * du * du + 2 * q[across, 1] * du * dy + q[1, 1] * dy * dy - 1) / q[beam, beam]
-        part = _interval(self.centre[beam] - b, b * b - c, 1.0)
-        low[window], high[window] = part.low, part.high
-        return Interval(low, high)
+        return window, _interval(np.float32(self.centre[beam]) - b, b * b - c, np.float32(1))
+
+    def interval(self, projection: Projection) -> Interval:
+        """Entry and exit of every beam."""
+        total = empty(projection)
+        self.widen(total, projection)
+        return total
+
+    def widen(self, interval: Interval, projection: Projection) -> None:
+        """Stretch an interval in place to this solid: their hull."""
+        window, part = self.part(projection)
+        np.minimum(interval.low[window], part.low, out=interval.low[window])
+        np.maximum(interval.high[window], part.high, out=interval.high[window])
 
     def chord(self, projection: Projection) -> Floats:
         """Path length of every beam in millimetres, `[H, W]`."""
-        return self.interval(projection).length
+        total = np.zeros(projection.shape, np.float32)
+        window, part = self.part(projection)
+        total[window] = part.length
+        return total
 
     def contains(self, points: NDArray[np.floating], margin: float = 0.0) -> NDArray[np.bool_]:
         """Which of the points `[N, 3]` lie inside the solid grown by `margin` mm."""
         d = (points - np.asarray(self.centre)) / (1 + margin / min(self.radii))
-        return np.einsum("ni,ij,nj->n", d, self.form, d) < 1
+        return ((d @ self.form) * d).sum(axis=1) < 1

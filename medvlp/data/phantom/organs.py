@@ -1,131 +1,167 @@
-"""The large solids of the chest, built from an `Anatomy`: body, lungs' spaces, diaphragm, heart and great vessels."""
+"""The large solids of the chest, built from an `Anatomy`: trunk, spaces of the lungs, diaphragm, heart, great vessels."""
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
+from numpy.typing import NDArray
 
 from medvlp.data.phantom.anatomy import Anatomy, Side, sign
-from medvlp.data.phantom.geometry import Ellipsoid, Interval, Projection, Stack
+from medvlp.data.phantom.geometry import Ellipsoid, Interval, Projection, Stack, dense, empty
 
-# level, lateral wall, medial wall, centre in depth, half depth of one lung's space at stature = breadth = depth = 1
-_HEMITHORAX = np.array(
-    [
-        [0, 50, 46, 26, 4],
-        [3, 62, 38, 25, 18],
-        [9, 72, 33, 22, 32],
-        [20, 83, 29, 17, 48],
-        [40, 98, 26, 9, 66],
-        [70, 111, 25, 2, 80],
-        [110, 122, 24, -2, 89],
-        [160, 130, 24, -3, 94],
-        [220, 134, 24, -3, 97],
-        [300, 136, 24, -3, 97],
-        [330, 134, 24, -3, 95],
-    ],
-    dtype=np.float64,
-)
+# level, lateral wall, medial wall, centre in depth, half depth of one lung's space
+_HEMITHORAX = [
+    (0, 52, 44, 28, 5),
+    (2, 63, 36, 28, 16),
+    (7, 76, 30, 25, 30),
+    (16, 88, 25, 20, 46),
+    (32, 101, 20, 12, 63),
+    (55, 112, 17, 5, 77),
+    (90, 122, 15, -1, 88),
+    (140, 130, 14, -4, 95),
+    (200, 135, 14, -5, 98),
+    (260, 137, 14, -5, 98),
+    (300, 137, 14, -5, 97),
+    (345, 134, 14, -5, 94),
+]
 
 # level, half width, centre in depth, half depth of the trunk without its fat
-_TRUNK = np.array(
-    [
-        [-120, 56, 10, 58],
-        [-70, 56, 14, 58],
-        [-48, 60, 18, 62],
-        [-34, 82, 20, 68],
-        [-18, 118, 20, 76],
-        [0, 150, 18, 84],
-        [22, 172, 14, 92],
-        [50, 178, 8, 98],
-        [85, 166, 4, 104],
-        [120, 154, 2, 108],
-        [180, 150, 1, 110],
-        [260, 150, 0, 110],
-        [420, 150, 0, 112],
-    ],
-    dtype=np.float64,
-)
+_TRUNK = [
+    (-160, 55, 4, 56),
+    (-75, 54, 12, 56),
+    (-55, 58, 16, 60),
+    (-40, 78, 19, 66),
+    (-25, 112, 21, 74),
+    (-8, 148, 20, 84),
+    (12, 178, 17, 93),
+    (40, 190, 12, 101),
+    (80, 176, 8, 107),
+    (120, 158, 4, 110),
+    (180, 150, 1, 111),
+    (260, 148, -2, 111),
+    (460, 152, -4, 114),
+]
+
+# level, centre across, half width, centre in depth, half depth of what fills the middle above the heart
+_MEDIASTINUM = [
+    (-20, 0, 26, 10, 26),
+    (20, 0, 28, 6, 34),
+    (50, -1, 29, 2, 40),
+    (80, -2, 26, 2, 44),
+    (110, -1, 25, 4, 44),
+    (150, 0, 24, 10, 42),
+    (230, 2, 22, 24, 40),
+    (300, 2, 20, 30, 30),
+]
+
+
+@cache
+def _table(name: str) -> NDArray[np.float64]:
+    """A table of knots as a smooth one, a row each millimetre."""
+    knots = {"hemithorax": _HEMITHORAX, "trunk": _TRUNK, "mediastinum": _MEDIASTINUM}[name]
+    return dense(np.array(knots, dtype=np.float64), 1.0)
 
 
 def trunk(a: Anatomy, fat: float) -> Stack:
     """Neck, shoulders and trunk, with `fat` mm under the skin."""
-    level, width, cz, half = _TRUNK.T
+    width, cz, half = _table("trunk").T
+    level = _TRUNK[0][0] + np.arange(len(width))
     under = fat * np.interp(level, [-60, 0, 250], [0.35, 0.7, 1.0])
-    sections = np.stack([0 * level, cz + a.kyphosis * 0.3, width * a.breadth + under, half * a.depth + under], axis=1)
-    return Stack(level * a.stature, sections, square=0.55)
+    bow = a.kyphosis * np.sin(np.pi * np.clip((level + 40) / 320, 0, 1))
+    sections = np.stack(
+        [0 * level, cz + 0.5 * bow, width * a.breadth + under, half * a.depth + under + 0.4 * bow], axis=1
+    )
+    return Stack(_TRUNK[0][0] * a.stature, a.stature, sections, square=0.55)
 
 
 def hemithorax(a: Anatomy, side: Side) -> Stack:
     """The space inside the ribs of one side, from the apex to below the diaphragm, beside the mediastinum."""
-    level, lateral, medial, cz, half = _HEMITHORAX.T
-    lateral, medial = lateral * a.breadth, medial * a.breadth - sign(side) * a.shift * 0.5 * (level > 15)
-    centre = sign(side) * (lateral + medial) / 2
+    lateral, medial, cz, half = _table("hemithorax").T
+    level = np.arange(len(lateral), dtype=np.float64)
+    lateral = lateral * a.breadth
+    medial = medial * a.breadth + sign(side) * a.shift * np.clip((level - 10) / 60, 0, 1)
     back = a.kyphosis * np.sin(np.pi * np.clip(level / 260, 0, 1))
-    half = half * a.depth * (1 + 0.08 * a.flatness)
+    half = half * a.depth * (1 + 0.05 * a.flatness)
+    centre = sign(side) * (lateral + medial) / 2
     sections = np.stack([centre, cz * a.depth + back, (lateral - medial) / 2, half], axis=1)
-    return Stack(level * a.stature, sections, square=0.45)
+    return Stack(0.0, a.stature, sections, square=0.5)
 
 
 def dome(a: Anatomy, side: Side) -> Stack:
     """What the diaphragm of one side keeps from the lung: a dome that widens downwards to the costophrenic angles."""
-    height = (44 - 26 * a.flatness) * a.stature
-    depth = np.array([0, 0.004, 0.02, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.6, 8.0])
-    reach = np.minimum(depth, 4.0) ** (1 / 2.5)
+    height = (48 - 27 * a.flatness) * a.stature
+    depth = np.arange(0, 340, 0.5)
+    reach = np.minimum(depth / height, 4.0) ** (1 / (2.4 + 1.2 * a.flatness))
     ones = np.ones_like(depth)
     sections = np.stack(
         [
-            ones * sign(side) * 72 * a.breadth + 0.5 * a.shift,
-            ones * -14 * a.depth,
-            reach * 67 * a.breadth,
-            reach * 97 * a.depth,
+            ones * sign(side) * (70 * a.breadth) + 0.4 * a.shift,
+            ones * -20 * a.depth,
+            reach * 70 * a.breadth,
+            reach * 98 * a.depth,
         ],
         axis=1,
     )
-    return Stack(a.dome_top(side) + height * depth, sections, square=0.1)
+    return Stack(a.dome_top(side), 0.5, sections, square=0.15)
 
 
 def heart_parts(a: Anatomy) -> list[Ellipsoid]:
-    """Ventricles, right atrium and the roots of the great vessels."""
+    """Ventricles, right atrium and the base of the heart."""
     k, s = a.breadth * a.heart, a.stature
+    grow = 1 + 0.55 * (a.heart - 1)
     floor = min(a.dome_top("left"), a.dome_top("right") + 12 * s)
-    x, y = a.shift, floor - 38 * s
-    grow = 0.5 * (a.heart - 1)
+    x, y = a.shift, floor - 37 * s * grow
     return [
-        Ellipsoid((x + 25 * k, y, -28), (50 * k, 68 * s * (1 + grow), 50 * k * a.depth), -a.heart_tilt),
-        Ellipsoid((x - 14 * k, y - 2 * s, -18), (31 * k, 44 * s * (1 + grow), 36 * k), 0.1),
-        Ellipsoid((x + 14 * k, y - 38 * s, -8), (33 * a.breadth, 34 * s, 34 * a.depth), 0.0),
+        Ellipsoid((x + 27 * k, y + 1 * s, -18), (45 * k, 70 * s * grow, 78 * a.depth * grow), -a.heart_tilt),
+        Ellipsoid((x - 11 * k, y - 4 * s, -12), (28 * k, 45 * s * grow, 64 * a.depth * grow), 0.1),
+        Ellipsoid((x + 13 * k, y - 36 * s * grow, -8), (31 * k, 36 * s * grow, 40 * a.depth), -0.25),
     ]
 
 
 def vessel_parts(a: Anatomy) -> list[Ellipsoid]:
-    """Pulmonary trunk, aortic arch, ascending and descending aorta, superior vena cava."""
+    """Pulmonary trunk, aortic arch, descending and ascending aorta, superior vena cava, the vessels to the arms, and what
+    lies between the domes."""
     b, s, x = a.breadth, a.stature, a.shift
     return [
-        Ellipsoid((x * 0.8 + 22 * b, 112 * s, -14), (18 * b, 26 * s, 20), -0.4),
-        Ellipsoid((x * 0.6 + 18 * b, 74 * s, 12), (a.knob, a.knob * 1.02, 34), 0.0),
-        Ellipsoid((x * 0.6 + 20 * b, 160 * s, 48), (13, 100 * s, 13), -0.06),
-        Ellipsoid((x * 0.8 - 14 * b, 102 * s, -24), (18, 46 * s, 18), 0.0),
-        Ellipsoid((x * 0.7 - 22 * b, 86 * s, -6), (11, 52 * s, 11), 0.0),
+        Ellipsoid((x * 0.8 + 19 * b, 114 * s, -14), (20 * b, 27 * s, 24), -0.45),
+        Ellipsoid((x * 0.6 + 20 * b, 72 * s, 10), (a.knob, a.knob * 1.08, 36), 0.0),
+        Ellipsoid((x * 0.6 + 18 * b, 165 * s, 48), (0.75 * a.knob, 105 * s, 13), -0.05),
+        Ellipsoid((x * 0.8 - 15 * b, 104 * s, -22), (17, 46 * s, 20), 0.0),
+        Ellipsoid((x * 0.7 - 20 * b, 74 * s, -6), (13, 60 * s, 13), 0.0),
+        Ellipsoid((x * 0.4 + 25 * b, 34 * s, 14), (11, 44 * s, 16), 0.22),
+        Ellipsoid((x * 0.4 - 25 * b, 30 * s, 4), (11, 40 * s, 16), -0.22),
+        Ellipsoid((x * 0.7 + 4, a.dome_top("left") + 42 * s, 0), (62 * b, 50 * s, 80 * a.depth), 0.0),
     ]
+
+
+def hila(a: Anatomy) -> list[Ellipsoid]:
+    """The large pulmonary arteries and veins at the root of each lung; the left hilum stands higher."""
+    b, s, x, v = a.breadth, a.stature, 0.8 * a.shift, a.vessels
+    return [
+        Ellipsoid((x + 44 * b, 106 * s, 6), (13 * v, 15 * v, 13), 0.3),
+        Ellipsoid((x + 50 * b, 130 * s, 12), (7.5 * v, 22, 8), -0.25),
+        Ellipsoid((x - 41 * b, 114 * s, 4), (12 * v, 12 * v, 12), 0.2),
+        Ellipsoid((x - 50 * b, 138 * s, 8), (8 * v, 26, 8), 0.22),
+        Ellipsoid((x - 42 * b, 97 * s, -2), (7 * v, 13, 7), -0.4),
+    ]
+
+
+def mediastinum(a: Anatomy) -> Stack:
+    """What fills the middle of the chest beside the heart and the great vessels."""
+    cx, width, cz, half = _table("mediastinum").T
+    level = _MEDIASTINUM[0][0] + np.arange(len(cx))
+    pull = a.shift * np.clip(level / 80, 0, 1)
+    sections = np.stack([cx * a.breadth + pull, cz * a.depth, width * a.breadth, half * a.depth], axis=1)
+    return Stack(_MEDIASTINUM[0][0] * a.stature, a.stature, sections, square=0.2)
 
 
 def hull(parts: list[Ellipsoid], projection: Projection) -> Interval:
     """Entry and exit of every beam through parts that touch."""
-    total = parts[0].interval(projection)
-    for part in parts[1:]:
-        total = total | part.interval(projection)
+    total = empty(projection)
+    for part in parts:
+        part.widen(total, projection)
     return total
-
-
-def breasts(a: Anatomy) -> list[Ellipsoid]:
-    """Both breasts, half sunk into the chest wall."""
-    r = a.breast
-    front = -(108 * a.depth + a.fat)
-    return [
-        Ellipsoid(
-            (s * (62 + 0.45 * r) * a.breadth, (150 + 0.75 * r) * a.stature, front), (r, r * 0.95, r * 0.8), s * 0.2
-        )
-        for s in (1.0, -1.0)
-    ]
 
 
 def lung_point(a: Anatomy, side: Side, across: float, down: float, deep: float) -> tuple[float, float, float]:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.random import Generator
 
 from medvlp.data.phantom.anatomy import Anatomy
+from medvlp.data.phantom.chest import build_scene
 from medvlp.data.phantom.findings import DRAWINGS, Lesion
 from medvlp.data.phantom.geometry import Floats, Projection, View
-from medvlp.data.phantom.scene import Mask, Scene
+from medvlp.data.phantom.scene import Mask
 from medvlp.data.phantom.xray import Exposure, expose, sample_exposure
 
-FIELD = 410.0  # mm along the picture's side
+FIELD = 356.0  # mm along the picture's side
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def sample_projection(rng: Generator, view: View, size: int, anatomy: Anatomy) -
         view=view,
         shape=(size, size),
         pitch=float(field / size),
-        top=float(-62 + rng.normal(0, 11) * spread),
+        top=float(-40 + rng.normal(0, 10) * spread),
         centre=float(rng.normal(-6 if view == "LATERAL" else 0, 7 * spread)),
         turn=float(np.clip(rng.normal(0, 0.025 * spread), -0.1, 0.1)),
         lean=float(np.clip(rng.normal(0, 0.02 * spread), -0.08, 0.08)),
@@ -79,7 +80,7 @@ def render(
     for lesion in lesions:
         anatomy = DRAWINGS[lesion.finding].shape(anatomy, lesion)
     breaks = tuple(b for lesion in lesions for b in DRAWINGS[lesion.finding].breaks(lesion))
-    scene = Scene(anatomy, projection, breaks)
+    scene = build_scene(anatomy, projection, breaks)
     seen = []
     for lesion in lesions:
         mask = DRAWINGS[lesion.finding].draw(scene, lesion)

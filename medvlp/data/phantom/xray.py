@@ -22,6 +22,7 @@ class Exposure:
         low, high: the percentiles of log exposure that become black and white.
         gamma: of the display curve; above 1 darkens.
         equalise: share of the coarse structure that processing takes out.
+        detail: how far processing lifts fine structure, as a share of it.
         border: width in mm of the collimated black border on each side (top, bottom, left, right).
     """
 
@@ -32,6 +33,7 @@ class Exposure:
     high: float = 99.0
     gamma: float = 1.0
     equalise: float = 0.35
+    detail: float = 0.9
     border: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
@@ -40,13 +42,14 @@ def sample_exposure(rng: Generator, view: str) -> Exposure:
     portable = view == "AP"
     border = tuple(np.where(rng.random(4) < 0.12, rng.uniform(3, 18, 4), 0.0).tolist())
     return Exposure(
-        photons=float(np.exp(rng.normal(np.log(28 if portable else 60), 0.3))),
+        photons=float(np.exp(rng.normal(np.log(60 if portable else 130), 0.3))),
         scatter=float(np.clip(rng.normal(0.45 if portable else 0.32, 0.06), 0.15, 0.65)),
         blur=float(rng.uniform(0.35, 0.8)),
         low=float(rng.uniform(0.5, 4)),
         high=float(rng.uniform(98.0, 99.8)),
-        gamma=float(np.clip(rng.normal(1.0, 0.12), 0.75, 1.35)),
+        gamma=float(np.clip(rng.normal(1.15, 0.13), 0.85, 1.5)),
         equalise=float(rng.uniform(0.2, 0.5)),
+        detail=float(rng.uniform(0.5, 1.4)),
         border=border,
     )
 
@@ -58,7 +61,7 @@ def expose(line_integral: Floats, projection: Projection, exposure: Exposure, rn
     primary = gaussian_filter(primary, exposure.blur / pitch)
     scatter = _coarse(np.minimum(primary, 0.25), 28.0, pitch)
     ratio = exposure.scatter / (1 - exposure.scatter)
-    total = primary + ratio * scatter * 0.6
+    total = primary + ratio * scatter
     if rng is not None:
         quanta = exposure.photons * 1000 * (pitch / 0.8) ** 2
         total = total + np.sqrt(total / quanta, dtype=np.float32) * rng.standard_normal(total.shape, dtype=np.float32)
@@ -68,7 +71,7 @@ def expose(line_integral: Floats, projection: Projection, exposure: Exposure, rn
 
 def _coarse(image: Floats, sigma: float, pitch: float) -> Floats:
     """A Gaussian blur of `sigma` mm, computed on a coarse grid: fine detail would be blurred away."""
-    factor = max(1, int(sigma / pitch / 4))
+    factor = max(1, int(sigma / pitch / 2.5))
     height, width = image.shape
     pad = ((0, -height % factor), (0, -width % factor))
     blocks = np.pad(image, pad, mode="edge")
@@ -78,7 +81,8 @@ def _coarse(image: Floats, sigma: float, pitch: float) -> Floats:
 
 
 def _display(density: Floats, pitch: float, exposure: Exposure) -> Floats:
-    flat = density - exposure.equalise * _coarse(density, 35.0, pitch)
+    flat = density - np.float32(exposure.equalise) * _coarse(density, 35.0, pitch)
+    flat += np.float32(exposure.detail) * (density - _coarse(density, 5.0, pitch))
     top, bottom, left, right = (int(b / pitch) for b in exposure.border)
     height, width = flat.shape
     field = flat[top : height - bottom, left : width - right]

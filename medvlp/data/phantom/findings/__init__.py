@@ -2,6 +2,7 @@
 
 from medvlp.data.phantom.findings import (
     airspace,
+    atelectasis,
     chest_shape,
     devices,
     focal,
@@ -17,6 +18,7 @@ __all__ = [
     "Drawing",
     "Lesion",
     "airspace",
+    "atelectasis",
     "chest_shape",
     "devices",
     "focal",

@@ -1,50 +1,75 @@
-"""Fluid or collapse in the airspaces: consolidation, oedema and atelectasis."""
+"""Airspaces filled: consolidation of a lobe or in patches, and pulmonary oedema."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.random import Generator
+from scipy.ndimage import gaussian_filter
 
 from medvlp.data.phantom.airways import hilum
-from medvlp.data.phantom.anatomy import SIDES, Anatomy, sign
+from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
 from medvlp.data.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register, zone
-from medvlp.data.phantom.geometry import Ellipsoid
+from medvlp.data.phantom.geometry import Ellipsoid, Floats
 from medvlp.data.phantom.organs import lung_point
 from medvlp.data.phantom.scene import Mask, Scene
+
+FISSURE = 0.5  # height of the minor fissure, as a share of the lung
+_LOBES = {  # place: side, spot, semi-axes as shares of the size, which side of the fissure it keeps (-1 above, 1 below)
+    "upper_right_lobe": ("right", (0.55, 0.28, 0.0), (0.5, 0.46, 0.6), -1),
+    "middle_right_lobe": ("right", (0.42, 0.68, -0.5), (0.5, 0.36, 0.4), 1),
+    "lower_right_lobe": ("right", (0.5, 0.85, 0.5), (0.55, 0.42, 0.45), 0),
+    "upper_left_lobe": ("left", (0.52, 0.36, -0.2), (0.5, 0.5, 0.5), 0),
+    "lower_left_lobe": ("left", (0.45, 0.84, 0.5), (0.5, 0.44, 0.45), 0),
+}
 
 
 @register("consolidation")
 class Consolidation(Drawing):
-    """A patch of lung filled with fluid: ill-defined, patchy at its rim, with bronchi left dark inside."""
+    """Lung filled with fluid: ill-defined but for a fissure, patchy at its rim, with bronchi left dark inside."""
 
-    rate, lasting = 0.18, 0.5
+    rate, lasting = 0.19, 0.5
 
     def arise(self, rng: Generator, anatomy: Anatomy) -> list[Lesion]:
+        level, size = float(rng.beta(1.8, 1.5)), float(rng.uniform(95, 140))
+        if rng.random() < 0.5:
+            place = str(rng.choice(list(_LOBES)))
+            side: Side = "left" if "left" in place else "right"
+            return [Lesion("consolidation", side, place, level, fresh_seed(rng), _LOBES[place][1], size, "lobar")]
         side = any_side(rng)
         down = float(rng.choice([0.25, 0.52, 0.82], p=[0.25, 0.3, 0.45]) + rng.uniform(-0.07, 0.07))
-        spot = (float(rng.uniform(0.4, 0.68)), down, float(rng.uniform(-0.5, 0.5)))
-        size = float(rng.uniform(80, 130))
-        return [Lesion("consolidation", side, zone(side, down), float(rng.beta(1.8, 1.5)), fresh_seed(rng), spot, size)]
+        spot = (float(rng.uniform(0.45, 0.7)), down, float(rng.uniform(-0.5, 0.5)))
+        return [Lesion("consolidation", side, zone(side, down), level, fresh_seed(rng), spot, size, "patchy")]
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
-        assert lesion.side is not None and lesion.size_mm is not None
-        rng, p = lesion.rng, scene.projection
-        centre = np.array(lung_point(scene.anatomy, lesion.side, *lesion.spot))
-        r = lesion.size_mm * (0.3 + 0.2 * lesion.level)
-        blob = Ellipsoid(
-            (centre[0], centre[1], centre[2]), (r, r * float(rng.uniform(0.65, 1.0)), r), float(rng.normal(0, 0.4))
-        )
-        depth = blob.chord(p) / r
-        rough = depth + 0.28 * scene.texture(lesion.seed, 22.0) + 0.12 * scene.texture(lesion.seed + 1, 8.0)
-        filled = np.clip((rough - 0.45) / 0.75, 0, 1) * (depth > 0)
-        path = filled * np.minimum(scene.lung[lesion.side], 2 * r) * (0.45 + 0.4 * lesion.level)
-        scene.replace_lung(lesion.side, path)
-        root = hilum(scene.anatomy, lesion.side)
-        for _ in range(3):
-            end = centre + rng.normal(0, 0.45 * r, 3)
-            middle = 0.5 * (root + end) + rng.normal(0, 6, 3)
-            scene.soft = scene.soft - 0.8 * scene.strand([root, middle, end], 2.2) * np.clip(filled * 1.5, 0, 1)
-        return path > 12
+        assert lesion.size_mm is not None
+        side, rng, p = lesion.own_side, lesion.rng, scene.projection
+        size = lesion.size_mm * (0.55 + 0.5 * lesion.level)
+        _, _, axes, keep = _LOBES.get(lesion.place, ("", (), (0.42, 0.36, 0.42), 0))
+        centre = np.array(lung_point(scene.anatomy, side, *lesion.spot))
+        radii = (axes[0] * size, axes[1] * size, axes[2] * size)
+        depth = Ellipsoid((centre[0], centre[1], centre[2]), radii, float(rng.normal(0, 0.3))).chord(p)
+        depth = depth / np.float32(2 * (radii[2] if p.frontal else radii[0]))
+        rough = depth + 0.16 * scene.texture(lesion.seed, 26.0) + 0.10 * scene.texture(lesion.seed + 1, 9.0)
+        filled = np.clip((rough - 0.32) / 0.5, 0, 1) * np.clip(depth * 5, 0, 1)
+        if keep:
+            fissure = FISSURE * scene.anatomy.dome_top(side) + 4 * np.sin(p.u / 40)
+            filled = filled * np.clip(0.5 + keep * (p.y - fissure) / 3, 0, 1)
+        path = (filled * np.minimum(scene.lung[side], 1.5 * size) * (0.5 + 0.4 * lesion.level)).astype(np.float32)
+        bronchi = self._bronchi(scene, lesion, centre, radii) * np.clip(filled * 1.5, 0, 1)
+        scene.fill(side, path)
+        scene.soft = scene.soft - 0.9 * np.minimum(bronchi, path)
+        return path > 14
+
+    @staticmethod
+    def _bronchi(scene: Scene, lesion: Lesion, centre: np.ndarray, radii: tuple[float, float, float]) -> Floats:
+        """Air bronchograms that run from the hilum into the patch."""
+        rng, root = np.random.default_rng([lesion.seed, 8]), hilum(scene.anatomy, lesion.own_side)
+        total = np.zeros(scene.projection.shape, np.float32)
+        for _ in range(4):
+            end = centre + rng.normal(0, 0.4, 3) * radii
+            middle = 0.5 * (root + end) + rng.normal(0, 5, 3)
+            total += scene.strand([root, middle, end, end + 0.5 * (end - middle)], 2.0)
+        return total
 
 
 @register("edema")
@@ -57,87 +82,31 @@ class Edema(Drawing):
         return [Lesion("edema", None, "interstitium", float(rng.beta(1.6, 1.6)), fresh_seed(rng))]
 
     def shape(self, anatomy: Anatomy, lesion: Lesion) -> Anatomy:
-        return anatomy.changed(vessels=anatomy.vessels * (1.2 + 0.25 * lesion.level))
+        return anatomy.changed(vessels=anatomy.vessels * (1.22 + 0.25 * lesion.level))
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
         p, a, k = scene.projection, scene.anatomy, lesion.level
-        cloudy = 1 + 0.35 * scene.texture(lesion.seed, 14.0) + 0.25 * scene.texture(lesion.seed + 1, 30.0)
+        scene.markings = gaussian_filter(scene.markings, 1.8 / scene.pitch) * np.float32(1.1 + 0.2 * k)
+        cloudy = 1 + 0.16 * scene.texture(lesion.seed, 18.0) + 0.22 * scene.texture(lesion.seed + 1, 5.0)
         seen = np.zeros(p.shape, bool)
         for side in SIDES:
             root = hilum(a, side)
-            du = (p.u - np.float32(p.across(root[0], root[2]))) / np.float32(58 + 45 * k)
-            dy = (p.y - np.float32(root[1] + 18)) / np.float32(75 + 40 * k)
+            du = (p.u - np.float32(p.across(root[0], root[2]))) / np.float32(60 + 40 * k)
+            dy = (p.y - np.float32(root[1] + 18)) / np.float32(80 + 40 * k)
             bat = np.exp(-(du * du + dy * dy))
-            share = np.clip((0.05 + 0.10 * k + (0.10 + 0.26 * k) * bat) * cloudy, 0, 0.75)
+            share = np.clip((0.05 + 0.06 * k + (0.11 + 0.25 * k) * bat) * cloudy, 0, 0.7).astype(np.float32)
             scene.lung[side] = scene.lung[side] * (1 - share)
-            seen |= (share > 0.12) & (scene.lung[side] > 5)
-            self._septa(scene, side, lesion)
+            scene.markings = scene.markings + self._septa(scene, side, lesion)
+            seen |= (share > 0.11) & (scene.lung[side] > 5)
         return seen & scene.lungs
 
     @staticmethod
-    def _septa(scene: Scene, side: str, lesion: Lesion) -> None:
-        rng = np.random.default_rng([lesion.seed, side == "left"])
-        a = scene.anatomy
-        for _ in range(int(8 + 14 * lesion.level)):
-            down = rng.uniform(0.62, 1.02)
-            start = np.array(lung_point(a, side, 0.985, down, rng.uniform(-0.5, 0.5)))  # type: ignore[arg-type]
-            end = start + [-sign(side) * rng.uniform(12, 22), rng.normal(0, 1.5), 0]  # type: ignore[arg-type]
-            scene.markings = scene.markings + 5 * scene.strand(np.stack([start, end]), 0.8)
-
-
-@register("atelectasis")
-class Atelectasis(Drawing):
-    """Collapse: plates of dense lung above a raised dome, or the collapsed lower lobe as a wedge beside the spine."""
-
-    rate, lasting = 0.27, 0.5
-
-    def arise(self, rng: Generator, anatomy: Anatomy) -> list[Lesion]:
-        side = any_side(rng)
-        kind = "lobar" if rng.random() < 0.3 else "linear"
-        place = (
-            {"left": "lower_left_lobe", "right": "lower_right_lobe"}[side] if kind == "lobar" else f"{side}_lower_lung"
-        )
-        spot = (float(rng.uniform(0.45, 0.6)), float(rng.uniform(0.74, 0.93)), float(rng.uniform(-0.2, 0.4)))
-        return [Lesion("atelectasis", side, place, float(rng.beta(1.6, 1.6)), fresh_seed(rng), spot, kind=kind)]
-
-    def shape(self, anatomy: Anatomy, lesion: Lesion) -> Anatomy:
-        assert lesion.side is not None
-        rise = (8 if lesion.kind == "linear" else 16) * lesion.level + 4
-        moved = {"rise_left": anatomy.rise_left, "rise_right": anatomy.rise_right}
-        moved[f"rise_{lesion.side}"] += rise
-        pull = sign(lesion.side) * (12 * lesion.level if lesion.kind == "lobar" else 0)
-        return anatomy.changed(**moved, shift=anatomy.shift + pull)
-
-    def draw(self, scene: Scene, lesion: Lesion) -> Mask:
-        assert lesion.side is not None
-        return self._wedge(scene, lesion) if lesion.kind == "lobar" else self._plates(scene, lesion)
-
-    @staticmethod
-    def _plates(scene: Scene, lesion: Lesion) -> Mask:
-        assert lesion.side is not None
-        rng, p = lesion.rng, scene.projection
-        total = np.zeros(p.shape, np.float32)
-        for index in range(1 + int(2.4 * lesion.level)):
-            across, down, deep = lesion.spot
-            x, y, z = lung_point(scene.anatomy, lesion.side, across, down, deep)
-            half = float(rng.uniform(22, 38) * (0.75 + 0.5 * lesion.level))
-            centre = (x + float(rng.normal(0, 6)), y - index * float(rng.uniform(9, 15)), z)
-            total += Ellipsoid(centre, (half, float(rng.uniform(2.2, 3.6)), 30), float(rng.normal(0, 0.2))).chord(p)
-        total = np.minimum(total, scene.lung[lesion.side])
-        scene.replace_lung(lesion.side, total)
-        return total > 10
-
-    @staticmethod
-    def _wedge(scene: Scene, lesion: Lesion) -> Mask:
-        assert lesion.side is not None
-        p, a, s = scene.projection, scene.anatomy, sign(lesion.side)
-        top = hilum(a, lesion.side)[1] + 12
-        floor = a.dome_top(lesion.side) + 20
-        width = np.clip((p.y - top) / (floor - top), 0, 1) * (34 + 40 * lesion.level)
-        if p.frontal:
-            inside = np.clip((width - s * p.u + s * 0.5 * a.shift + 22) / 3, 0, 1) * (s * p.u > 0)
-        else:
-            inside = np.clip((width * 1.3 - (p.u + 95 * a.depth)) / 3, 0, 1)
-        path = inside * (p.y > top) * np.minimum(scene.lung[lesion.side], 75)
-        scene.replace_lung(lesion.side, path.astype(np.float32))
-        return path > 14
+    def _septa(scene: Scene, side: Side, lesion: Lesion) -> Floats:
+        """Kerley's B lines: short, horizontal, at the ribs of the lower zones."""
+        rng = np.random.default_rng([lesion.seed, int(side == "left")])
+        total = np.zeros(scene.projection.shape, np.float32)
+        for _ in range(int(8 + 12 * lesion.level)):
+            start = np.array(lung_point(scene.anatomy, side, 0.985, rng.uniform(0.6, 1.02), rng.uniform(-0.5, 0.5)))
+            end = start + np.array([-sign(side) * rng.uniform(12, 20), rng.normal(0, 1.5), 0.0])
+            total += 4 * scene.strand(np.stack([start, end]), 0.8)
+        return total

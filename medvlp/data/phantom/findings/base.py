@@ -70,6 +70,17 @@ class Lesion:
         return "mild" if self.level < 0.36 else "moderate" if self.level < 0.7 else "severe"
 
     @property
+    def own_side(self) -> Side:
+        """The side, for findings that always have one.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.side is None:
+            raise ValueError(f"{self.finding} has no side")
+        return self.side
+
+    @property
     def rng(self) -> Generator:
         """Its own random numbers, the same in every view and study."""
         return np.random.default_rng([self.seed, 5])
@@ -121,6 +132,11 @@ def register(finding: str) -> Callable[[type[Drawing]], type[Drawing]]:
 def any_side(rng: Generator) -> Side:
     """Left or right."""
     return "left" if rng.random() < 0.5 else "right"
+
+
+def other_side(side: Side) -> Side:
+    """The opposite side."""
+    return "right" if side == "left" else "left"
 
 
 def zone(side: Side, down: float) -> str:

@@ -63,6 +63,6 @@ class Emphysema(Drawing):
                 inside = bulla.chord(scene.projection)
                 clear = np.clip(inside / r, 0, 1)
                 scene.markings = scene.markings * (1 - 0.8 * clear)
-                scene.empty_lung(side, inside)
+                scene.empty(side, inside)
                 scene.soft = scene.soft + 0.5 * np.minimum(wall, 8) * (scene.lung[side] > 5)
         return scene.lungs

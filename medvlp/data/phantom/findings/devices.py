@@ -49,9 +49,8 @@ class CentralVenousCatheter(Drawing):
         return [Lesion("central_venous_catheter", side, place, 0.5, fresh_seed(rng), kind=kind)]  # type: ignore[arg-type]
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
-        assert lesion.side is not None
         a, rng = scene.anatomy, lesion.rng
-        s, b, h = sign(lesion.side), a.breadth, a.stature
+        s, b, h = sign(lesion.own_side), a.breadth, a.stature
         depth = 96.0 if lesion.place == "svc" else 132.0
         tip = np.array([-24 * b + 0.7 * a.shift + rng.normal(0, 2), depth * h, -6.0])
         way = {
@@ -59,7 +58,7 @@ class CentralVenousCatheter(Drawing):
             "subclavian": [(s * 118, 62, -75), (s * 95, 34, -62), (s * 60, 24, -45), (s * 34, 34, -32)],
             "picc": [(s * 215, 150, -10), (s * 170, 66, -15), (s * 120, 36, -38), (s * 70, 26, -42), (s * 38, 34, -30)],
         }[lesion.kind]
-        cross = [(0, 46, -30)] if lesion.side == "left" else []
+        cross = [(0, 46, -30)] if lesion.own_side == "left" else []
         points = np.array([*way, *cross, (-22, 62, -14)]) * [b, h, 1.0]
         thick = 0.9 if lesion.kind == "picc" else 1.35
         line = scene.strand(np.concatenate([points, tip[None]]), thick)
@@ -79,9 +78,8 @@ class Pacemaker(Drawing):
         return [Lesion("pacemaker", side, "other", 0.5, fresh_seed(rng), kind=kind)]  # type: ignore[arg-type]
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
-        assert lesion.side is not None
         a, rng = scene.anatomy, lesion.rng
-        s, b, h = sign(lesion.side), a.breadth, a.stature
+        s, b, h = sign(lesion.own_side), a.breadth, a.stature
         box = np.array([s * (104 + rng.normal(0, 6)) * b, (66 + rng.normal(0, 8)) * h, -(98 * a.depth + 0.5 * a.fat)])
         can = scene.draw(_can(box, 0.9 * scene.pitch))
         ends = self._lead_ends(a)[: {"single": 1, "dual": 2, "triple": 3}[lesion.kind]]

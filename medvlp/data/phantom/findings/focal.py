@@ -35,10 +35,9 @@ class Focal(Drawing):
         return self.sizes[0] + (self.sizes[1] - self.sizes[0]) * level
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
-        assert lesion.side is not None
         rng = lesion.rng
         radius = self.extent(lesion.level) / 2
-        centre = np.array(lung_point(scene.anatomy, lesion.side, *lesion.spot))
+        centre = np.array(lung_point(scene.anatomy, lesion.own_side, *lesion.spot))
         path = np.zeros(scene.projection.shape, np.float32)
         for _ in range(int(rng.integers(*self.lobes))):
             r = radius * float(rng.uniform(0.62, 0.9))
@@ -46,8 +45,8 @@ class Focal(Drawing):
             lobe = Ellipsoid((x, y, z), (r, r * float(rng.uniform(0.8, 1.0)), r), float(rng.uniform(0, 3)))
             path = np.maximum(path, lobe.chord(scene.projection))
         seen = path > 0.35 * radius
-        scene.replace_lung(lesion.side, path * 1.15)
-        return seen & (scene.lung[lesion.side] > 0)
+        scene.fill(lesion.own_side, path * 1.15)
+        return seen & (scene.lung[lesion.own_side] > 0)
 
 
 @register("nodule")

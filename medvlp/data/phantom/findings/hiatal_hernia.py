@@ -29,7 +29,7 @@ class HiatalHernia(Drawing):
         chord = sac.chord(p)
         for side in SIDES:
             part = np.minimum(chord, scene.lung[side])
-            scene.replace_lung(side, part)
+            scene.fill(side, part)
         inner = Ellipsoid(sac.centre, (sac.radii[0] - 4, sac.radii[1] - 4, sac.radii[2] - 4)).chord(p)
         surface = sac.centre[1] + float(rng.uniform(-0.25, 0.2)) * r
         air = inner * np.clip((surface - p.y) / scene.pitch + 0.5, 0, 1).astype(np.float32)

@@ -24,14 +24,13 @@ class RibFracture(Drawing):
         return [Lesion("rib_fracture", side, "rib", float(rng.beta(2, 1.6)), fresh_seed(rng), spot, kind=kind)]
 
     def breaks(self, lesion: Lesion) -> tuple[Break, ...]:
-        assert lesion.side is not None
         rng = lesion.rng
         callus = 0.9 if lesion.kind == "healed" else 0.0
         count = 1 + int(2.3 * lesion.level)
         offset = (4 + 9 * lesion.level) * (0.45 if callus else 1.0) * rng.choice([-1.0, 1.0])
         angles = lesion.spot[0] + rng.normal(0, 0.05, count)
         return tuple(
-            Break(lesion.side, int(lesion.spot[1]) + i, float(angle), float(offset), callus)
+            Break(lesion.own_side, int(lesion.spot[1]) + i, float(angle), float(offset), callus)
             for i, angle in enumerate(angles)
         )
 
