@@ -121,7 +121,7 @@ def write_parts(folder: Path, method: Method, recipe: Recipe, preprocess: Prepro
     parts.tokenizer.save(folder / "tokenizer")
     if method.reads_text:
         method.text_encoder.save_config(folder / "tokenizer")
-    parts.book.to_yaml(folder / "knowledge.yaml", parts.findings)
+    parts.book.to_yaml(folder / "knowledge.yaml")  # all of it: findings can be asked that it was not trained on
 
 
 def read_parts(folder: Path, recipe: Recipe, preprocess: Preprocess) -> Parts:

@@ -164,7 +164,7 @@ def test_resuming_another_recipe_is_refused(tiny_recipe: MakeRecipe, tmp_path: P
         ("findings=phantom51", "phantom15"),
         ("image_encoder.name=resnet51", "resnet50"),
         ("knowledge.book=defaults", "default"),
-        ("knowledge.facets=[definitions]", 'did you mean "definition"?'),
+        ("knowledge.facets=[definitions]", 'did you mean "definition"'),
         ("data.store=nowhere", "no store at nowhere"),
         ("data.train_split=trian", "train"),
         ("data.views=[LATERAL]", "no rows"),

@@ -1,0 +1,75 @@
+"""The validation AUROC against one computed by hand, and which rows and findings it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from medvlp.data import Store
+from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_errors import RecipeError
+from medvlp.training.validation import ZeroShotAuroc, evaluating, validation_rows
+
+FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly")
+
+
+class BrightSquare(nn.Module):
+    """Knows where the first finding is drawn; guesses 0.5 for the others."""
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        scores = torch.full((len(images), len(findings)), 0.5)
+        scores[:, 0] = images[:, 0, 4:14, :9].mean((1, 2))
+        return scores
+
+
+@pytest.fixture
+def fabric() -> Fabric:
+    return Fabric(accelerator="cpu", devices=1)
+
+
+def test_auroc_by_finding_and_macro(tiny_store: Store, fabric: Fabric) -> None:
+    method = BrightSquare().train()
+    values = ZeroShotAuroc(tiny_store, tiny_store.rows("validate"), FINDINGS, "negative", 7)(method, fabric)  # type: ignore[arg-type]
+    assert values == pytest.approx(
+        {
+            "auroc": (1 + 0.5 + 0.5) / 3,
+            "auroc/pleural_effusion": 1.0,
+            "auroc/pneumothorax": 0.5,
+            "auroc/cardiomegaly": 0.5,
+        }
+    )
+    assert method.training
+
+
+def test_unmentioned_findings_count_as_asked(tiny_store: Store) -> None:
+    rows = tiny_store.rows("validate")
+    as_negative = ZeroShotAuroc(tiny_store, rows, FINDINGS, "negative", 8)
+    assert as_negative.known.all()
+    with pytest.raises(RecipeError, match="no finding has both"):
+        ZeroShotAuroc(tiny_store, rows, ("edema",), "ignore", 8)
+
+
+def test_rows_are_few_and_always_the_same(tiny_recipe: Callable[..., Recipe], tiny_store: Store) -> None:
+    assert np.array_equal(validation_rows(tiny_store, tiny_recipe()), tiny_store.rows("validate"))
+    some = validation_rows(tiny_store, tiny_recipe("data.validate_images=4"))
+    assert some.tolist() == [32, 37, 42, 47]
+    assert len(validation_rows(tiny_store, tiny_recipe("data.validate_split=test"))) == 0
+
+
+def test_evaluating_restores_the_mode_after_an_error() -> None:
+    method = nn.Dropout().train()
+
+    def fail() -> None:
+        with evaluating(method):  # type: ignore[arg-type]
+            raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"):
+        fail()
+    assert method.training
