@@ -5,7 +5,12 @@ from __future__ import annotations
 import typer
 
 from medvlp import __version__
-from medvlp.cli import data
+from medvlp.cli import data, retrieve
+from medvlp.cli.evaluate import evaluate
+from medvlp.cli.finetune import finetune
+from medvlp.cli.ground import ground
+from medvlp.cli.label import label
+from medvlp.cli.segment import segment
 
 app = typer.Typer(
     name="medvlp",
@@ -16,6 +21,12 @@ app = typer.Typer(
 )
 
 app.add_typer(data.app, name="data")
+app.command("label")(label)
+app.command("evaluate")(evaluate)
+app.command("finetune")(finetune)
+app.command("segment")(segment)
+app.add_typer(retrieve.app, name="retrieve")
+app.command("ground")(ground)
 
 
 def _version(show: bool) -> None:

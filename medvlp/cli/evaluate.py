@@ -1,0 +1,136 @@
+"""`medvlp evaluate`: how well a model does on a split of a store, every figure with its 95 % interval."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medvlp.cli.progress_bar import progress_bar
+from medvlp.cli.user_errors import user_errors
+
+if TYPE_CHECKING:
+    from medvlp.metrics import Estimate
+
+
+class Task(StrEnum):
+    """What is measured."""
+
+    ZERO_SHOT = "zero-shot"
+    RETRIEVAL = "retrieval"
+    GROUNDING = "grounding"
+    SEGMENTATION = "segmentation"
+
+
+class Unmentioned(StrEnum):
+    """What a finding counts as that nobody mentions."""
+
+    IGNORE = "ignore"
+    NEGATIVE = "negative"
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of `medvlp pretrain` or `medvlp finetune`.")],
+    store: Annotated[Path, typer.Option(help="Folder of `medvlp data prepare`.")],
+    task: Annotated[Task, typer.Option(help="What to measure.")] = Task.ZERO_SHOT,
+    split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for result.json and the tables.")] = None,
+    findings: Annotated[str | None, typer.Option(help="Ids with commas, or a label space.")] = None,
+    views: Annotated[str | None, typer.Option(help="Views with commas, such as PA,AP.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="zero-shot: CSV of known labels, by image_id.")] = None,
+    unmentioned: Annotated[
+        Unmentioned, typer.Option(help="zero-shot: what an unmentioned finding counts as.")
+    ] = Unmentioned.IGNORE,
+    resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap over patients.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """AUROC, retrieval, grounding or Dice on held-out patients, with intervals from resampling patients.
+
+    Example: `medvlp evaluate runs/devide --store store --split test --task zero-shot -o results`
+    """
+    with user_errors():
+        from medvlp.cli.finding_list import finding_list
+        from medvlp.data.manifest_columns import SPLITS
+        from medvlp.data.store import Store
+        from medvlp.tasks.model import load
+
+        if split not in SPLITS:
+            raise typer.BadParameter(f"{split!r} is none of {', '.join(SPLITS)}", param_hint="--split")
+        rows: dict[str, Any] = {"split": split, "views": views.split(",") if views else None}
+        draws = {"resamples": resamples, "seed": seed}
+        asked = finding_list(findings)
+        loaded, opened = load(model, device), Store.open(store)
+        with progress_bar(task.value, quiet=as_json) as progress:
+            common = {**rows, **draws, "progress": progress}
+            result = _measure(task, loaded, opened, asked, labels, unmentioned.value, common)
+        if out is not None:
+            result.save(out)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2))
+    else:
+        _print(task, result)
+        if out is not None:
+            typer.echo(f"written to {out}", err=True)
+
+
+def _measure(
+    task: Task,
+    model: Any,
+    store: Any,
+    findings: tuple[str, ...] | None,
+    labels: Path | None,
+    unmentioned: Any,
+    common: Mapping[str, Any],
+) -> Any:
+    from medvlp import tasks
+
+    if task is Task.SEGMENTATION:
+        return tasks.evaluate_segmentation(model.fine_tuned, store, **common)
+    if task is Task.RETRIEVAL:
+        return tasks.evaluate_retrieval(model.pretrained, store, findings=findings, **common)
+    if task is Task.GROUNDING:
+        return tasks.evaluate_grounding(model.pretrained, store, findings=findings, **common)
+    return tasks.evaluate_zero_shot(
+        model.pretrained, store, findings=findings, labels=labels, unmentioned=unmentioned, **common
+    )
+
+
+def _print(task: Task, result: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{task.value}, {result.protocol['patients']} patients, 95 % intervals")
+    head, rows = _rows(task, result)
+    for position, name in enumerate(head):
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(str, row))
+    console = Console()
+    console.print(table)
+    if result.notice:
+        console.print(result.notice, style="bold yellow")
+    for name, reason in getattr(result, "left_out", {}).items():
+        console.print(f"left out: {name} ({reason})", style="dim")
+
+
+def _rows(task: Task, result: Any) -> tuple[list[str], list[list[Any]]]:
+    if task is Task.ZERO_SHOT:
+        rows: list[list[Any]] = [
+            [name, r.positives, r.negatives, r.auroc, r.average_precision, r.auroc.skipped]
+            for name, r in result.findings.items()
+        ]
+        rows.append(["macro", "", "", result.macro, "", result.macro.skipped])
+        return ["finding", "present", "absent", "AUROC", "average precision", "skipped"], rows
+    if task is Task.RETRIEVAL:
+        return ["figure", "value"], [[name, estimate] for name, estimate in result.figures.items()]
+    named: dict[str, Mapping[str, Estimate]] = (
+        result.structures if task is Task.SEGMENTATION else {**result.findings, "macro": result.macro}
+    )
+    columns = list(next(iter(named.values())))
+    return ["", *columns], [[name, *(each[c] for c in columns)] for name, each in named.items()]

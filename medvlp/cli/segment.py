@@ -1,0 +1,71 @@
+"""`medvlp segment`: files -> masks and overlays at the size of the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medvlp.cli.progress_bar import progress_bar
+from medvlp.cli.user_errors import user_errors
+
+if TYPE_CHECKING:
+    from medvlp.tasks.segment import SegmentedFile
+
+
+def segment(
+    model: Annotated[Path, typer.Argument(help="Folder of `medvlp finetune`.")],
+    files: Annotated[list[Path], typer.Argument(help="DICOM, PNG, JPEG or TIFF; folders are walked.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the masks, overlays and segmentation.csv.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """A mask (PNG, 0 and 255) for each structure and an overlay for each file, and a table of areas.
+
+    Example: `medvlp segment runs/lungs patient.dcm more_images/ -o masks`
+
+    A file that cannot be read gets a row with the reason, never stops the others, and makes the exit status 1.
+    """
+    with user_errors():
+        import pandas as pd
+
+        from medvlp.cli.output_names import output_names
+        from medvlp.tasks.errors import TaskError
+        from medvlp.tasks.image_files import SUFFIXES, find_files
+        from medvlp.tasks.model import load
+        from medvlp.tasks.segment import segment_files
+        from medvlp.tasks.zero_shot import with_notice
+
+        sources = find_files(files)
+        if not sources:
+            raise TaskError(f"no image in {', '.join(map(str, files))}")
+        loaded = load(model, device).fine_tuned
+        names = output_names(sources, SUFFIXES)
+        with progress_bar("segment", quiet=as_json) as progress:
+            done = segment_files(loaded, sources, progress=progress)
+            rows = [_write(file, out / name, loaded.notice) for file, name in zip(done, names, strict=True)]
+        table = with_notice(pd.DataFrame(rows), loaded.notice)
+        out.mkdir(parents=True, exist_ok=True)
+        table.to_csv(out / "segmentation.csv", index=False)
+    if as_json:
+        typer.echo(table.to_json(orient="records", indent=2))
+    failed = table[table["status"] != "ok"]
+    typer.echo(f"{len(table) - len(failed)} files segmented, {len(failed)} could not be read; see {out}", err=True)
+    for path, status in zip(failed["path"].head(10), failed["status"].head(10), strict=True):
+        typer.echo(f"  {path}: {status}", err=True)
+    raise typer.Exit(1 if len(failed) else 0)
+
+
+def _write(file: SegmentedFile, stem: Path, notice: str | None) -> dict[str, Any]:
+    """Write one file's pictures; its row of the table."""
+    from medvlp.viz import draw_masks, grey, write_png
+
+    row: dict[str, Any] = {"path": file.path, "status": file.status}
+    if file.image is None:
+        return row
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    for name, mask in file.masks.items():
+        write_png(stem.with_name(f"{stem.name}_{name}.png"), mask, notice)
+    write_png(stem.with_name(f"{stem.name}_overlay.png"), draw_masks(grey(file.image.array), file.masks), notice)
+    return row | file.areas()

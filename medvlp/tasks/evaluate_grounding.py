@@ -1,0 +1,170 @@
+"""Heat maps against the boxes of a split: pointing game, contrast-to-noise ratio and mean IoU, finding by finding."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from medvlp.data.preprocess import Preprocess
+from medvlp.data.store import Store
+from medvlp.knowledge import name_of
+from medvlp.metrics import Estimate, bootstrap_by_patient, box_mask, cnr, image_mean, miou, pointing_game
+from medvlp.tasks.errors import TaskError
+from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
+from medvlp.tasks.zero_shot import with_notice
+from medvlp.training.model_folder import TrainedModel
+
+METRICS = ("pointing", "cnr", "cnr_abs", "miou", "chance")
+
+
+@dataclass(frozen=True, eq=False)
+class GroundingResult:
+    """How well heat maps meet boxes.
+
+    Attributes:
+        findings: finding -> metric (`pointing`, `cnr` signed, `cnr_abs`, `miou`, and `chance`: the share of the image
+            inside the boxes, which is what pointing blindly reaches) -> estimate.
+        macro: metric -> the mean over the findings.
+        pairs: one row an image and finding: `image_id, patient_id, finding`, and the metrics.
+        protocol: everything that decides these figures beside the model.
+        notice: of a model trained on generated data, or None.
+    """
+
+    findings: dict[str, dict[str, Estimate]]
+    macro: dict[str, Estimate]
+    pairs: pd.DataFrame
+    protocol: dict[str, Any]
+    notice: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: what `--json` prints and `result.json` holds."""
+        return {
+            "task": "grounding",
+            "notice": self.notice,
+            "macro": {name: e.to_json() for name, e in self.macro.items()},
+            "findings": {f: {name: e.to_json() for name, e in each.items()} for f, each in self.findings.items()},
+            "protocol": self.protocol,
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `result.json` and `pairs.csv`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
+        with_notice(self.pairs, self.notice).to_csv(folder / "pairs.csv", index=False)
+        return folder
+
+
+def evaluate_grounding(
+    model: TrainedModel,
+    store: Store,
+    *,
+    split: str = "test",
+    findings: Sequence[str] | None = None,
+    views: Sequence[str] | None = None,
+    phrases: Mapping[str, str] | None = None,
+    batch_size: int = 32,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> GroundingResult:
+    """Point at each boxed finding by a phrase. The boxes of one finding in one image are merged.
+
+    Maps and boxes are compared at the size of the prepared images, without the letterbox's margins.
+
+    Args:
+        model, store: prepared alike, or the store is refused.
+        split, views: which images.
+        findings: ids; None takes all that have a box and that the model was trained on.
+        phrases: what is asked for each finding; default its name in the knowledge base.
+        batch_size, resamples, seed, progress: as in `evaluate_zero_shot`.
+
+    Raises:
+        TaskError: no image of the split has such a box, or the store was prepared otherwise.
+    """
+    check_preprocessing(store, model.preprocess)
+    boxed = boxed_rows(store, store.rows(split, views), findings if findings is not None else model.findings)
+    if not boxed:
+        raise TaskError(f"no image of {store.path} in the split {split!r} has a box of these findings")
+    asked = {finding: (phrases or {}).get(finding, name_of(finding)) for finding in boxed}
+    pairs: list[dict[str, Any]] = []
+    for done, (finding, rows) in enumerate(boxed.items(), start=1):
+        maps = run_rows(_heat(model, asked[finding]), store, np.array(list(rows)), model.device, batch_size)
+        for heat, (row, boxes) in zip(maps, rows.items(), strict=True):
+            place = store.table.iloc[row]
+            values = _compare(heat, boxes, (int(place["height"]), int(place["width"])), store.preprocess)
+            ids = {"image_id": place["image_id"], "patient_id": place["patient_id"], "finding": finding}
+            pairs.append(ids | dict(zip(METRICS, values, strict=True)))
+        if progress:
+            progress(done, len(boxed))
+    table = pd.DataFrame(pairs)
+    protocol = {
+        "store": store.hash,
+        "split": split,
+        "views": list(views) if views else None,
+        "pairs": len(table),
+        "patients": int(table["patient_id"].nunique()),
+        "phrases": asked,
+        "pixels": store.preprocess.size,
+        "resamples": resamples,
+        "seed": seed,
+    }
+    return _result(table, protocol, model.notice)
+
+
+def boxed_rows(
+    store: Store, rows: NDArray[np.integer], findings: Sequence[str]
+) -> dict[str, dict[int, list[list[float]]]]:
+    """Finding -> row -> its boxes in pixels of the original file; findings in the order given, if they have any."""
+    if "boxes" not in store.table:
+        return {}
+    found: dict[str, dict[int, list[list[float]]]] = {finding: {} for finding in findings}
+    for row, cell in zip(rows.tolist(), store.table["boxes"].iloc[rows], strict=True):
+        for item in json.loads(cell) if cell else []:
+            if item["finding"] in found:
+                found[item["finding"]].setdefault(row, []).append(item["box"])
+    return {finding: each for finding, each in found.items() if each}
+
+
+def _heat(model: TrainedModel, phrase: str) -> Any:
+    def forward(images: Tensor) -> Tensor:
+        return model.method.heat_map(images, phrase)
+
+    return forward
+
+
+def _compare(
+    heat: NDArray[np.float32], boxes: list[list[float]], original: tuple[int, int], preprocess: Preprocess
+) -> tuple[float, ...]:
+    """The metrics of one map, in the order of `METRICS`."""
+    top, left, height, width = preprocess.content(original)
+    region = box_mask(preprocess.box_to_square(np.array(boxes), original) - [left, top] * 2, (height, width))
+    seen = preprocess.to_original(heat, (height, width))  # the square's part that holds the image, pixel by pixel
+    signed = cnr(seen, region)
+    return pointing_game(seen, region), signed, abs(signed), miou(seen, region), float(region.mean())
+
+
+def _result(table: pd.DataFrame, protocol: dict[str, Any], notice: str | None) -> GroundingResult:
+    draws = {"n": protocol["resamples"], "seed": protocol["seed"]}
+    findings = {
+        str(finding): {
+            name: bootstrap_by_patient(image_mean, rows["patient_id"], rows[name], **draws) for name in METRICS
+        }
+        for finding, rows in table.groupby("finding", sort=False)
+    }
+    patients, names = table["patient_id"].to_numpy(object), table["finding"].to_numpy(object)
+    macro = {name: bootstrap_by_patient(_finding_mean, patients, table[name], names, **draws) for name in METRICS}
+    return GroundingResult(findings, macro, table, protocol, notice)
+
+
+def _finding_mean(values: NDArray[np.float64], findings: NDArray[np.object_], weights: NDArray[np.float64]) -> Any:
+    """The mean over findings of their own means, `[R]`; undefined where a resample lacks a finding."""
+    return np.mean([image_mean(values[findings == f], weights[findings == f]) for f in np.unique(findings)], axis=0)

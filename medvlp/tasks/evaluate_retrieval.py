@@ -1,0 +1,156 @@
+"""Retrieval on a split: does an image find its own report, and do the reports of others that it finds say the same?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlp.data.report_text import read_sentences
+from medvlp.data.store import Store
+from medvlp.metrics import (
+    Estimate,
+    bootstrap_by_patient,
+    finding_overlap,
+    image_mean,
+    precision_at_k,
+    recall_at_k,
+)
+from medvlp.reports.states import FindingState
+from medvlp.tasks.embed import embed_rows, embed_texts, need_text
+from medvlp.tasks.errors import TaskError
+from medvlp.tasks.inference import Progress, batches_of, check_preprocessing
+from medvlp.training.model_folder import TrainedModel
+
+DEPTHS = (1, 5, 10)
+_QUERIES = 512  # rows of the similarity matrix held at once
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """Recall of the own report or image, and precision by finding set among other patients.
+
+    Attributes:
+        figures: `image_to_report_recall@k`, `report_to_image_recall@k`, `finding_precision@k`, and
+            `finding_precision_chance`, what a random order reaches.
+        protocol: everything that decides these figures beside the model.
+        notice: of a model trained on generated data, or None.
+    """
+
+    figures: dict[str, Estimate]
+    protocol: dict[str, Any]
+    notice: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: what `--json` prints and `result.json` holds."""
+        return {
+            "task": "retrieval",
+            "notice": self.notice,
+            "figures": {name: e.to_json() for name, e in self.figures.items()},
+            "protocol": self.protocol,
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `result.json`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
+        return folder
+
+
+def evaluate_retrieval(
+    model: TrainedModel,
+    store: Store,
+    *,
+    split: str = "test",
+    findings: Sequence[str] | None = None,
+    views: Sequence[str] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> RetrievalResult:
+    """Compare all images of a split with all its distinct reports.
+
+    Identical reports are one item, since no model can tell them apart. Precision leaves out the reports that only
+    the query's patient has, and grades the others by the overlap (Jaccard) of their present findings with the query's.
+
+    Raises:
+        TaskError: the method reads no text, no image has a report, or the store was prepared otherwise.
+    """
+    need_text(model)
+    check_preprocessing(store, model.preprocess)
+    names = tuple(findings) if findings is not None else model.findings
+    rows = store.rows(split, views)
+    numbers = store.table["report"].to_numpy()[rows]
+    texts = np.array(read_sentences(store.reports).texts(len(store.reports)), dtype=object)
+    readable = (numbers >= 0) & (texts[numbers] != "")
+    rows, numbers = rows[readable], numbers[readable]
+    if not len(rows):
+        raise TaskError(f"no image of {store.path} in the split {split!r} has a report")
+    distinct, own = np.unique(numbers, return_inverse=True)
+    patients = store.table["patient_id"].to_numpy(object)[rows]
+    images = embed_rows(model, store, rows, progress)
+    reports = embed_texts(model, texts[distinct].tolist())
+    said = store.states(names)[rows] == FindingState.PRESENT
+    written = store.report_states(names)[distinct] == FindingState.PRESENT
+    found = _by_image(images, reports, own, patients, finding_overlap(said, written))
+    back = _by_report(images, reports, own)
+    first = np.array([patients[np.argmax(own == r)] for r in range(len(distinct))], dtype=object)
+    draws = {"n": resamples, "seed": seed}
+    figures = {name: bootstrap_by_patient(image_mean, patients, values, **draws) for name, values in found.items()}
+    figures |= {name: bootstrap_by_patient(image_mean, first, values, **draws) for name, values in back.items()}
+    protocol = {
+        "store": store.hash,
+        "split": split,
+        "views": list(views) if views else None,
+        "images": len(rows),
+        "reports": len(distinct),
+        "patients": len(np.unique(patients)),
+        "findings": list(names),
+        "resamples": resamples,
+        "seed": seed,
+    }
+    return RetrievalResult(figures, protocol, model.notice)
+
+
+def _by_image(
+    images: NDArray[np.float32],
+    reports: NDArray[np.float32],
+    own: NDArray[np.integer],
+    patients: NDArray[np.object_],
+    overlap: NDArray[np.float64],
+) -> dict[str, NDArray[np.float64]]:
+    """Figures of each image as a query, `[N]` each."""
+    codes = np.unique(patients, return_inverse=True)[1]
+    belongs = np.zeros((codes.max() + 1, len(reports)), bool)  # patient x report
+    belongs[codes, own] = True
+    belongs[:, belongs.sum(axis=0) > 1] = False  # another patient has the same words
+    parts: dict[str, list[NDArray[np.float64]]] = {}
+    for chosen in batches_of(range(len(images)), _QUERIES):
+        similarity = (images[chosen] @ reports.T).astype(np.float64)
+        mine = own[chosen, None] == np.arange(len(reports))
+        others = np.where(belongs[codes[chosen]], -np.inf, similarity)
+        for k in DEPTHS:
+            parts.setdefault(f"image_to_report_recall@{k}", []).append(recall_at_k(similarity, mine, k))
+            parts.setdefault(f"finding_precision@{k}", []).append(precision_at_k(others, overlap[chosen], k))
+        chance = precision_at_k(np.where(np.isneginf(others), -np.inf, 0.0), overlap[chosen], 1)
+        parts.setdefault("finding_precision_chance", []).append(chance)
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def _by_report(
+    images: NDArray[np.float32], reports: NDArray[np.float32], own: NDArray[np.integer]
+) -> dict[str, NDArray[np.float64]]:
+    """Figures of each report as a query, `[R]` each."""
+    parts: dict[str, list[NDArray[np.float64]]] = {}
+    for chosen in batches_of(range(len(reports)), _QUERIES):
+        similarity = reports[chosen] @ images.T
+        mine = np.asarray(chosen)[:, None] == own
+        for k in DEPTHS:
+            parts.setdefault(f"report_to_image_recall@{k}", []).append(recall_at_k(similarity, mine, k))
+    return {name: np.concatenate(values) for name, values in parts.items()}

@@ -1,0 +1,139 @@
+"""Dice of a segmentation model on a split of a store, under three definitions that are told apart by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medvlp.data.store import Store
+from medvlp.metrics import (
+    Estimate,
+    bootstrap_by_patient,
+    dice_empty_is_one,
+    dice_foreground,
+    dice_with_background,
+    image_mean,
+    paired_difference,
+)
+from medvlp.tasks.errors import TaskError
+from medvlp.tasks.inference import Progress, check_preprocessing
+from medvlp.tasks.mask_batches import mask_rows
+from medvlp.tasks.segment_rows import row_areas
+from medvlp.tasks.segmenter import Segmenter
+from medvlp.tasks.zero_shot import with_notice
+
+DEFINITIONS = {
+    "dice": dice_foreground,
+    "dice_empty_is_one": dice_empty_is_one,
+    "dice_with_background": dice_with_background,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationResult:
+    """Dice of each structure.
+
+    Attributes:
+        structures: structure -> definition (`dice` is ours, the others are the two legacy ones) -> estimate.
+        images: `image_id, patient_id` and one Dice a structure (NaN where nothing was there to be found).
+        protocol: everything that decides these figures beside the model.
+        notice: of a model trained on generated data, or None.
+    """
+
+    structures: dict[str, dict[str, Estimate]]
+    images: pd.DataFrame
+    protocol: dict[str, Any]
+    notice: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: what `--json` prints and `result.json` holds."""
+        return {
+            "task": "segmentation",
+            "notice": self.notice,
+            "structures": {s: {d: e.to_json() for d, e in each.items()} for s, each in self.structures.items()},
+            "protocol": self.protocol,
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `result.json` and `images.csv`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
+        with_notice(self.images, self.notice).to_csv(folder / "images.csv", index=False)
+        return folder
+
+
+def evaluate_segmentation(
+    segmenter: Segmenter,
+    store: Store,
+    *,
+    split: str = "test",
+    views: Sequence[str] | None = None,
+    batch_size: int = 32,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> SegmentationResult:
+    """Dice at the size of the prepared images, with intervals from resampling patients.
+
+    Raises:
+        TaskError: no image of the split has a mask, or the store was prepared otherwise.
+    """
+    check_preprocessing(store, segmenter.preprocess)
+    rows = mask_rows(store, segmenter.structures, split, views)
+    areas = row_areas(segmenter, store, rows, batch_size, progress)
+    table = store.table.iloc[rows]
+    patients = table["patient_id"].to_numpy(object)
+    results = {}
+    images = {"image_id": table["image_id"].to_numpy(object), "patient_id": patients}
+    for k, name in enumerate(segmenter.structures):
+        drawn = areas[:, k, 0] >= 0
+        if not drawn.any():
+            continue
+        results[name] = {
+            definition: bootstrap_by_patient(metric, patients[drawn], areas[drawn, k], n=resamples, seed=seed)
+            for definition, metric in DEFINITIONS.items()
+        }
+        images[name] = _each(areas[:, k])
+    protocol = {
+        "store": store.hash,
+        "split": split,
+        "views": list(views) if views else None,
+        "images": len(rows),
+        "patients": len(np.unique(patients)),
+        "pixels": store.preprocess.size,
+        "threshold": 0.5,
+        "resamples": resamples,
+        "seed": seed,
+    }
+    return SegmentationResult(results, pd.DataFrame(images), protocol, segmenter.notice)
+
+
+def compare_dice(first: SegmentationResult, second: SegmentationResult) -> dict[str, Estimate]:
+    """By how much the first model's foreground Dice is above the second's on the same patients, for each structure.
+
+    Raises:
+        TaskError: the two were not evaluated on the same images.
+    """
+    if not first.images["image_id"].equals(second.images["image_id"]):
+        raise TaskError("the two results are of different images; evaluate both on the same split and views")
+    draws = {"n": first.protocol["resamples"], "seed": first.protocol["seed"]}
+    patients = first.images["patient_id"].to_numpy(object)
+    return {
+        name: paired_difference(image_mean, patients, (first.images[name],), (second.images[name],), **draws)
+        for name in first.structures
+        if name in second.structures
+    }
+
+
+def _each(areas: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Foreground Dice of each image; NaN where no mask was drawn or it is empty."""
+    overlap, predicted, true, _ = areas.astype(np.float64).T
+    return np.where(true > 0, 2 * overlap / np.maximum(predicted + true, 1), np.nan)

@@ -1,0 +1,79 @@
+"""Zero-shot labels against known ones on a split of a store; what counts as known is written down with the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from medvlp.data.store import Store
+from medvlp.tasks.errors import TaskError
+from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
+from medvlp.tasks.known_labels import states_from_file
+from medvlp.tasks.zero_shot_result import ZeroShotResult, zero_shot_result
+from medvlp.training.model_folder import TrainedModel
+
+
+def evaluate_zero_shot(
+    model: TrainedModel,
+    store: Store,
+    *,
+    split: str = "test",
+    findings: Sequence[str] | None = None,
+    views: Sequence[str] | None = None,
+    labels: str | Path | None = None,
+    unmentioned: Literal["ignore", "negative"] = "ignore",
+    batch_size: int = 64,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> ZeroShotResult:
+    """Score a split and compare with its labels.
+
+    Only rows whose label is present or absent count for a finding; uncertain ones never do.
+
+    Args:
+        model, store: prepared alike, or the store is refused.
+        split: `train | validate | test`.
+        findings: ids; None takes those of the model.
+        views: only these views.
+        labels: a CSV with `image_id` and a column a finding (1, 0, u or empty) instead of the store's own labels.
+        unmentioned: `negative` takes a finding that nobody mentions for absent. That is how sets labelled from reports
+            are often scored, and it counts what a report left out as a mistake of the model.
+        batch_size: images in one pass.
+        resamples, seed: of the bootstrap over patients.
+        progress: called with images done and images in all.
+
+    Raises:
+        TaskError: the split is empty, the store was prepared otherwise, or no finding has a positive and a negative.
+        KeyError: a finding that nobody knows, or that the method cannot score.
+    """
+    check_preprocessing(store, model.preprocess)
+    names = tuple(findings) if findings is not None else model.findings
+    rows = store.rows(split, views)
+    if not len(rows):
+        raise TaskError(f"{store.path} has no {' '.join(views or ())} images in the split {split!r}")
+    states = store.states(names)[rows] if labels is None else states_from_file(labels, store, rows, names)
+
+    def score(images: Tensor) -> Tensor:
+        return model.method.score(images, names)
+
+    scores = run_rows(score, store, rows, model.device, batch_size, progress)
+    protocol = {
+        "store": store.hash,
+        "split": split,
+        "views": list(views) if views else None,
+        "images": len(rows),
+        "patients": int(store.table["patient_id"].iloc[rows].nunique()),
+        "labels": "store" if labels is None else Path(labels).name,
+        "unmentioned": unmentioned,
+        "uncertain": "ignore",
+        "resamples": resamples,
+        "seed": seed,
+        "method": model.card.get("method"),
+    }
+    table = store.table.iloc[rows]
+    ids = (table["image_id"].to_numpy(object), table["patient_id"].to_numpy(object))
+    return zero_shot_result(names, *ids, scores, states, protocol, model.notice)

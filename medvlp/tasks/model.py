@@ -1,0 +1,169 @@
+"""`Model`: a trained model in use. `medvlp.load(folder)` gives one, of a pretrained or of a fine-tuned folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medvlp.io import Image, ReadError
+from medvlp.tasks.embed import embed_images, embed_texts
+from medvlp.tasks.errors import TaskError
+from medvlp.tasks.ground import ground_files
+from medvlp.tasks.image_files import ImageSource, find_files
+from medvlp.tasks.inference import Progress
+from medvlp.tasks.report_index import ReportIndex
+from medvlp.tasks.segment import SegmentedFile, segment_files
+from medvlp.tasks.segmenter import Segmenter, is_segmenter, load_segmenter
+from medvlp.tasks.zero_shot import label_files
+from medvlp.training.model_folder import TrainedModel, load_model
+
+
+@dataclass
+class Model:
+    """A trained model with the verbs that people want.
+
+        model = medvlp.load("runs/devide")
+        model.label(["patient.dcm", "folder"])                  # table: path, probabilities, status
+        model.ground("patient.dcm", "left pleural effusion")    # heat map at the file's size
+        model.retrieve("index", image="patient.dcm")            # nearest reports
+
+    Attributes:
+        folder: where it was loaded from.
+        trained: the pretrained part, or None in a folder of `medvlp finetune`.
+        segmenter: the segmentation part, or None in a folder of `medvlp pretrain`.
+    """
+
+    folder: Path
+    trained: TrainedModel | None = None
+    segmenter: Segmenter | None = None
+
+    @property
+    def notice(self) -> str | None:
+        """What must stand on whatever is made with this model (it was trained on generated data), or None."""
+        part = self.trained or self.segmenter
+        return part.notice if part else None
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Ids of the findings it was trained on."""
+        return self.pretrained.findings
+
+    @property
+    def pretrained(self) -> TrainedModel:
+        """The pretrained part.
+
+        Raises:
+            TaskError: this is a segmentation model.
+        """
+        if self.trained is None:
+            raise TaskError(
+                f"{self.folder} is a segmentation model; label, embed, retrieve and ground need a pretrained one"
+            )
+        return self.trained
+
+    @property
+    def fine_tuned(self) -> Segmenter:
+        """The segmentation part.
+
+        Raises:
+            TaskError: this model has no segmentation head.
+        """
+        if self.segmenter is None:
+            raise TaskError(
+                f"{self.folder} has no segmentation head; "
+                f"`medvlp finetune RECIPE encoder.model={self.folder} --out FOLDER` trains one"
+            )
+        return self.segmenter
+
+    def label(
+        self,
+        files: ImageSource | Iterable[ImageSource],
+        findings: Sequence[str] | None = None,
+        *,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """Zero-shot probabilities: one row a file, also for those that cannot be read; see `tasks.zero_shot`."""
+        return label_files(self.pretrained, sources_of(files), findings, batch_size=batch_size, progress=progress)
+
+    def embed(
+        self, images: ImageSource | Iterable[ImageSource] | None = None, *, texts: str | Iterable[str] | None = None
+    ) -> NDArray[np.float32]:
+        """Unit vectors `[N, D]` of images or of texts; their products are the similarities that retrieval uses.
+
+        Raises:
+            ReadError: an image cannot be read.
+            TaskError: both or neither are given, or the method reads no text.
+        """
+        if (images is None) == (texts is None):
+            raise TaskError("embed takes images or texts, one of the two")
+        if texts is not None:
+            return embed_texts(self.pretrained, [texts] if isinstance(texts, str) else list(texts))
+        return embed_images(self.pretrained, sources_of(images or ()))
+
+    def segment(
+        self, files: ImageSource | Iterable[ImageSource], *, progress: Progress | None = None
+    ) -> list[SegmentedFile]:
+        """Masks at the size of the files; for very many files iterate over `tasks.segment.segment_files` instead.
+
+        Raises:
+            TaskError: this model has no segmentation head.
+        """
+        return list(segment_files(self.fine_tuned, sources_of(files), progress=progress))
+
+    def ground(self, file: ImageSource, phrase: str) -> NDArray[np.float32]:
+        """Heat map of a phrase, float32 `[H, W]` of the file's own size, larger is likelier.
+
+        Raises:
+            ReadError: the file cannot be read.
+        """
+        (grounded,) = ground_files(self.pretrained, [file], phrase)
+        if grounded.heat is None:
+            raise ReadError(grounded.path, grounded.status)
+        return grounded.heat
+
+    def retrieve(
+        self, index: ReportIndex | str | Path, *, image: ImageSource | None = None, text: str | None = None, k: int = 5
+    ) -> pd.DataFrame:
+        """The k nearest reports for an image, or images for a text, with `rank` and `similarity`.
+
+        Raises:
+            TaskError: both or neither are given, or the index was made by another model.
+        """
+        if (image is None) == (text is None):
+            raise TaskError("retrieve takes an image or a text, one of the two")
+        if not isinstance(index, ReportIndex):
+            index = ReportIndex.load(index)
+        index.check_model(self.folder)
+        if text is not None:
+            return index.images_for(self.embed(texts=text), k)[0]
+        return index.reports_for(self.embed(image), k)[0]
+
+
+def load(folder: str | Path, device: str = "auto") -> Model:
+    """Load a model folder of `medvlp pretrain` or `medvlp finetune`. Nothing is downloaded, no pickled code runs.
+
+    Args:
+        folder: the model.
+        device: `auto` takes a GPU where there is one; else as torch names them.
+
+    Raises:
+        ModelFolderError: the folder, or a file of it, is missing or damaged.
+    """
+    if is_segmenter(folder):
+        return Model(Path(folder), segmenter=load_segmenter(folder, device))
+    return Model(Path(folder), trained=load_model(folder, device))
+
+
+def sources_of(files: ImageSource | Iterable[ImageSource]) -> list[ImageSource]:
+    """One file, folder or image, or several -> files and images, folders walked."""
+    several = [files] if isinstance(files, str | Path | Image) else list(files)
+    found: list[ImageSource] = []
+    for one in several:
+        found += [one] if isinstance(one, Image) else find_files([one])
+    return found

@@ -1,0 +1,73 @@
+"""Masks of files, at the size of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlp.io import Image
+from medvlp.tasks.image_files import ImageSource
+from medvlp.tasks.inference import Progress, run_files
+from medvlp.tasks.segment_rows import THRESHOLD
+from medvlp.tasks.segmenter import Segmenter
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentedFile:
+    """What became of one file.
+
+    Attributes:
+        path: as it was given; "" for an image from memory.
+        status: `ok`, or the reason why it could not be read.
+        image: at its original size, or None where it could not be read.
+        masks: structure -> bool `[H, W]` of the image's own size; empty where it could not be read.
+    """
+
+    path: str
+    status: str
+    image: Image | None = None
+    masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def areas(self) -> dict[str, float]:
+        """Share of the image that each structure covers, and its area in square centimetres where spacing is known."""
+        values: dict[str, float] = {}
+        for name, mask in self.masks.items():
+            values[f"{name}_share"] = float(mask.mean())
+            spacing = self.image.spacing if self.image else None
+            values[f"{name}_cm2"] = float(mask.sum() * spacing[0] * spacing[1] / 100) if spacing else float("nan")
+        return values
+
+
+def segment_files(
+    segmenter: Segmenter,
+    sources: Sequence[ImageSource],
+    *,
+    batch_size: int = 8,
+    progress: Progress | None = None,
+) -> Iterator[SegmentedFile]:
+    """Segment files one after the other; a bad file is given with its reason.
+
+    Probabilities, not masks, are brought to the original size, so that outlines stay smooth; the threshold is 0.5.
+    """
+    ran = run_files(
+        segmenter.probabilities,
+        sources,
+        segmenter.preprocess,
+        segmenter.device,
+        keep_image=True,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    for file, probabilities in ran:
+        if probabilities is None or file.image is None:
+            yield SegmentedFile(file.path, file.status)
+            continue
+        height, width = file.image.array.shape
+        masks = {
+            name: segmenter.preprocess.to_original(p, (height, width)) >= THRESHOLD
+            for name, p in zip(segmenter.structures, probabilities, strict=True)
+        }
+        yield SegmentedFile(file.path, file.status, file.image, masks)

@@ -1,0 +1,55 @@
+"""Label files without annotations: one row a file, one probability a finding, and a status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from medvlp.tasks.image_files import ImageSource
+from medvlp.tasks.inference import Progress, run_files
+from medvlp.training.model_folder import TrainedModel
+
+
+def label_files(
+    model: TrainedModel,
+    sources: Sequence[ImageSource],
+    findings: Sequence[str] | None = None,
+    *,
+    batch_size: int = 16,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Score files by the method's own zero-shot path.
+
+    Args:
+        model: of `load_model`.
+        sources: files (DICOM, PNG, JPEG, TIFF), or images in memory.
+        findings: ids of the knowledge base; None takes those the model was trained on.
+        batch_size: images in one pass.
+        progress: called with files done and files in all.
+
+    Returns:
+        Columns `path`, the findings (probabilities; NaN where the file could not be read), `status` (`ok`, or the
+        reason), and `notice` where the model was trained on generated data.
+
+    Raises:
+        KeyError: a finding that the method cannot score, before any file is read.
+    """
+    asked = tuple(findings) if findings is not None else model.findings
+
+    def score(images: Tensor) -> Tensor:
+        return model.method.score(images, asked)
+
+    rows = []
+    ran = run_files(score, sources, model.preprocess, model.device, batch_size=batch_size, progress=progress)
+    for file, scores in ran:
+        values = np.full(len(asked), np.nan, np.float32) if scores is None else scores
+        rows.append((file.path, *values.tolist(), file.status))
+    return with_notice(pd.DataFrame(rows, columns=["path", *asked, "status"]), model.notice)
+
+
+def with_notice(table: pd.DataFrame, notice: str | None) -> pd.DataFrame:
+    """The table with the column `notice` where there is one: whoever opens the file alone has to see it."""
+    return table if notice is None else table.assign(notice=notice)

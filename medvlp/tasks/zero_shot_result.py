@@ -1,0 +1,206 @@
+"""`ZeroShotResult`: scores beside known labels, and what follows from them, each figure with its interval."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medvlp.metrics import (
+    FALSE_POSITIVE_RATES,
+    Estimate,
+    auroc,
+    average_precision,
+    bootstrap_by_patient,
+    macro_auroc,
+    paired_difference,
+    resample,
+    roc_curve,
+)
+from medvlp.reports.states import FindingState
+from medvlp.tasks.errors import TaskError
+from medvlp.tasks.zero_shot import with_notice
+
+MACRO = "macro"
+
+
+@dataclass(frozen=True)
+class FindingResult:
+    """One finding: how many rows had it present and absent, and how well the scores part them."""
+
+    positives: int
+    negatives: int
+    auroc: Estimate
+    average_precision: Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroShotResult:
+    """Scores beside known labels, and what follows from them.
+
+    Attributes:
+        findings: id -> result, for the findings that have a positive and a negative.
+        macro: mean AUROC over them.
+        left_out: id -> why a finding is not among them.
+        image_ids, patient_ids: `[N]`.
+        scores: float32 `[N, F]`; states: int8 `[N, F]`; columns in the order of `names`.
+        names: the findings asked for.
+        known: bool `[N, F]`, the cells that count; truth: bool `[N, F]`.
+        protocol: everything that decides these figures beside the model.
+        notice: of a model trained on generated data, or None.
+    """
+
+    findings: dict[str, FindingResult]
+    macro: Estimate
+    left_out: dict[str, str]
+    image_ids: NDArray[np.object_]
+    patient_ids: NDArray[np.object_]
+    scores: NDArray[np.float32]
+    states: NDArray[np.int8]
+    names: tuple[str, ...]
+    known: NDArray[np.bool_]
+    truth: NDArray[np.bool_]
+    protocol: dict[str, Any]
+    notice: str | None
+
+    def columns(self, finding: str) -> tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.float32]]:
+        """Patients, truth and scores of the rows where one finding is known."""
+        f = self.names.index(finding)
+        rows = self.known[:, f]
+        return self.patient_ids[rows], self.truth[rows, f], self.scores[rows, f]
+
+    def table(self) -> pd.DataFrame:
+        """One row a finding and the macro average last, with intervals in columns of their own."""
+        rows = [
+            {"finding": name, "positives": r.positives, "negatives": r.negatives}
+            | _columns("auroc", r.auroc)
+            | _columns("average_precision", r.average_precision)
+            for name, r in self.findings.items()
+        ]
+        return with_notice(pd.DataFrame([*rows, {"finding": MACRO} | _columns("auroc", self.macro)]), self.notice)
+
+    def roc(self, finding: str) -> dict[str, NDArray[np.float64]]:
+        """`rates`, `hits`, `low`, `high` `[101]`: the curve and its 95 % band, from the same resamples as the table."""
+        columns = self.columns(finding)
+        curves = resample(roc_curve, *columns, n=self.protocol["resamples"], seed=self.protocol["seed"])
+        low, high = np.nanpercentile(curves, (2.5, 97.5), axis=1)
+        return {"rates": FALSE_POSITIVE_RATES, "hits": roc_curve(*columns[1:]), "low": low, "high": high}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: what `--json` prints and `result.json` holds."""
+        return {
+            "task": "zero-shot",
+            "notice": self.notice,
+            "macro_auroc": self.macro.to_json(),
+            "findings": {
+                name: {
+                    "positives": r.positives,
+                    "negatives": r.negatives,
+                    "auroc": r.auroc.to_json(),
+                    "average_precision": r.average_precision.to_json(),
+                }
+                for name, r in self.findings.items()
+            },
+            "left_out": self.left_out,
+            "protocol": self.protocol,
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `result.json`, `result.csv`, `scores.csv` (each image's scores and states) and `roc.csv`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
+        self.table().to_csv(folder / "result.csv", index=False)
+        cells: dict[str, Any] = {name: self.scores[:, f] for f, name in enumerate(self.names)}
+        cells |= {
+            f"{name}_label": [FindingState(s).cell for s in self.states[:, f]] for f, name in enumerate(self.names)
+        }
+        ids = {"image_id": self.image_ids, "patient_id": self.patient_ids}
+        with_notice(pd.DataFrame(ids | cells), self.notice).to_csv(folder / "scores.csv", index=False)
+        curves = [pd.DataFrame({"finding": name} | self.roc(name)) for name in self.findings]
+        if curves:
+            with_notice(pd.concat(curves), self.notice).to_csv(folder / "roc.csv", index=False)
+        return folder
+
+
+def zero_shot_result(
+    names: tuple[str, ...],
+    image_ids: NDArray[np.object_],
+    patient_ids: NDArray[np.object_],
+    scores: NDArray[np.float32],
+    states: NDArray[np.int8],
+    protocol: dict[str, Any],
+    notice: str | None,
+) -> ZeroShotResult:
+    """The figures of scores `[N, F]` and states `[N, F]`.
+
+    Arguments as in `ZeroShotResult`; the protocol holds at least `unmentioned`, `resamples` and `seed`.
+
+    Raises:
+        TaskError: no finding has a positive and a negative.
+    """
+    truth = states == FindingState.PRESENT
+    known = truth | (states == FindingState.ABSENT)
+    if protocol["unmentioned"] == "negative":
+        known |= states == FindingState.UNMENTIONED
+    draws = {"n": protocol["resamples"], "seed": protocol["seed"]}
+    results: dict[str, FindingResult] = {}
+    left_out: dict[str, str] = {}
+    for f, name in enumerate(names):
+        rows = known[:, f]
+        positives = int(truth[rows, f].sum())
+        negatives = int(rows.sum()) - positives
+        if not positives or not negatives:
+            left_out[name] = f"{positives} positives and {negatives} negatives are known"
+            continue
+        columns = (patient_ids[rows], truth[rows, f], scores[rows, f])
+        area, precision = (bootstrap_by_patient(m, *columns, **draws) for m in (auroc, average_precision))
+        results[name] = FindingResult(positives, negatives, area, precision)
+    if not results:
+        raise TaskError(
+            "no finding has both a positive and a negative among these labels; take another split, give `labels`, or "
+            "count unmentioned findings as negative"
+        )
+    use = [names.index(name) for name in results]
+    macro = bootstrap_by_patient(macro_auroc, patient_ids, truth[:, use], scores[:, use], known[:, use], **draws)
+    return ZeroShotResult(
+        results, macro, left_out, image_ids, patient_ids, scores, states, names, known, truth, protocol, notice
+    )
+
+
+def compare(first: ZeroShotResult, second: ZeroShotResult) -> dict[str, Estimate]:
+    """By how much the first model's AUROC is above the second's, on the same patients: finding -> difference.
+
+    The last entry, `macro`, is over the findings that both have. A difference is outside chance where its interval does
+    not hold 0.
+
+    Raises:
+        TaskError: the two were not evaluated on the same images and labels.
+    """
+    if not np.array_equal(first.image_ids, second.image_ids):
+        raise TaskError("the two results are of different images; evaluate both on the same split and views")
+    shared = [name for name in first.findings if name in second.findings]
+    a, b = ([r.names.index(name) for name in shared] for r in (first, second))
+    if not np.array_equal(first.known[:, a] & first.truth[:, a], second.known[:, b] & second.truth[:, b]):
+        raise TaskError(
+            "the two results are of different labels; evaluate both with the same `labels` and `unmentioned`"
+        )
+    draws = {"n": first.protocol["resamples"], "seed": first.protocol["seed"]}
+    differences = {}
+    for f, g, name in zip(a, b, shared, strict=True):
+        rows = first.known[:, f]
+        truth = first.truth[rows, f]
+        pair = ((truth, first.scores[rows, f]), (truth, second.scores[rows, g]))
+        differences[name] = paired_difference(auroc, first.patient_ids[rows], *pair, **draws)
+    truth, known = first.truth[:, a], first.known[:, a]
+    ours, theirs = (truth, first.scores[:, a], known), (truth, second.scores[:, b], known)
+    return differences | {MACRO: paired_difference(macro_auroc, first.patient_ids, ours, theirs, **draws)}
+
+
+def _columns(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
