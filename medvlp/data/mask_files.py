@@ -14,7 +14,7 @@ def read_mask(cell: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Read the mask that a cell of `mask_<name>` names.
 
     Cells: `lungs.png`, `seg.nii.gz` (non-zero is in), `labels.png#2` (this value is in), `truth.npz#heart` (that
-        array).
+    array), `rle:5 3 10 2;40 4` (run lengths, see `runs_to_mask`).
 
     Args:
         cell: the manifest's cell, not empty.
@@ -23,6 +23,8 @@ def read_mask(cell: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
     Raises:
         ReadError: no such file or member, or another shape than the image.
     """
+    if cell.startswith("rle:"):
+        return runs_to_mask(cell.removeprefix("rle:"), shape)
     path, _, member = cell.partition("#")
     try:
         array = _array(Path(path), member)
@@ -49,3 +51,25 @@ def _array(path: Path, member: str) -> NDArray[np.bool_]:
         with Image.open(path) as picture:
             values = np.asarray(picture if picture.mode in ("1", "L", "P", "I", "I;16") else picture.convert("L"))
     return values == int(member) if member else values != 0
+
+
+def runs_to_mask(runs: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Run lengths as SIIM-ACR writes them: `start length start length ...`, `;` between the parts of a mask.
+
+    A start counts from the end of the run before it (the first from 0), and pixels go down the columns.
+
+    Raises:
+        ReadError: not pairs of numbers, or runs that leave the image.
+    """
+    flat = np.zeros(shape[0] * shape[1], bool)
+    for part in runs.split(";"):
+        numbers = part.split()
+        if len(numbers) % 2 or not all(n.isdigit() for n in numbers):
+            raise ReadError("run lengths", "the run lengths of a mask are not pairs of start and length")
+        gaps, lengths = np.array(numbers, np.int64).reshape(-1, 2).T
+        ends = np.cumsum(gaps + lengths)
+        if len(ends) and ends[-1] > flat.size:
+            raise ReadError("run lengths", f"the run lengths of a mask leave its image of {shape}")
+        for start, end in zip(ends - lengths, ends, strict=True):
+            flat[start:end] = True
+    return flat.reshape(shape[::-1]).T

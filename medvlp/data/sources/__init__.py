@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -27,7 +28,7 @@ def load(name: str, root: str | Path, **options: Any) -> Manifest:
         options: of the source's own `manifest` function.
 
     Raises:
-        ValueError: no such source; names the nearest.
+        ValueError: no such source or option; names the nearest.
         FileNotFoundError: the folder does not have the source's layout; says which file is missing.
     """
     if name not in names():
@@ -37,4 +38,11 @@ def load(name: str, root: str | Path, **options: Any) -> Manifest:
     root = Path(root)
     if not root.exists():
         raise FileNotFoundError(f"{root} does not exist; give the folder that {name} was unpacked in")
-    return import_module(f"{__name__}.{name}").manifest(root, **options)
+    index = import_module(f"{__name__}.{name}").manifest
+    known = list(inspect.signature(index).parameters)[1:]
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}"
+            raise ValueError(f"{name} has no option {option!r}; {hint}")
+    return index(root, **options)
