@@ -91,6 +91,10 @@ def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
         while k < len(spoken) and spoken[k].first <= match.first:
             _govern(spoken[k], governing, matches)
             k += 1
+        if governing and _opens_statement(k_match, matches):
+            governing = None
+        if term.stop:
+            governing = None
         if term.cue and (
             term.cue.where in ("before", "around") or (term.cue.where == "either" and _leads(match, matches))
         ):
@@ -102,6 +106,16 @@ def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
         joined = term.join is not None
     for rest in spoken[k:]:
         _govern(rest, governing, matches)
+
+
+def _opens_statement(k: int, matches: list[Match]) -> bool:
+    """Whether a comma and a word of change or degree end a list: "no effusion, stable cardiomegaly"."""
+    term = matches[k].term
+    if k == 0 or matches[k - 1].term.join != "," or matches[k].first != matches[k - 1].last + 1:
+        return False
+    if term.time in ("unchanged", "improved", "worsened"):
+        return True
+    return term.severity is not None and not any(m.term.join == "or" for m in matches[k:])
 
 
 def _modifies_next(k: int, matches: list[Match]) -> bool:

@@ -15,7 +15,7 @@ _DISTANCE = frozenset(
 def owner(first: int, last: int, spoken: list[Spoken], forward: bool) -> Spoken | None:
     """The finding that a modifier at words `first..last` belongs to: the next one or the one before it."""
     following = next((s for s in spoken if s.first > last), None)
-    inside = next((s for s in spoken if s.first <= first and last <= s.last), None)
+    inside = next((s for s in spoken if s.first <= last and first <= s.last), None)
     preceding = next((s for s in reversed(spoken) if s.last < first), None)
     if inside:
         return inside

@@ -70,6 +70,7 @@ def _read_sentence(text: str) -> tuple[tuple[int, int, tuple[Any, ...]], ...]:
             side = (location.side if location else None) or inner.side
             region = (location.region if location else None) or inner.region or lexicon.homes[one.finding]
             side = side or region.side
+            finding = lexicon.located.get((one.finding, region.name), one.finding)
             cue = None
             if one.cue_words:
                 cue = text[tokens[one.cue_words[0]].start() : tokens[one.cue_words[1]].end()].lower()
@@ -79,7 +80,7 @@ def _read_sentence(text: str) -> tuple[tuple[int, int, tuple[Any, ...]], ...]:
                         start,
                         end,
                         (
-                            one.finding,
+                            finding,
                             one.assertion,
                             place,
                             place_side,

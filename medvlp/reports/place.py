@@ -140,6 +140,6 @@ def places_of(side: str | None, region: Region) -> list[tuple[str | None, str | 
         return [(region.left, side)]
     if side == "right":
         return [(region.right, side)]
-    if side == "bilateral" and region.unsided is None:
-        return [(region.left, "left"), (region.right, "right")]
+    if side == "bilateral":
+        return [(region.both, side)] if region.both else [(region.left, "left"), (region.right, "right")]
     return [(region.unsided, side)]

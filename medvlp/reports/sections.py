@@ -14,27 +14,6 @@ from medvlp.reports.report import Section
 # The sections that state what is seen now; the others ask, compare or describe how.
 READING_SECTIONS = frozenset({"findings", "impression", "addendum"})
 
-# What headings mean, misspellings of the public corpora included. Lower case, letters and single spaces only.
-_NAMES = {
-    "examination": "examination|exam|study|procedure|type of examination|type of exam|examination type",
-    "indication": "indication|indications|clinical indication|reason for examination|reason for exam|reason for study"
-    "|reason for this examination|reason|clinical question|ndication|idication",
-    "history": "history|clinical history|patient history|clinical information|clinical data|clinical details|pfi history",
-    "technique": "technique|techniques|protocol|technical factors|dose|contrast|radiation dose|total dlp",
-    "comparison": "comparison|comparisons|comparison exam|comparison film|comparison study|comparision"
-    "|comparsion|comparrison|comparisions|reference exam|prior studies|prior study|prior|compared to",
-    "findings": "findings|finding|reference findings|report|observations|findins|findindgs|findgings|findngs"
-    "|findnings|finidngs|description|result|results|body",
-    "impression": "impression|impressions|conclusion|conclusions|opinion|summary|findings and impression|diagnosis"
-    "|findings impression|impression and recommendation|impression and recommendations|impresson|imprression"
-    "|imoression|impressoin|imprssion|impresion|imperssion|mpression|impession",
-    "addendum": "addendum|addenda",
-    "recommendation": "recommendation|recommendations|recommendation s",
-    "wet_read": "wet read|wetread|preliminary report|preliminary read",
-    "other": "notification|comment|comments|note|notes|date|final report|pfi|pfi report|provisional findings"
-    "|attestation|critical results|communication",
-}
-_HEADINGS = {heading: name for name, headings in _NAMES.items() for heading in headings.split("|")}
 _MAIN = ("impression", "findings", "history", "comparison", "addendum")  # wins where a longer heading holds the word
 
 _ORGAN = re.compile(
@@ -89,8 +68,9 @@ def heading_name(words: str) -> str | None:
     `organ` stands for headings of organs ("LUNGS"); headings of views ("CHEST, TWO VIEWS") open findings.
     """
     key = " ".join(re.sub(r"[^a-z ]+", " ", words.lower()).split())
-    if key in _HEADINGS:
-        return _HEADINGS[key]
+    known = _headings().get(key)
+    if known:
+        return known
     if not (words.isupper() or len(key.split()) <= 4):
         return None
     for main in _MAIN:
@@ -146,6 +126,12 @@ def _section(text: str, name: str, start: int, end: int, heading: str | None = N
 
 def _renamed(section: Section, name: str) -> Section:
     return Section(name, section.start, section.end, section.heading)
+
+
+@lru_cache(maxsize=1)
+def _headings() -> dict[str, str]:
+    names = yaml.safe_load(Path(__file__).with_name("headings.yaml").read_text(encoding="utf-8"))
+    return {heading: name for name, headings in names.items() for heading in headings}
 
 
 @lru_cache(maxsize=1)
