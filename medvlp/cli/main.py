@@ -10,6 +10,7 @@ from medvlp.cli.evaluate import evaluate
 from medvlp.cli.finetune import finetune
 from medvlp.cli.ground import ground
 from medvlp.cli.label import label
+from medvlp.cli.pretrain import pretrain
 from medvlp.cli.segment import segment
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data.app, name="data")
+app.command("pretrain")(pretrain)
 app.command("label")(label)
 app.command("evaluate")(evaluate)
 app.command("finetune")(finetune)

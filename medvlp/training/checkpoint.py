@@ -16,13 +16,14 @@ from torch import Tensor
 
 from medvlp.training.atomic_write import atomic_folder
 from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_errors import RecipeError
 
 STATE_FOLDER = "training_state"
 # Settings that a resumed run may change, since they change no weight.
 FREE_SETTINGS = {"training.log_every", "training.checkpoint_every", "training.threads", "data.prefetch"}
 
 
-class ResumeError(RuntimeError):
+class ResumeError(RecipeError):
     """A run that cannot be continued; says what differs."""
 
 

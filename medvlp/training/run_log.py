@@ -9,10 +9,12 @@ from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from torch.utils.tensorboard import SummaryWriter
 
 METRICS_FILE = "metrics.jsonl"
+_NOT_LOSSES = {"gradient_norm", "learning_rate", "images_per_second"}
 
 
 class RunLog:
@@ -42,17 +44,8 @@ class RunLog:
         self._file = (folder / METRICS_FILE).open("a")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         if shows:
-            self._bar = Progress(
-                TextColumn("step"),
-                MofNCompleteColumn(),
-                BarColumn(bar_width=20),
-                TextColumn("{task.fields[losses]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                refresh_per_second=2,
-            )
-            self._task = self._bar.add_task("train", total=total_steps, completed=step, losses="")
+            self._bar = _bar(total_steps)
+            self._task = self._bar.add_task("step", total=total_steps, completed=step, speed="", losses="")
 
     @property
     def seconds(self) -> float:
@@ -72,8 +65,8 @@ class RunLog:
         values = {**values, "learning_rate": rate, "images_per_second": speed}
         self._line(step, "train", {"epoch": epoch, **values})
         if self._bar:
-            named = [f"{k} {v:.3f}" for k, v in values.items() if k not in ("learning_rate", "images_per_second")]
-            self._bar.update(self._task, losses="  ".join([*named, f"{speed:.0f} images/s"]))
+            losses = "  ".join(f"{name} {value:.3f}" for name, value in values.items() if name not in _NOT_LOSSES)
+            self._bar.update(self._task, losses=losses, speed=f"{speed:.0f} images/s")
 
     def validate(self, step: int, values: dict[str, float], note: str, took: float) -> None:
         """Write a validation, which took so many seconds, and say it in one line above the bar."""
@@ -112,6 +105,25 @@ class RunLog:
         if path.exists():
             lines = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
             path.write_text("".join(line + "\n" for line in lines))
+
+
+def _bar(total_steps: int) -> Progress:
+    """Step, bar, time left and speed in fixed widths; the losses get the rest of the line."""
+
+    def fixed(width: int) -> Column:
+        return Column(min_width=width, no_wrap=True)
+
+    return Progress(
+        TextColumn("{task.description}"),
+        MofNCompleteColumn(table_column=fixed(2 * len(str(total_steps)) + 1)),
+        BarColumn(bar_width=10),
+        TimeRemainingColumn(table_column=fixed(7)),
+        TextColumn("{task.fields[speed]}", table_column=fixed(12)),
+        TextColumn("{task.fields[losses]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        console=Console(stderr=True),
+        refresh_per_second=2,
+        expand=True,
+    )
 
 
 def _step_of(line: str) -> float:

@@ -1,0 +1,58 @@
+"""`medvlp pretrain`: a recipe and a prepared store become a model folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medvlp.cli.user_errors import user_errors
+
+
+def pretrain(
+    recipe: Annotated[Path, typer.Argument(help="YAML file; docs/recipes.md explains each key.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, such as training.epochs=5.")] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the model.")] = Path("runs/pretrain"),
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the model's card as JSON, and no bar.")] = False,
+) -> None:
+    """Pretrain a method on a store that `medvlp data prepare` wrote.
+
+    Example: `medvlp pretrain recipes/phantom_devide.yaml data.store=runs/store training.epochs=5 --out runs/devide`
+
+    Ends with status 1 when the loss is no longer a number or the disk is full (the last checkpoint is kept), and with
+    2 when the recipe is wrong.
+    """
+    with user_errors():
+        import logging
+
+        from medvlp.training.atomic_write import DiskFullError
+        from medvlp.training.loss_window import DivergedError
+        from medvlp.training.pretrain import pretrain as run
+        from medvlp.training.recipe import Recipe
+
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what the recipe says already
+        try:
+            run(Recipe.load(recipe, overrides or ()), out, resume=resume, progress=not as_json)
+        except DivergedError as error:
+            typer.secho(f"Error: {error}", err=True, fg="red")
+            raise typer.Exit(1) from error
+        except DiskFullError as error:
+            typer.secho(f"Error: {error}. Make room, then add --resume.", err=True, fg="red")
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            typer.secho("Interrupted; the same command with --resume continues at the last checkpoint.", err=True)
+            raise typer.Exit(1) from None
+    card = json.loads((out / "card.json").read_text())
+    if as_json:
+        typer.echo(json.dumps(card, indent=2))
+    else:
+        typer.echo(f"{out}: {card['method']} at step {card['step']}" + _result(card))
+        if card["notice"]:
+            typer.secho(card["notice"], fg="yellow")
+
+
+def _result(card: dict[str, object]) -> str:
+    return "".join(f", validation {metric} {card[metric]:.3f}" for metric in ("auroc", "loss") if metric in card)
