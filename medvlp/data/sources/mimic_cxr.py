@@ -21,6 +21,7 @@ import pandas as pd
 from medvlp.data.manifest import Manifest
 from medvlp.data.sources.assembly import assemble
 from medvlp.data.sources.csv_tables import coded_states, find, read_table
+from medvlp.data.sources.phantom_truth import is_generated, truth_columns
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
@@ -68,13 +69,14 @@ def manifest(
         "modality": "DX",
         "split": table["split"],
         "report": texts,
+        **(truth_columns(root, list(table["dicom_id"])) if is_generated(root) else {}),
     }
     notes = [f"{int((texts == '').sum())} images have no report text"]
     states: dict[str, np.ndarray] = {}
     if labels != "none":
         states, without = _labels(tables, labels, table["study_id"])
         notes.append(f"{without} images belong to studies without a row in the {labels} table")
-    return assemble("mimic_cxr", columns, states, notes, generated=(root / "phantom.json").is_file())
+    return assemble("mimic_cxr", columns, states, notes, generated=is_generated(root))
 
 
 def _ending(root: Path, folders: pd.Series, images: pd.Series) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,20 @@ def test_tables_and_reports_elsewhere_and_no_labels(tmp_path: Path) -> None:
 
 def test_generated_archive_says_so(tmp_path: Path) -> None:
     (official(tmp_path, ".dcm") / "phantom.json").write_text("{}")
-    assert mimic_cxr.manifest(tmp_path).generated
+    manifest = mimic_cxr.manifest(tmp_path)
+    assert manifest.generated
+    assert manifest.masks == []
+
+
+def test_generated_archive_brings_masks_and_boxes(tmp_path: Path) -> None:
+    (official(tmp_path, ".dcm") / "phantom.json").write_text("{}")
+    (tmp_path / "truth" / "masks").mkdir(parents=True)
+    (tmp_path / "truth" / "masks" / "02aa804e-bde0afdd.npz").touch()
+    drawn = {"image_id": "02aa804e-bde0afdd", "finding": "mass", "side": "left", "box": [1, 2, 3, 4]}
+    (tmp_path / "truth" / "objects.jsonl").write_text(json.dumps(drawn) + "\n")
+    table = mimic_cxr.manifest(tmp_path).table
+    assert table["mask_heart"].tolist() == [f"{tmp_path}/truth/masks/02aa804e-bde0afdd.npz#heart", "", ""]
+    assert table["boxes"].tolist() == ['[{"finding": "mass", "box": [1.0, 2.0, 3.0, 4.0]}]', "", ""]
 
 
 def test_tables_without_any_image(tmp_path: Path) -> None:
