@@ -22,16 +22,17 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "read_image": "medvlp.io",
+    "read_volume": "medvlp.io",
     "parse_report": "medvlp.reports",
     "load": "medvlp.tasks",
 }
 
 if TYPE_CHECKING:
-    from medvlp.io import read_image
+    from medvlp.io import read_image, read_volume
     from medvlp.reports import parse_report
     from medvlp.tasks import load
 
-__all__ = ["__version__", "load", "parse_report", "read_image"]
+__all__ = ["__version__", "load", "parse_report", "read_image", "read_volume"]
 
 
 def __getattr__(name: str) -> Any:

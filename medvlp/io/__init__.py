@@ -1,7 +1,8 @@
 """Files in, images out: radiographs, volumes and segmentations with their geometry, and nothing that identifies.
 
-`read_image` returns a radiograph as float32 `[H, W]` between 0 and 1, bone white; whatever cannot be trusted is a
-`ReadError` whose `reason` says what is wrong. The readers are imported when they are first called.
+`read_image` returns a radiograph as float32 `[H, W]` between 0 and 1, bone white; `read_volume` a volume as float32
+`[D, H, W]`, Hounsfield units for CT, in RAS. Whatever cannot be trusted is a `ReadError` whose `reason` says what is
+wrong. The readers are imported when they are first called.
 """
 
 from __future__ import annotations
@@ -13,11 +14,21 @@ from medvlp.io.errors import ReadError
 from medvlp.io.image import Image
 
 if TYPE_CHECKING:
+    from medvlp.io.hounsfield import to_hounsfield
     from medvlp.io.radiograph import read_image
+    from medvlp.io.resampling import resample
+    from medvlp.io.volume import read_volume
+    from medvlp.io.windows import window
 
-_LAZY = {"read_image": "medvlp.io.radiograph"}
+_LAZY = {
+    "read_image": "medvlp.io.radiograph",
+    "read_volume": "medvlp.io.volume",
+    "resample": "medvlp.io.resampling",
+    "to_hounsfield": "medvlp.io.hounsfield",
+    "window": "medvlp.io.windows",
+}
 
-__all__ = ["Image", "ReadError", "read_image"]
+__all__ = ["Image", "ReadError", "read_image", "read_volume", "resample", "to_hounsfield", "window"]
 
 
 def __getattr__(name: str) -> Any:

@@ -31,7 +31,8 @@ RescaleIntercept RescaleSlope ModalityLUTSequence WindowCenter WindowWidth VOILU
 PixelPaddingValue PixelPaddingRangeLimit PhotometricInterpretation SamplesPerPixel PlanarConfiguration Rows Columns
 BitsAllocated BitsStored HighBit PixelRepresentation NumberOfFrames
 PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing SliceThickness ImagePositionPatient ImageOrientationPatient
-InstanceNumber AcquisitionNumber GantryDetectorTilt
+AcquisitionNumber TemporalPositionIndex TemporalPositionIdentifier EchoNumbers StackID
+GridFrameOffsetVector DoseGridScaling
 RedPaletteColorLookupTableDescriptor GreenPaletteColorLookupTableDescriptor BluePaletteColorLookupTableDescriptor
 RedPaletteColorLookupTableData GreenPaletteColorLookupTableData BluePaletteColorLookupTableData
 SegmentedRedPaletteColorLookupTableData SegmentedGreenPaletteColorLookupTableData
@@ -53,6 +54,8 @@ class DicomFile:
         pixel_vr: its value representation, "" in implicit VR.
         pixels: its value (PS3.5 section A.4 items where `encapsulated`).
         encapsulated: the pixel element has undefined length, that is, holds items.
+        pixels_at: where in the file the value begins; -1 where the file was deflated.
+        pixels_length: bytes of it.
     """
 
     header: Dataset
@@ -62,6 +65,8 @@ class DicomFile:
     pixel_vr: str
     pixels: memoryview
     encapsulated: bool
+    pixels_at: int = -1
+    pixels_length: int = 0
 
     @property
     def big_endian_pixels(self) -> bool:
@@ -75,6 +80,7 @@ def parse_dicom(data: bytes) -> DicomFile:
     Raises:
         Unreadable: no DICOM, a length beyond the end of the file, or a deflated data set past `MAX_INFLATED`.
     """
+    in_file = data
     data = _inflated(data)
     stream = BytesIO(data)
     found: list[tuple[int, str, int]] = []
@@ -108,8 +114,17 @@ def parse_dicom(data: bytes) -> DicomFile:
             f"Pixel Data ({tag >> 16:04X},{tag & 0xFFFF:04X}) says {length:,} bytes and the file ends after {left:,}"
         )
     end = len(data) if length == UNDEFINED else start + length
-    pixels = memoryview(data)[start:end]
-    return DicomFile(header, syntax, little is not False, PIXEL_TAGS[tag], vr, pixels, length == UNDEFINED)
+    return DicomFile(
+        header=header,
+        syntax=syntax,
+        little_endian=little is not False,
+        pixel_kind=PIXEL_TAGS[tag],
+        pixel_vr=vr,
+        pixels=memoryview(data)[start:end],
+        encapsulated=length == UNDEFINED,
+        pixels_at=start if data is in_file else -1,
+        pixels_length=max(0, end - start),
+    )
 
 
 def looks_like_dicom(data: bytes) -> bool:

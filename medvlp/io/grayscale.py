@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from medvlp.io.header_values import items, number, numbers, text
 from medvlp.io.lookup_table import read_lookup_table
 from medvlp.io.pixel_layout import PixelLayout
-from medvlp.io.window import FUNCTIONS, window_values
+from medvlp.io.windows import FUNCTIONS, window_values
 
 Values = NDArray[Any]
 _ROWS_AT_ONCE = 64  # a look-up in blocks that fit the cache is twice as fast

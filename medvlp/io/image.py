@@ -17,13 +17,14 @@ class Image:
             LUT, VOI LUT or window and the inversion of MONOCHROME1. Volume `[D, H, W]`: Hounsfield units for CT.
         spacing: millimetres along each axis of `array`; None where the file does not say.
         orientation: radiograph: DICOM Patient Orientation of rows and columns, such as `L\\F`, or "" where unknown;
-            volume: axis codes along `array`, such as `SPL`, or "".
+            volume: axis codes along `array`, `SAR` as `read_volume` returns it, or "".
         modality: DICOM modality code (`CR`, `DX`, `CT`, `MR`, ...); `OT` where the file does not say.
         view: `PA | AP | LATERAL | LL | ...` as the file says, or "".
         source: the file's kind (`dicom`, `png`, `jpeg`, `nifti`), never a path with a patient's name.
         steps: what was done to the values, in order and in words, such as `window 2048/4096 LINEAR`; `inspect` prints
             it.
         frame: index of the frame that was read from a multi-frame object, else None.
+        affine: float64 `[4, 4]`, volumes alone: `(d, h, w, 1)` to RAS millimetres; None where unknown.
     """
 
     array: NDArray[np.float32]
@@ -34,9 +35,12 @@ class Image:
     source: str = ""
     steps: tuple[str, ...] = field(default=())
     frame: int | None = None
+    affine: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if self.array.dtype != np.float32 or self.array.ndim not in (2, 3):
             raise ValueError(f"Image.array is float32 [H, W] or [D, H, W]; got {self.array.dtype} {self.array.shape}")
         if self.spacing is not None and len(self.spacing) != self.array.ndim:
             raise ValueError(f"Image.spacing needs {self.array.ndim} values for {self.array.shape}; got {self.spacing}")
+        if self.affine is not None and (self.affine.shape != (4, 4) or self.array.ndim != 3):
+            raise ValueError(f"Image.affine is [4, 4], for volumes alone; got {self.affine.shape}")

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlp.io.image import Image
+
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+
+
+def window(image: Image, center: float, width: float, function: str = "LINEAR_EXACT") -> Image:
+    """Show a range of values: `image` with `array` between 0 and 1.
+
+        lung = window(read_volume("chest_ct/"), center=-600, width=1500)
+
+    Args:
+        image: a volume in Hounsfield units, or any image whose values mean something.
+        center, width: in the units of its values.
+        function: one of `FUNCTIONS`; LINEAR_EXACT puts `center - width / 2` at 0 and `center + width / 2` at 1.
+
+    Raises:
+        ValueError: the function is unknown or its width is not allowed.
+    """
+    array = window_values(image.array, center, width, function).astype(np.float32, copy=False)
+    return replace(image, array=array, steps=(*image.steps, f"window {center:g}/{width:g} {function}"))
 
 
 def window_values(values: NDArray[Any], center: float, width: float, function: str = "LINEAR") -> NDArray[Any]:

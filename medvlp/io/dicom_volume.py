@@ -1,0 +1,196 @@
+"""Slices of one volume -> an `Image`: values by PS3.3 C.11.1 slice by slice, geometry checked before it is believed."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvlp.io.errors import Unreadable
+from medvlp.io.geometry import (
+    AXES,
+    MAX_SHEAR_DEGREES,
+    Affine,
+    axis_order,
+    shear_degrees,
+    spacing_of,
+    straightened,
+    turned,
+    turned_affine,
+    untie,
+)
+from medvlp.io.grayscale import modality_values
+from medvlp.io.header_values import number, text
+from medvlp.io.image import Image
+from medvlp.io.series import SAME_POSITION_MM, Slice, find_volumes, load_pixels
+from medvlp.io.stored_values import stored_values
+
+MAX_VOXELS = 400_000_000  # 1.5 GiB of float32
+_AIR = -1024.0  # Hounsfield units outside everything
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The regular grid of a volume: its affine (slice, row, column to RAS mm) and the height of each output slice."""
+
+    affine: Affine
+    heights: NDArray[np.float64]
+    notes: tuple[str, ...]
+
+
+def read_dicom_volume(paths: list[Path], series: int | None, isolated: bool) -> Image:
+    """Assemble one volume out of DICOM files; see `read_volume`."""
+    volumes, left_out = find_volumes(paths)
+    slices, steps = _chosen(volumes, series)
+    if left_out:
+        steps.append(f"{left_out} files left out: no slice of a volume")
+    slices = _without_twins(slices, isolated, steps)
+    grid = _grid(slices)
+    shape = (len(slices), slices[0].layout.rows, slices[0].layout.columns)
+    if len(grid.heights) * shape[1] * shape[2] > MAX_VOXELS:
+        raise Unreadable(
+            f"a volume of {shape[0]} x {shape[1]} x {shape[2]} voxels is beyond the limit of {MAX_VOXELS:,}"
+        )
+    heights = np.array([one.height for one in slices])
+    tilt = shear_degrees(grid.affine)
+    modality = text(slices[0].header, "Modality") or "OT"
+    if len(heights) == len(grid.heights) and tilt <= MAX_SHEAR_DEGREES:
+        order, _ = axis_order(grid.affine)
+        array: NDArray[np.float32] = np.empty([shape[old] for old in order], np.float32)
+        steps += _decode(slices, untie(array, grid.affine), isolated)
+        affine = turned_affine(grid.affine, shape)
+    else:
+        stack = np.empty(shape, np.float32)
+        steps += _decode(slices, stack, isolated)
+        stack, affine = _interpolated(stack, heights, grid.heights), grid.affine
+        if tilt > MAX_SHEAR_DEGREES:
+            stack, affine = straightened(stack, affine, _AIR if modality == "CT" else float(stack.min()))
+            steps.append(f"gantry tilt of {tilt:.2f} degrees straightened")
+        view, affine = turned(stack, affine)
+        array = np.ascontiguousarray(view)
+    return Image(
+        array,
+        spacing=spacing_of(affine),
+        orientation=AXES,
+        modality=modality if modality.isalnum() and len(modality) <= 16 else "OT",
+        source="dicom",
+        steps=(*steps, *grid.notes),
+        affine=affine,
+    )
+
+
+def _chosen(volumes: list[list[Slice]], series: int | None) -> tuple[list[Slice], list[str]]:
+    """The volume asked for, or the largest; a tie is for the caller to settle."""
+    if not volumes:
+        raise Unreadable("no DICOM slice with Image Position (0020,0032), Orientation (0020,0037) and Pixel Spacing")
+    sizes = ", ".join(str(len(volume)) for volume in volumes[:8])
+    if series is None:
+        if len(volumes) > 1 and len(volumes[0]) == len(volumes[1]) > 1:
+            raise Unreadable(f"{len(volumes)} volumes of {sizes} slices: say which by `series`, from 0")
+        series = 0
+    if not 0 <= series < len(volumes):
+        raise Unreadable(f"volume {series} does not exist; there are {len(volumes)} with {sizes} slices")
+    note = f" (volume {series} of {len(volumes)}, which have {sizes})" if len(volumes) > 1 else ""
+    return volumes[series], [f"{len(volumes[series])} slices{note}"]
+
+
+def _without_twins(slices: list[Slice], isolated: bool, steps: list[str]) -> list[Slice]:
+    """Drop slices that repeat another's place and pixels."""
+    kept = slices[:1]
+    for one in slices[1:]:
+        if one.height - kept[-1].height >= SAME_POSITION_MM:
+            kept.append(one)
+        elif not np.array_equal(_values(one, isolated)[0], _values(kept[-1], isolated)[0]):
+            raise Unreadable(
+                f"two of {len(slices)} slices have the same place and different pixels: several volumes in one series "
+                "that no header tells apart"
+            )
+    if len(kept) < len(slices):
+        steps.append(f"{len(slices) - len(kept)} duplicate slices dropped")
+    return kept
+
+
+def _grid(slices: list[Slice]) -> Grid:
+    """Check that the slices lie on a line, at even distances; plan the distances where they do not."""
+    first, last = slices[0], slices[-1]
+    heights = np.array([one.height for one in slices])
+    normal = np.cross(first.across, first.down)
+    step, count, notes = _distances(first, heights)
+    along = normal
+    if len(slices) > 1:
+        along = (last.position - first.position) / (heights[-1] - heights[0])
+        line = first.position + np.outer(heights - heights[0], along)
+        off = np.abs(np.array([one.position for one in slices]) - line).max()
+        if off > max(0.1, 0.5 * min(first.spacing)):
+            raise Unreadable(f"the slices do not lie on a line: one is {off:.1f} mm off")
+    affine = np.eye(4)
+    affine[:3, 0] = along * step
+    affine[:3, 1] = first.down * first.spacing[0]
+    affine[:3, 2] = first.across * first.spacing[1]
+    affine[:3, 3] = first.position
+    return Grid(affine, heights[0] + step * np.arange(count), notes)
+
+
+def _distances(first: Slice, heights: NDArray[np.float64]) -> tuple[float, int, tuple[str, ...]]:
+    """Millimetres between the slices of the regular grid, their number, and what has to be said about it."""
+    if len(heights) == 1:
+        thickness = number(first.header, "SliceThickness", 0.0)
+        return (thickness, 1, ()) if thickness > 0 else (1.0, 1, ("no Slice Thickness (0018,0050): taken as 1 mm",))
+    gaps = np.diff(heights)
+    middle = float(np.median(gaps))
+    if np.abs(gaps - middle).max() <= max(0.02, 0.02 * middle):
+        return float(gaps.mean()), len(heights), ()
+    step = float(gaps[gaps <= gaps.min() * 1.05].mean())
+    count = round((heights[-1] - heights[0]) / step) + 1
+    if count > 2 * len(heights):
+        raise Unreadable(f"slices lie {gaps.min():g} to {gaps.max():g} mm apart: more are missing than there are")
+    ratios = gaps / step
+    if np.abs(ratios - np.round(ratios)).max() < 0.05:
+        return step, count, (f"{count - len(heights)} slices missing at {step:g} mm: interpolated",)
+    step = (heights[-1] - heights[0]) / (count - 1)
+    return step, count, (f"slices {gaps.min():g} to {gaps.max():g} mm apart: interpolated to {step:g} mm",)
+
+
+def _values(one: Slice, isolated: bool) -> tuple[NDArray[Any], list[str]]:
+    """float32 values of one slice after modality LUT or rescale, and the steps in words."""
+    steps: list[str] = []
+    file = load_pixels(one)
+    stored, layout = stored_values(file, one.layout, one.frame, isolated=isolated)
+    values = modality_values(np.asarray(stored, np.float32), layout, one.header, file.little_endian, steps)
+    scale = number(one.header, "DoseGridScaling", 1.0)
+    return (values * np.float32(scale), [f"dose scaled by {scale:g}"]) if scale != 1 else (values, steps)
+
+
+def _decode(slices: list[Slice], target: NDArray[np.float32], isolated: bool) -> list[str]:
+    """Fill `target` `[slice, row, column]`; returns the steps, said once where all slices share them."""
+
+    def fill(index: int) -> list[str]:
+        values, steps = _values(slices[index], isolated)
+        target[index] = values
+        return steps
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # decoders and numpy release the lock
+        steps = list(pool.map(fill, range(len(slices))))
+    if all(one == steps[0] for one in steps):
+        return steps[0]
+    return ["rescaled slice by slice, each with its own slope and intercept"]
+
+
+def _interpolated(
+    stack: NDArray[np.float32], heights: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Slices at `wanted` heights, linear between their neighbours."""
+    if len(heights) == len(wanted) and np.allclose(heights, wanted, atol=0.05 * abs(wanted[1] - wanted[0])):
+        return stack
+    below = np.clip(np.searchsorted(heights, wanted + 1e-6, side="right") - 1, 0, len(heights) - 2)
+    share = np.clip((wanted - heights[below]) / (heights[below + 1] - heights[below]), 0, 1).astype(np.float32)
+    result = np.empty((len(wanted), *stack.shape[1:]), np.float32)
+    for index, (low, weight) in enumerate(zip(below, share, strict=True)):
+        np.multiply(stack[low], 1 - weight, out=result[index])
+        result[index] += weight * stack[low + 1]
+    return result
