@@ -67,7 +67,7 @@ def heading_name(words: str) -> str | None:
 
     `organ` stands for headings of organs ("LUNGS"); headings of views ("CHEST, TWO VIEWS") open findings.
     """
-    key = " ".join(re.sub(r"[^a-z ]+", " ", words.lower()).split())
+    key = _plain(words)
     known = _headings().get(key)
     if known:
         return known
@@ -79,6 +79,10 @@ def heading_name(words: str) -> str | None:
     if _VIEW.search(key):
         return "findings"
     return "organ" if _ORGAN.search(key) else None
+
+
+def _plain(words: str) -> str:
+    return " ".join(re.sub(r"[^a-z ]+", " ", words.lower()).split())
 
 
 def _headed(text: str) -> list[Section]:
@@ -101,7 +105,8 @@ def _headed(text: str) -> list[Section]:
 
 def _is_bare_view(text: str, section: Section) -> bool:
     """Whether a heading of views holds a date at most: "CHEST, TWO VIEWS: ___"."""
-    return section.name == "findings" and not any(map(str.isalpha, text[section.start : section.end]))
+    named = _plain(section.heading or "") in _headings()
+    return section.name == "findings" and not named and not any(map(str.isalpha, text[section.start : section.end]))
 
 
 def _with_unheaded_findings(text: str, sections: list[Section]) -> list[Section]:

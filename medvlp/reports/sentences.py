@@ -24,6 +24,7 @@ _BOUNDARY = re.compile(
     r"(?P<stop>[.!?]+[\"')\]]*)(?=\s|$|[A-Z][a-z])"  # a full stop, also without a blank after it
     r"|(?P<blank>\n[ \t]*\n\s*)"
     r"|(?P<item>(?:(?<=[.;:!?)\s]\s)|(?<=\n))\(?\d{1,2}[.)]\s*(?=[A-Z_]))"  # a numbered item begins
+    r"|(?P<loose>(?<=[a-z] )\d{1,2}[.)] +(?=[A-Z_]))"  # the same without a full stop before it, or a number at the end
     r"|(?P<bullet>\n[ \t]*[-*•][ \t]+)"
     r"|(?P<line>\n[ \t]*(?=[A-Z0-9(]))"
     rf"|(?P<missing>(?<=[a-z)]) +(?=(?:{_OPENINGS}) [a-z]))"
@@ -39,12 +40,13 @@ def find_sentences(text: str, section: Section) -> Iterator[Sentence]:
     """
     start, end = section.start, section.end
     width = max(map(len, text[start:end].split("\n")))
-    if number := _LIST_NUMBER.match(text, start, end):
-        start = number.end()
+    number = _LIST_NUMBER.match(text, start, end)
+    start = number.end() if number else start
     for found in _BOUNDARY.finditer(text, start, end):
         if found.start() < start or not _is_boundary(text, start, found, width):
             continue
-        stop = found.end() if found.lastgroup == "stop" else found.start()
+        ends = found.lastgroup == "stop" or (found.lastgroup == "loose" and not number)  # "measures 5. The heart ..."
+        stop = found.end() if ends else found.start()
         yield from _pieces(text, start, stop, section.name)
         start = found.end()
     yield from _pieces(text, start, end, section.name)

@@ -40,7 +40,7 @@ def test_there_are_at_least_400_sentences_and_they_name_known_findings():
     assert named <= set(load_findings())
 
 
-@pytest.mark.parametrize(("text", "mentions"), _cases())
+@pytest.mark.parametrize(("text", "mentions"), list(_cases()))
 def test_sentence_yields_its_mentions(text, mentions):
     found = list(parse_report(text).mentions)
     expected = [_expected(line) for line in mentions]
