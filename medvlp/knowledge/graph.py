@@ -80,6 +80,14 @@ class ConceptGraph:
         """All kinds of the finding, near ones first, without itself."""
         return self._closure(finding_id, self._children)
 
+    def kinds_by_name(self, finding_id: str) -> tuple[str, ...]:
+        """The descendants whose id ends in the finding's: what its absence denies, too.
+
+        "No fracture" denies a rib fracture. "No opacity" does not deny an edema, nor a normal mediastinum a large
+        heart, though they are kinds of the former.
+        """
+        return tuple(d for d in self.descendants(finding_id) if d.endswith(f"_{finding_id}"))
+
     def excludes(self, finding_id: str) -> frozenset[str]:
         """The findings that cannot be true beside this one, by its own exclusions or those of what it is a kind of.
 

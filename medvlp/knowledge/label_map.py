@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,8 @@ class LabelMap:
         implies: bool `[S, T]`: presence of the source label means presence of the target label, since it is the same
             finding or a kind of it (PadChest's "laminar atelectasis" -> CheXpert's "Atelectasis").
         denies: bool `[S, T]`: absence of the source label means absence of the target label, since the target is the
-            same finding or a kind of it (CheXpert's "Lung Lesion" -> NIH's "Nodule").
+            same finding or a kind that bears its name (CheXpert's "Fracture" -> PadChest's "rib fracture"; "Lung
+            Opacity" does not deny "Edema", see `ConceptGraph.kinds_by_name`).
         excludes: bool `[S, T]`: presence of the source label means absence of the target label ("No Finding").
     """
 
@@ -36,18 +38,14 @@ class LabelMap:
     def between(cls, source: LabelSpace, target: LabelSpace, graph: ConceptGraph | None = None) -> LabelMap:
         """The map between two label spaces by the relations of `graph`, the package's by default."""
         graph = graph or ConceptGraph.load()
-        both = list(dict.fromkeys((*source.findings, *target.findings)))
-        is_a = graph.ancestor_matrix(both) | np.eye(len(both), dtype=bool)
-        rows = [both.index(f) for f in source.findings]
-        columns = [both.index(f) for f in target.findings]
-        excludes = [[t in graph.excludes(s) for t in target.findings] for s in source.findings]
-        return cls(
-            source,
-            target,
-            implies=is_a[np.ix_(rows, columns)],
-            denies=is_a.T[np.ix_(rows, columns)],
-            excludes=np.array(excludes, dtype=bool).reshape(len(rows), len(columns)),
-        )
+        implies = {s: {s, *graph.ancestors(s)} for s in source.findings}
+        denies = {s: {s, *graph.kinds_by_name(s)} for s in source.findings}
+        excludes = {s: graph.excludes(s) for s in source.findings}
+
+        def matrix(relation: Mapping[str, Container[str]]) -> NDArray[np.bool_]:
+            return np.array([[t in relation[s] for t in target.findings] for s in source.findings], dtype=bool)
+
+        return cls(source, target, matrix(implies), matrix(denies), matrix(excludes))
 
     @property
     def covered(self) -> NDArray[np.bool_]:

@@ -108,6 +108,14 @@ def test_the_hierarchy_of_chexpert_holds(graph: ConceptGraph) -> None:
     assert {"endotracheal_tube", "picc", "pacemaker"} <= set(graph.descendants("support_devices"))
 
 
+def test_absence_goes_down_by_name(graph: ConceptGraph) -> None:
+    assert set(graph.kinds_by_name("atelectasis")) == {
+        f"{kind}_atelectasis" for kind in ("lobar", "segmental", "linear", "basal", "total", "round")
+    }
+    assert graph.kinds_by_name("lung_opacity") == ()
+    assert graph.kinds_by_name("enlarged_cardiomediastinum") == ()
+
+
 def test_no_finding_excludes_abnormalities_but_no_device(graph: ConceptGraph) -> None:
     excluded = graph.excludes("no_finding")
     assert {"edema", "rib_fracture", "pneumonia"} <= excluded
