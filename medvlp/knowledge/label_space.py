@@ -70,6 +70,9 @@ class LabelSpace:
             UnknownNameError: a finding nobody knows.
             KnowledgeError: a finding is given twice.
         """
+        twice = sorted({f for f in findings if list(findings).count(f) > 1})
+        if twice:
+            raise KnowledgeError(f"findings given twice: {', '.join(twice)}")
         return _built(f"label space {name!r}", {"name": name, "labels": {f: f for f in findings}}, list(findings))
 
     @classmethod

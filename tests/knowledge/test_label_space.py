@@ -35,6 +35,8 @@ def test_what_a_recipe_may_give() -> None:
     assert (own.labels, own.findings, own.index("mass")) == (("nodule", "mass"), ("nodule", "mass"), 1)
     with pytest.raises(UnknownNameError, match="nodule"):
         LabelSpace.of(["nodul"])
+    with pytest.raises(KnowledgeError, match="twice: nodule"):
+        LabelSpace.of(["nodule", "mass", "nodule"])
 
 
 def test_unknown_space_names_the_nearest() -> None:
