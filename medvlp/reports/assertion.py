@@ -76,6 +76,20 @@ def _readings(lexicon: Lexicon, subject: Match, predicate: Match, own_clause: bo
     return []
 
 
+def owner(first: int, last: int, spoken: list[Spoken], forward: bool) -> int | None:
+    """Index of the finding that a modifier at words `first..last` belongs to: the next one, or the one before it."""
+    following = preceding = None
+    for k, one in enumerate(spoken):
+        if one.first <= last and first <= one.last:
+            return k
+        if one.last < first:
+            preceding = k
+        elif following is None:
+            following = k
+    order = (following, preceding) if forward else (preceding, following)
+    return next((k for k in order if k is not None), None)
+
+
 def assert_findings(spoken: list[Spoken], matches: list[Match]) -> None:
     """Give each finding of a clause the cue that reaches it."""
     spoken.sort(key=lambda s: (s.first, s.last))
@@ -95,17 +109,20 @@ def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
             governing = None
         if term.stop:
             governing = None
-        if term.cue and (
-            term.cue.where in ("before", "around") or (term.cue.where == "either" and _leads(match, matches))
-        ):
-            denial = governing and governing.term.cue and governing.term.cue.means == "absent"
-            if not (denial and term.cue.means == "uncertain" and not joined):
-                governing = match
+        reaches_on = term.cue and (term.cue.where in ("before", "around") or _leads(match, matches))
+        if term.cue and reaches_on and (joined or not (governing and _outlives(governing, term.cue))):
+            governing = match
         if term.closes and not _modifies_next(k_match, matches):
             governing = None
         joined = term.join is not None
     for rest in spoken[k:]:
         _govern(rest, governing, matches)
+
+
+def _outlives(governing: Match, cue: Cue) -> bool:
+    """Whether a denial or a doubt goes on over a later cue: "no opacity to suggest", "likely representing"."""
+    before = governing.term.cue.means if governing.term.cue else None
+    return before == "absent" != cue.means or (before == "uncertain" and cue.means == "present")
 
 
 def _opens_statement(k: int, matches: list[Match]) -> bool:
@@ -127,7 +144,9 @@ def _modifies_next(k: int, matches: list[Match]) -> bool:
 
 
 def _leads(cue: Match, matches: list[Match]) -> bool:
-    """Whether a finding follows the cue before the next comma or conjunction."""
+    """Whether a cue that may stand on either side has a finding after it, before the next comma or conjunction."""
+    if cue.term.cue is None or cue.term.cue.where != "either":
+        return False
     for match in matches:
         if match.first > cue.last:
             if match.term.join:
@@ -148,11 +167,15 @@ def _govern(one: Spoken, governing: Match | None, matches: list[Match]) -> None:
 def _reach_back(spoken: list[Spoken], matches: list[Match]) -> None:
     for match in matches:
         cue = match.term.cue
-        if cue is None or cue.where == "before" or (cue.where == "either" and _leads(match, matches)):
+        if cue is None or cue.where == "before" or _leads(match, matches):
             continue
         before = [s for s in spoken if s.last < match.first and not s.own_clause]
-        for distance, one in enumerate(reversed(before)):
-            if one.cue is None or (distance == 0 and cue.where != "around"):
-                one.cue, one.cue_words = cue, (match.first, match.last)
-            else:
+        nearest = before[-1] if before else None
+        if nearest is None or (cue.where == "around" and nearest.cue and nearest.cue.means != "present"):
+            continue
+        # A list that another cue governs gives up its last finding only: "no effusion, pneumothorax not excluded".
+        governed = nearest.cue_words
+        for one in reversed(before):
+            if one.cue_words != governed or (governed and cue.where != "around" and one is not nearest):
                 break
+            one.cue, one.cue_words = cue, (match.first, match.last)

@@ -232,7 +232,7 @@ class Lexicon:
 
 def _region(name: str, entry: Mapping[str, Any]) -> Region:
     places = entry["places"]
-    left, right, unsided = (places, places, places) if isinstance(places, str) else places
+    left, right, unsided = places if isinstance(places, list) else (places, places, places)
     return Region(name, left, right, unsided, entry.get("both", unsided), entry.get("side"))
 
 

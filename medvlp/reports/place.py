@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
-from medvlp.reports.lexicon import Match, Region
+from medvlp.reports.assertion import Spoken, owner
+from medvlp.reports.lexicon import Lexicon, Match, Region
 from medvlp.reports.report import Side
 
 # Names and order follow the anatomical queries of MedKLIP (Wu et al., ICCV 2023).
@@ -62,6 +63,7 @@ PLACES: tuple[str, ...] = (
     "other",
 )
 
+_ANYWHERE_IN_LUNG = "unstated_lung"
 _PREPOSITIONS = frozenset(
     [
         "in",
@@ -134,12 +136,62 @@ def _location(opening: Match, region: Match | None, words: list[str]) -> Locatio
     )
 
 
-def places_of(side: str | None, region: Region) -> list[tuple[str | None, str | None]]:
-    """`[(place, side)]` of a region on a side; two where both sides are meant and no place stands for both."""
-    if side == "left":
-        return [(region.left, side)]
-    if side == "right":
-        return [(region.right, side)]
+def locate(
+    spoken: list[Spoken], matches: list[Match], words: list[str], lexicon: Lexicon
+) -> list[tuple[Side | None, Region]]:
+    """Side and region of each finding of a clause.
+
+    What follows a preposition belongs to the finding before it, and to the findings listed with that one; anything
+    else to the finding after it. A side alone completes a region that came without one ("the lungs are clear on the
+    left"). What a sign is taken for lies where the sign lies ("opacity at the left base may be atelectasis").
+    """
+    stated: dict[int, Location] = {}
+    for location in find_locations(matches, words):
+        k = owner(location.first, location.last, spoken, forward=not location.after_preposition)
+        if k is None:
+            continue
+        if k not in stated:
+            stated[k] = location
+            while location.after_preposition and k and k - 1 not in stated and _listed(spoken[k - 1], spoken[k]):
+                k -= 1
+                stated[k] = location
+        elif stated[k].side is None and location.region is None:
+            stated[k] = stated[k]._replace(side=location.side)
+    found: list[tuple[Side | None, Region]] = []
+    for k, one in enumerate(spoken):
+        inner, home, here = one.match.term, lexicon.homes[one.finding], stated.get(k)
+        side = (here and here.side) or cast(Side | None, inner.side)
+        region = (here and here.region) or inner.region
+        if k and not here and _is_taken_for(spoken[k - 1], one):
+            side = side or found[-1][0]
+            if home.name == _ANYWHERE_IN_LUNG and (region is None or region.name == "lung"):
+                region = found[-1][1]
+        region = region or home
+        found.append((side or cast(Side | None, region.side), region))
+    return found
+
+
+def _listed(one: Spoken, following: Spoken) -> bool:
+    """Whether two findings stand in one list: "atelectasis or pneumonia"."""
+    return following.first - one.last <= 3
+
+
+def _is_taken_for(sign: Spoken, one: Spoken) -> bool:
+    """Whether a cue between two findings makes the second an explanation of the first."""
+    return bool(one.cue_words and one.cue and one.cue.means != "absent" and sign.last < one.cue_words[0] < one.first)
+
+
+def places_of(side: Side | None, region: Region, home: Region) -> list[tuple[str | None, Side | None]]:
+    """`[(place, side)]` of a region on a side; two where both sides are meant and no place stands for both.
+
+    A region that has no place for the side ("along the left chest wall") leaves the finding at home.
+    """
+    if side == "left" or side == "right":
+        return [(getattr(region, side) or getattr(home, side), side)]
     if side == "bilateral":
-        return [(region.both, side)] if region.both else [(region.left, "left"), (region.right, "right")]
-    return [(region.unsided, side)]
+        for here in (region, home):
+            if here.both:
+                return [(here.both, side)]
+            if here.left:
+                return [(here.left, "left"), (here.right, "right")]
+    return [(region.unsided or home.unsided, side)]

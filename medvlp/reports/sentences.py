@@ -43,7 +43,7 @@ def find_sentences(text: str, section: Section) -> Iterator[Sentence]:
     number = _LIST_NUMBER.match(text, start, end)
     start = number.end() if number else start
     for found in _BOUNDARY.finditer(text, start, end):
-        if found.start() < start or not _is_boundary(text, start, found, width):
+        if found.start() < start or not _is_boundary(text, section.start, start, found, width):
             continue
         ends = found.lastgroup == "stop" or (found.lastgroup == "loose" and not number)  # "measures 5. The heart ..."
         stop = found.end() if ends else found.start()
@@ -52,14 +52,15 @@ def find_sentences(text: str, section: Section) -> Iterator[Sentence]:
     yield from _pieces(text, start, end, section.name)
 
 
-def _is_boundary(text: str, start: int, found: re.Match[str], width: int) -> bool:
+def _is_boundary(text: str, first: int, start: int, found: re.Match[str], width: int) -> bool:
+    """Whether a proposed boundary is one, in a section that begins at `first` and a sentence that begins at `start`."""
     kind, at = found.lastgroup, found.start()
     if kind == "stop":
         if found.end() - at > 1 or text[at] != ".":
             return not text[at : found.end()].startswith("?") or _ends_question(text, found.end())
         return not _ABBREVIATION.search(text, max(start, at - 12), at)
     if kind == "line":  # a wrapped line is as long as the others; a short one ends its sentence
-        return at - max(text.rfind("\n", start, at), start) < 0.6 * width
+        return at - max(text.rfind("\n", first, at), first) < 0.6 * width
     return True
 
 

@@ -34,7 +34,8 @@ def test_a_report_with_all_headings():
     assert list(sections) == ["examination", "indication", "technique", "comparison", "findings", "impression"]
     assert sections["examination"] == "CHEST (PA AND LAT)"
     assert sections["impression"] == "Large left pleural effusion"
-    assert sections["findings"].startswith("Cardiac size") and sections["findings"].endswith("is new.")
+    assert sections["findings"].startswith("Cardiac size")
+    assert sections["findings"].endswith("is new.")
 
 
 def test_mentions_come_from_findings_and_impression_only():
