@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -108,25 +109,26 @@ def _print(task: Task, result: Any) -> None:
     table = Table(title=f"{task.value}, {result.protocol['patients']} patients, 95 % intervals")
     head, rows = _rows(task, result)
     for position, name in enumerate(head):
-        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=position > 0)
     for row in rows:
         table.add_row(*map(str, row))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width
     console.print(table)
     if result.notice:
         console.print(result.notice, style="bold yellow")
     for name, reason in getattr(result, "left_out", {}).items():
         console.print(f"left out: {name} ({reason})", style="dim")
+    if task is Task.ZERO_SHOT and result.macro.skipped:
+        lacking = f"{result.macro.skipped} of {result.protocol['resamples']} resamples lack a class of some finding"
+        console.print(f"macro: {lacking} and are not in its interval", style="dim")
 
 
 def _rows(task: Task, result: Any) -> tuple[list[str], list[list[Any]]]:
     if task is Task.ZERO_SHOT:
         rows: list[list[Any]] = [
-            [name, r.positives, r.negatives, r.auroc, r.average_precision, r.auroc.skipped]
-            for name, r in result.findings.items()
+            [name, r.positives, r.negatives, r.auroc, r.average_precision] for name, r in result.findings.items()
         ]
-        rows.append(["macro", "", "", result.macro, "", result.macro.skipped])
-        return ["finding", "present", "absent", "AUROC", "average precision", "skipped"], rows
+        return ["finding", "n+", "n-", "AUROC", "AUPRC"], [*rows, ["macro", "", "", result.macro, ""]]
     if task is Task.RETRIEVAL:
         return ["figure", "value"], [[name, estimate] for name, estimate in result.figures.items()]
     named: dict[str, Mapping[str, Estimate]] = (

@@ -54,18 +54,19 @@ def index_store(
     rows, numbers = rows[readable], numbers[readable]
     if not len(rows):
         raise TaskError(f"no image of {store.path} has a report to index")
-    distinct = np.unique(numbers)
+    distinct, first, own = np.unique(numbers, return_index=True, return_inverse=True)
+    studies = store.table["study_id"].to_numpy(object)[rows]
     findings = tuple(load_findings())
     present = store.report_states(findings)[distinct] == FindingState.PRESENT
     reports = pd.DataFrame(
         {
-            "report_id": distinct.astype(str),
+            "report_id": studies[first],
             "findings": [" ".join(np.array(findings, dtype=object)[p]) for p in present],
             "report": texts[distinct],
         }
     )
     images = (
-        store.table.iloc[rows][["image_id", "study_id"]].reset_index(drop=True).assign(report_id=numbers.astype(str))
+        store.table.iloc[rows][["image_id", "study_id"]].reset_index(drop=True).assign(report_id=studies[first][own])
     )
     vectors = embed_rows(model, store, rows, progress)
     card = {"store": store.hash, "split": split, "generated": store.generated or model.generated}

@@ -17,6 +17,7 @@ from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate, bootstrap_by_patient, box_mask, cnr, image_mean, miou, pointing_game
+from medvlp.tasks.embed import need_text
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
 from medvlp.tasks.zero_shot import with_notice
@@ -88,8 +89,9 @@ def evaluate_grounding(
         batch_size, resamples, seed, progress: as in `evaluate_zero_shot`.
 
     Raises:
-        TaskError: no image of the split has such a box, or the store was prepared otherwise.
+        TaskError: no image of the split has such a box, the method reads no text, or the store was prepared otherwise.
     """
+    need_text(model)
     check_preprocessing(store, model.preprocess)
     boxed = boxed_rows(store, store.rows(split, views), findings if findings is not None else model.findings)
     if not boxed:

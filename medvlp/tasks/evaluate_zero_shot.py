@@ -21,6 +21,7 @@ def evaluate_zero_shot(
     store: Store,
     *,
     split: str = "test",
+    source: str | None = None,
     findings: Sequence[str] | None = None,
     views: Sequence[str] | None = None,
     labels: str | Path | None = None,
@@ -37,6 +38,7 @@ def evaluate_zero_shot(
     Args:
         model, store: prepared alike, or the store is refused.
         split: `train | validate | test`.
+        source: only rows of this data set, in a store of several.
         findings: ids; None takes those of the model.
         views: only these views.
         labels: a CSV with `image_id` and a column a finding (1, 0, u or empty) instead of the store's own labels.
@@ -53,8 +55,11 @@ def evaluate_zero_shot(
     check_preprocessing(store, model.preprocess)
     names = tuple(findings) if findings is not None else model.findings
     rows = store.rows(split, views)
+    if source is not None:
+        rows = rows[(store.table["source"].iloc[rows] == source).to_numpy()]
     if not len(rows):
-        raise TaskError(f"{store.path} has no {' '.join(views or ())} images in the split {split!r}")
+        kinds = " ".join([*(views or ()), *([source] if source else [])])
+        raise TaskError(f"{store.path} has no {kinds} images in the split {split!r}")
     states = store.states(names)[rows] if labels is None else states_from_file(labels, store, rows, names)
 
     def score(images: Tensor) -> Tensor:
@@ -64,6 +69,7 @@ def evaluate_zero_shot(
     protocol = {
         "store": store.hash,
         "split": split,
+        "source": source,
         "views": list(views) if views else None,
         "images": len(rows),
         "patients": int(store.table["patient_id"].iloc[rows].nunique()),

@@ -47,6 +47,8 @@ def finetune(recipe: FinetuneRecipe, out: str | Path, *, shows: bool = True) -> 
         DiskFullError: while saving; an earlier best model stays.
     """
     out, settings = Path(out), recipe.training
+    if (out / "model.safetensors").exists():
+        raise TaskError(f"{out} holds a model already; choose another folder")
     if settings.threads:
         torch.set_num_threads(settings.threads)
     store = Store.open(recipe.data.store)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medvlp.io import Image
+from medvlp.tasks.embed import need_text
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, run_files
@@ -51,9 +52,9 @@ def ground_files(
     """Heat maps of one phrase on several files; a bad file is given with its reason.
 
     Raises:
-        TaskError: the phrase is empty.
-        KeyError: the method reads no text and does not know the phrase as a finding.
+        TaskError: the phrase is empty, or the method reads no text.
     """
+    need_text(model)
     if not phrase.strip():
         raise TaskError("the phrase is empty; say what to look for, such as 'left pleural effusion'")
 

@@ -24,8 +24,8 @@ class ReportIndex:
     """Exact nearest neighbours by cosine (faiss, flat: 400,000 reports answer in tenths of a second).
 
     Attributes:
-        reports: one row a distinct report: `report_id`, `findings` (ids of the present ones, joined by spaces) and
-            `report` (the sentences that the model reads).
+        reports: one row a distinct report: `report_id` (of a store: the first study that has it), `findings` (ids of
+            the present ones, joined by spaces) and `report` (the sentences that the model reads).
         images: one row an image: `image_id`, `study_id`, `report_id`; empty for an index made of a table of reports.
         report_vectors, image_vectors: faiss indices with as many vectors as there are rows.
         card: which model made the vectors, and of which data.
