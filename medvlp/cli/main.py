@@ -6,6 +6,7 @@ import typer
 
 from medvlp import __version__
 from medvlp.cli import data, retrieve
+from medvlp.cli.demo import demo, experiment
 from medvlp.cli.evaluate import evaluate
 from medvlp.cli.finetune import finetune
 from medvlp.cli.ground import ground
@@ -21,6 +22,8 @@ app = typer.Typer(
     help="Radiographs and CT with their reports: read, learn, label, segment, retrieve, ground.",
 )
 
+app.command("demo")(demo)
+app.command("experiment")(experiment)
 app.add_typer(data.app, name="data")
 app.command("pretrain")(pretrain)
 app.command("label")(label)

@@ -1,0 +1,105 @@
+"""The second half of an experiment: every figure of the page, on held-out patients, each with its interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from medvlp.cli.experiment.make import PRETRAINED, SCRATCH
+from medvlp.cli.experiment.plan import UNTRAINED, Plan
+from medvlp.cli.experiment.workplace import Workplace
+from medvlp.data.store import Store
+from medvlp.metrics import Estimate, bootstrap_by_patient, macro_auroc
+from medvlp.tasks.evaluate_grounding import GroundingResult, evaluate_grounding
+from medvlp.tasks.evaluate_retrieval import RetrievalResult, evaluate_retrieval
+from medvlp.tasks.evaluate_segmentation import SegmentationResult, compare_dice, evaluate_segmentation
+from medvlp.tasks.evaluate_zero_shot import evaluate_zero_shot
+from medvlp.tasks.segmenter import Segmenter, load_segmenter
+from medvlp.tasks.zero_shot_result import ZeroShotResult, compare
+from medvlp.training.model_folder import TrainedModel, load_model
+
+
+@dataclass
+class Measured:
+    """What an experiment has shown, by the model's name.
+
+    Attributes:
+        models: the trained models, the main one first, then the untrained one.
+        zero_shot: labels without annotations.
+        above: model -> finding -> AUROC of the main model minus that model's, on the same patients.
+        large: model -> macro AUROC over the plan's large findings.
+        segmenters, segmentation: head on the pretrained encoder, and from scratch.
+        dice_gain: structure -> Dice with the pretrained encoder minus from scratch.
+        retrieval, grounding: by model.
+    """
+
+    models: dict[str, TrainedModel]
+    zero_shot: dict[str, ZeroShotResult] = field(default_factory=dict)
+    above: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    large: dict[str, Estimate] = field(default_factory=dict)
+    segmenters: dict[str, Segmenter] = field(default_factory=dict)
+    segmentation: dict[str, SegmentationResult] = field(default_factory=dict)
+    dice_gain: dict[str, Estimate] = field(default_factory=dict)
+    retrieval: dict[str, RetrievalResult] = field(default_factory=dict)
+    grounding: dict[str, GroundingResult] = field(default_factory=dict)
+
+
+def measure(plan: Plan, place: Workplace, store: Store) -> Measured:
+    """Evaluate every model of the plan; every result is also saved under `results/`."""
+    names = [plan.main, *(name for name in plan.models if name != plan.main), UNTRAINED]
+    measured = Measured({name: load_model(place.model(name)) for name in names})
+    with place.stage("measuring", "Measuring on held-out patients"):
+        _zero_shot(plan, place, store, measured)
+        if plan.segment:
+            _segmentation(plan, place, store, measured)
+        reading = {name: model for name, model in measured.models.items() if model.method.reads_text}
+        if plan.retrieve:
+            for name, model in reading.items():
+                measured.retrieval[name] = evaluate_retrieval(model, store, views=plan.zero_shot.views)
+                measured.retrieval[name].save(place.results("retrieval", name))
+        if plan.ground:
+            for name, model in reading.items():
+                measured.grounding[name] = evaluate_grounding(
+                    model, store, findings=plan.ground.findings, views=plan.zero_shot.views
+                )
+                measured.grounding[name].save(place.results("grounding", name))
+    return measured
+
+
+def _zero_shot(plan: Plan, place: Workplace, store: Store, measured: Measured) -> None:
+    protocol = plan.zero_shot
+    for name, model in measured.models.items():
+        measured.zero_shot[name] = evaluate_zero_shot(
+            model,
+            store,
+            split=protocol.split,
+            source=protocol.source,
+            views=protocol.views,
+            findings=protocol.findings or None,
+            labels=place.phantom / "truth" / "images.csv" if protocol.labels == "truth" else None,
+        )
+        measured.zero_shot[name].save(place.results("zero_shot", name))
+        if protocol.large:
+            measured.large[name] = _macro(measured.zero_shot[name], protocol.large)
+    main = measured.zero_shot[plan.main]
+    for name, result in measured.zero_shot.items():
+        if name != plan.main:
+            measured.above[name] = compare(main, result)
+
+
+def _macro(result: ZeroShotResult, findings: tuple[str, ...]) -> Estimate:
+    use = [result.names.index(name) for name in findings if name in result.findings]
+    columns = (result.truth[:, use], result.scores[:, use], result.known[:, use])
+    return bootstrap_by_patient(
+        macro_auroc, result.patient_ids, *columns, n=result.protocol["resamples"], seed=result.protocol["seed"]
+    )
+
+
+def _segmentation(plan: Plan, place: Workplace, store: Store, measured: Measured) -> None:
+    assert plan.segment is not None
+    for name in (PRETRAINED, SCRATCH):
+        measured.segmenters[name] = load_segmenter(place.segmenter(name))
+        measured.segmentation[name] = evaluate_segmentation(
+            measured.segmenters[name], store, split=plan.segment.split, views=plan.zero_shot.views
+        )
+        measured.segmentation[name].save(place.results("segmentation", name))
+    measured.dice_gain = compare_dice(measured.segmentation[PRETRAINED], measured.segmentation[SCRATCH])
