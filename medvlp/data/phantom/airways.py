@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
 from medvlp.data.phantom.organs import dome, heart_parts, hemithorax
-from medvlp.data.phantom.strokes import Cloud, join, spline, tube
+from medvlp.data.phantom.strokes import Cloud, rods, spline, tube
 
 GENERATIONS = 7
 
@@ -39,25 +39,23 @@ def bronchi(a: Anatomy) -> list[NDArray[np.float64]]:
     ]
 
 
-def airway_cloud(a: Anatomy, step: float) -> Cloud:
+def airway_clouds(a: Anatomy, step: float) -> list[Cloud]:
     """The air in trachea and main bronchi."""
     wide = 8.5 if a.sex == "M" else 7.3
     right, left = bronchi(a)
-    return join(
-        [
-            tube(spline(trachea(a), step), wide, step),
-            tube(spline(right, step), wide * 0.78, step),
-            tube(spline(left, step), wide * 0.68, step),
-        ]
-    )
+    return [
+        tube(spline(trachea(a), step), wide, step),
+        tube(spline(right, step), wide * 0.78, step),
+        tube(spline(left, step), wide * 0.68, step),
+    ]
 
 
-def vessel_cloud(a: Anatomy, step: float) -> Cloud:
+def vessel_clouds(a: Anatomy, step: float) -> list[Cloud]:
     """Pulmonary arteries and veins of both lungs, those parts that lie in the lung."""
-    return join([_tree(a, side, step) for side in SIDES])
+    return [cloud for side in SIDES for cloud in _tree(a, side, step)]
 
 
-def _tree(a: Anatomy, side: Side, step: float) -> Cloud:
+def _tree(a: Anatomy, side: Side, step: float) -> list[Cloud]:
     rng = np.random.default_rng([a.seed, 11 if side == "left" else 12])
     root = hilum(a, side)
     directions = _fan(rng, side)
@@ -74,7 +72,7 @@ def _tree(a: Anatomy, side: Side, step: float) -> Cloud:
         for part in heart:
             alive &= ~part.contains(ends)
         bow = rng.normal(0, 0.08, (len(starts), 3)) * length[:, None]
-        clouds.append(_segments(starts[alive], ends[alive], bow[alive], radius[alive], step))
+        clouds.append(rods(starts[alive], ends[alive], a.vessels * radius[alive], step, bow[alive]))
         alive = np.repeat(alive, 2)
         starts, parents = np.repeat(ends, 2, axis=0), np.repeat(directions, 2, axis=0)
         outward = starts - root
@@ -85,9 +83,7 @@ def _tree(a: Anatomy, side: Side, step: float) -> Cloud:
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         radius = np.repeat(radius, 2) * rng.uniform(0.66, 0.84, len(starts))
         length = np.repeat(length, 2) * rng.uniform(0.68, 0.95, len(starts))
-    cloud = join(clouds)
-    cloud[:, 3] *= a.vessels**2
-    return cloud
+    return clouds
 
 
 def _fan(rng: Generator, side: Side) -> NDArray[np.float64]:
@@ -97,26 +93,3 @@ def _fan(rng: Generator, side: Side) -> NDArray[np.float64]:
     deep = rng.uniform(-0.9, 0.9, len(angle))
     directions = np.stack([sign(side) * across, down, deep], axis=1)
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
-
-
-def _segments(
-    starts: NDArray[np.float64],
-    ends: NDArray[np.float64],
-    bow: NDArray[np.float64],
-    radius: NDArray[np.float64],
-    step: float,
-) -> Cloud:
-    """Slightly bowed tubes between points, thick ones as several threads."""
-    if len(starts) == 0:
-        return join([])
-    span = np.linalg.norm(ends - starts, axis=1)
-    t = np.linspace(0, 1, max(3, int(span.max() / step) + 1))
-    line = starts[:, None] + (ends - starts)[:, None] * t[:, None] + bow[:, None] * (4 * t * (1 - t))[:, None]
-    threads = int(np.clip(round((radius.max() / step) ** 2 * 3), 1, 16))
-    k = np.arange(threads)
-    distance = np.sqrt((k + 0.5) / threads) if threads > 1 else np.zeros(1)
-    offset = np.stack([distance * np.cos(k * 2.39996), distance * np.sin(k * 2.39996), 0 * distance], axis=1)
-    points = np.empty((len(starts), len(t), threads, 4))
-    points[..., :3] = line[:, :, None] + radius[:, None, None, None] * offset
-    points[..., 3] = (np.pi * radius**2 * span / (len(t) - 1) / threads)[:, None, None]
-    return points.reshape(-1, 4)

@@ -9,9 +9,9 @@ import numpy as np
 from medvlp.data.phantom import airways, organs, skeleton
 from medvlp.data.phantom.anatomy import SIDES, Anatomy, sign
 from medvlp.data.phantom.geometry import Ellipsoid, Floats, Interval, Projection
-from medvlp.data.phantom.scene import Mask, Scene, aerated, texture
+from medvlp.data.phantom.scene import Mask, Scene, left_over, texture
 from medvlp.data.phantom.skeleton import Break
-from medvlp.data.phantom.strokes import deposit, join
+from medvlp.data.phantom.strokes import deposit
 
 
 def build_scene(a: Anatomy, p: Projection, breaks: Sequence[Break] = ()) -> Scene:
@@ -20,18 +20,20 @@ def build_scene(a: Anatomy, p: Projection, breaks: Sequence[Break] = ()) -> Scen
     centre = heart | organs.hull(organs.vessel_parts(a), p) | organs.mediastinum(a).interval(p)
     space = {side: organs.hemithorax(a, side) for side in SIDES}
     domes = {side: organs.dome(a, side).interval(p) for side in SIDES}
-    lung = {side: aerated(space[side].interval(p), centre, domes[side]) for side in SIDES}
+    spine = organs.paraspinal(a).interval(p)
+    lung = {side: left_over(space[side].interval(p), (centre, spine, domes[side])) for side in SIDES}
     skin, inner = organs.trunk(a, a.fat).interval(p), organs.trunk(a, 0.0).interval(p)
-    step = 0.9 * p.pitch
+    step = p.pitch
     both = lung["left"] + lung["right"]
-    grain = 1 + 0.5 * texture(p, a.seed, 3.5) + 0.5 * texture(p, a.seed + 1, 1.8)
-    markings = (0.015 * both) * np.maximum(grain, 0) + deposit(p, airways.vessel_cloud(a, step)) + _hila(a, p)
-    soft = inner.length + _arms(a, p, skin) - deposit(p, airways.airway_cloud(a, step)) - _bowel_gas(a, p)
+    grain = 1 + 0.7 * texture(p, a.seed, 2.6)
+    markings = (0.015 * both) * np.maximum(grain, 0) + deposit(p, *airways.vessel_clouds(a, step)) + _hila(a, p)
+    soft = inner.length + _arms(a, p, skin) - deposit(p, *airways.airway_clouds(a, step)) - _bowel_gas(a, p)
     return Scene(
         anatomy=a,
         projection=p,
         space=space,
         centre=centre,
+        spine=spine,
         domes=domes,
         lung=lung,
         soft=soft,
@@ -108,12 +110,12 @@ def _bowel_gas(a: Anatomy, p: Projection) -> Floats:
 
 
 def _bones(a: Anatomy, p: Projection, breaks: Sequence[Break]) -> Floats:
-    step = 0.95 * p.pitch
+    step = p.pitch
     abducted = {"PA": 30.0, "AP": 10.0, "LATERAL": 45.0}[p.view]
     clouds = [
-        skeleton.ribs(a, step, breaks),
-        skeleton.sternum(a, step),
+        *skeleton.ribs(a, step, breaks),
+        *skeleton.sternum(a, step),
         skeleton.processes(a, step),
-        skeleton.girdle(a, step, abducted, raised=not p.frontal),
+        *skeleton.girdle(a, step, abducted, raised=not p.frontal),
     ]
-    return (deposit(p, join(clouds)) + skeleton.spine(a, p)) * np.float32(a.mineral)
+    return (deposit(p, *clouds) + skeleton.spine(a, p)) * np.float32(a.mineral)

@@ -7,6 +7,7 @@ the patient's left is on its right; a lateral picture has the back on its left.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -31,7 +32,7 @@ class Projection:
         pitch: millimetres a pixel.
         top: level `y` of the first row.
         centre: position across of the middle column.
-        turn: rotation about the long axis, as its tangent (frontal views).
+        turn: rotation about the long axis, as its tangent.
         lean: sideways lean of the long axis, as its tangent.
         magnify: growth of the scale per millimetre towards the back (divergent beam); negative for AP.
     """
@@ -64,7 +65,9 @@ class Projection:
     def across(self, x: ArrayLike, z: ArrayLike) -> NDArray[np.float64]:
         """Position across at which a point of depth is seen."""
         x, z = np.asarray(x, dtype=np.float64), np.asarray(z, dtype=np.float64)
-        return x * (1.0 + self.magnify * z) + self.turn * z if self.frontal else -z
+        if self.frontal:
+            return x * (1.0 + self.magnify * z) + self.turn * z
+        return self.turn * x - z * (1.0 - self.magnify * x)
 
     def pixels(self, points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Rows and columns (fractional) at which the points `[N, 3]` are seen."""
@@ -154,7 +157,7 @@ class Stack:
             centre, width = projection.across(cx, cz), ax * (1.0 + projection.magnify * cz)
             middle, half = cz, az
         else:
-            centre, width, middle, half = -cz, az, cx, ax
+            centre, width, middle, half = projection.across(cx, cz), az * (1.0 - projection.magnify * cx), cx, ax
         t = (projection.u - centre.astype(np.float32)) * (1.0 / np.maximum(width, 1e-3)).astype(np.float32)
         t *= t
         beyond = 1 - t * (np.float32(1 - self.square) + np.float32(self.square) * t)
@@ -179,6 +182,10 @@ class Stack:
         sections[:, 3] = np.maximum(sections[:, 3] - gap, 0)
         return Stack(self.top, self.step, sections, self.square)
 
+    def lowered(self, by: NDArray[np.floating]) -> Stack:
+        """The same solid with each of its sections `[K]` moved down by `by` mm."""
+        return Stack(self.top, self.step, self.at(self.levels - by), self.square)
+
 
 @dataclass(frozen=True)
 class Ellipsoid:
@@ -200,20 +207,24 @@ class Ellipsoid:
 
     def window(self, projection: Projection) -> tuple[slice, slice]:
         """Rows and columns that the solid can reach."""
-        reach = np.sqrt(np.diag(np.linalg.inv(self.form)))
-        corners = np.array([[sx, sy, sz] for sx in (-1, 1) for sy in (-1, 1) for sz in (-1, 1)]) * reach
-        rows, columns = projection.pixels(np.asarray(self.centre) + corners)
-        limits = []
-        for values, end in ((rows, projection.shape[0]), (columns, projection.shape[1])):
-            limits.append(slice(int(np.clip(values.min() - 2, 0, end)), int(np.clip(values.max() + 3, 0, end))))
-        return limits[0], limits[1]
+        rx, ry, rz = self.radii
+        c, s = abs(math.cos(self.tilt)), abs(math.sin(self.tilt))
+        down, wide = math.hypot(rx * s, ry * c), math.hypot(rx * c, ry * s)
+        row, column = (float(v[0]) for v in projection.pixels(np.array([self.centre])))
+        lean = abs(projection.lean) * down
+        across = 1.15 * (wide if projection.frontal else rz) + lean
+        height, width = projection.shape
+        down, across = down / projection.pitch + 2, across / projection.pitch + 2
+        rows = slice(max(0, min(height, int(row - down))), max(0, min(height, int(row + down) + 1)))
+        columns = slice(max(0, min(width, int(column - across))), max(0, min(width, int(column + across) + 1)))
+        return rows, columns
 
     def part(self, projection: Projection) -> tuple[tuple[slice, slice], Interval]:
         """A window of the picture, and entry and exit of the beams in it; the beams outside miss."""
         window = self.window(projection)
         cx, cy, cz = self.centre
         beam, across = (2, 0) if projection.frontal else (0, 2)
-        scale = 1.0 + projection.magnify * cz if projection.frontal else -1.0
+        scale = 1.0 + projection.magnify * cz if projection.frontal else projection.magnify * cx - 1.0
         du = (projection.u[window] - np.float32(projection.across(cx, cz))) / np.float32(scale)
         dy = (projection.y - np.float32(cy))[window[0]]
         q = self.form.astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,35 +12,35 @@ from medvlp.data.phantom.geometry import Ellipsoid, Interval, Projection, Stack,
 
 # level, lateral wall, medial wall, centre in depth, half depth of one lung's space
 _HEMITHORAX = [
-    (0, 52, 44, 28, 5),
-    (2, 63, 36, 28, 16),
-    (7, 76, 30, 25, 30),
-    (16, 88, 25, 20, 46),
-    (32, 101, 20, 12, 63),
-    (55, 112, 17, 5, 77),
-    (90, 122, 15, -1, 88),
-    (140, 130, 14, -4, 95),
-    (200, 135, 14, -5, 98),
-    (260, 137, 14, -5, 98),
-    (300, 137, 14, -5, 97),
-    (345, 134, 14, -5, 94),
+    (0, 52, 44, 26, 5),
+    (2, 63, 36, 26, 16),
+    (7, 76, 30, 25, 29),
+    (16, 88, 25, 22, 44),
+    (32, 101, 20, 17, 60),
+    (55, 112, 17, 11, 74),
+    (90, 122, 15, 4, 87),
+    (140, 130, 14, -3, 96),
+    (200, 135, 14, -9, 99),
+    (260, 137, 14, -14, 98),
+    (300, 137, 14, -18, 95),
+    (345, 134, 14, -20, 92),
 ]
 
 # level, half width, centre in depth, half depth of the trunk without its fat
 _TRUNK = [
-    (-160, 55, 4, 56),
-    (-75, 54, 12, 56),
-    (-55, 58, 16, 60),
-    (-40, 78, 19, 66),
-    (-25, 112, 21, 74),
-    (-8, 148, 20, 84),
-    (12, 178, 17, 93),
-    (40, 190, 12, 101),
-    (80, 176, 8, 107),
-    (120, 158, 4, 110),
-    (180, 150, 1, 111),
-    (260, 148, -2, 111),
-    (460, 152, -4, 114),
+    (-160, 55, -6, 54),
+    (-75, 54, 6, 55),
+    (-55, 58, 12, 58),
+    (-40, 78, 18, 64),
+    (-25, 112, 22, 72),
+    (-8, 148, 23, 82),
+    (12, 178, 21, 90),
+    (40, 190, 16, 99),
+    (80, 176, 10, 107),
+    (120, 158, 4, 112),
+    (180, 150, -4, 115),
+    (260, 148, -11, 114),
+    (460, 152, -16, 117),
 ]
 
 # level, centre across, half width, centre in depth, half depth of what fills the middle above the heart
@@ -63,6 +63,7 @@ def _table(name: str) -> NDArray[np.float64]:
     return dense(np.array(knots, dtype=np.float64), 1.0)
 
 
+@lru_cache(maxsize=16)
 def trunk(a: Anatomy, fat: float) -> Stack:
     """Neck, shoulders and trunk, with `fat` mm under the skin."""
     width, cz, half = _table("trunk").T
@@ -75,6 +76,7 @@ def trunk(a: Anatomy, fat: float) -> Stack:
     return Stack(_TRUNK[0][0] * a.stature, a.stature, sections, square=0.55)
 
 
+@lru_cache(maxsize=16)
 def hemithorax(a: Anatomy, side: Side) -> Stack:
     """The space inside the ribs of one side, from the apex to below the diaphragm, beside the mediastinum."""
     lateral, medial, cz, half = _table("hemithorax").T
@@ -88,6 +90,7 @@ def hemithorax(a: Anatomy, side: Side) -> Stack:
     return Stack(0.0, a.stature, sections, square=0.5)
 
 
+@lru_cache(maxsize=16)
 def dome(a: Anatomy, side: Side) -> Stack:
     """What the diaphragm of one side keeps from the lung: a dome that widens downwards to the costophrenic angles."""
     height = (48 - 27 * a.flatness) * a.stature
@@ -109,12 +112,12 @@ def dome(a: Anatomy, side: Side) -> Stack:
 def heart_parts(a: Anatomy) -> list[Ellipsoid]:
     """Ventricles, right atrium and the base of the heart."""
     k, s = a.breadth * a.heart, a.stature
-    grow = 1 + 0.55 * (a.heart - 1)
+    grow = 1 + 0.35 * (a.heart - 1)
     floor = min(a.dome_top("left"), a.dome_top("right") + 12 * s)
     x, y = a.shift, floor - 37 * s * grow
     return [
-        Ellipsoid((x + 27 * k, y + 1 * s, -18), (45 * k, 70 * s * grow, 78 * a.depth * grow), -a.heart_tilt),
-        Ellipsoid((x - 11 * k, y - 4 * s, -12), (28 * k, 45 * s * grow, 64 * a.depth * grow), 0.1),
+        Ellipsoid((x + 27 * k, y + 1 * s, -32 * a.depth), (45 * k, 70 * s * grow, 64 * a.depth * grow), -a.heart_tilt),
+        Ellipsoid((x - 11 * k, y - 4 * s, -22 * a.depth), (28 * k, 45 * s * grow, 56 * a.depth * grow), 0.1),
         Ellipsoid((x + 13 * k, y - 36 * s * grow, -8), (31 * k, 36 * s * grow, 40 * a.depth), -0.25),
     ]
 
@@ -133,6 +136,11 @@ def vessel_parts(a: Anatomy) -> list[Ellipsoid]:
         Ellipsoid((x * 0.4 - 25 * b, 30 * s, 4), (11, 40 * s, 16), -0.22),
         Ellipsoid((x * 0.7 + 4, a.dome_top("left") + 42 * s, 0), (62 * b, 50 * s, 80 * a.depth), 0.0),
     ]
+
+
+def paraspinal(a: Anatomy) -> Ellipsoid:
+    """The spine with the muscles and vessels beside it, round which the lungs fold at the back."""
+    return Ellipsoid((0.3 * a.shift, 150 * a.stature, 64 * a.depth), (36 * a.breadth, 190 * a.stature, 46 * a.depth))
 
 
 def hila(a: Anatomy) -> list[Ellipsoid]:

@@ -57,7 +57,7 @@ def sample_projection(rng: Generator, view: View, size: int, anatomy: Anatomy) -
         pitch=float(field / size),
         top=float(-40 + rng.normal(0, 10) * spread),
         centre=float(rng.normal(-6 if view == "LATERAL" else 0, 7 * spread)),
-        turn=float(np.clip(rng.normal(0, 0.025 * spread), -0.1, 0.1)),
+        turn=float(np.clip(rng.normal(0, 0.04 if view == "LATERAL" else 0.025 * spread), -0.1, 0.1)),
         lean=float(np.clip(rng.normal(0, 0.02 * spread), -0.08, 0.08)),
         magnify=-1 / 1000 if portable else 1 / 1800,
     )

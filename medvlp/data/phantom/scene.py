@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medvlp.data.phantom.anatomy import Anatomy, Side
+from medvlp.data.phantom.anatomy import Anatomy, Side, sign
 from medvlp.data.phantom.geometry import Floats, Interval, Projection, Stack
 from medvlp.data.phantom.strokes import Cloud, deposit, spline, tube
 
@@ -24,8 +25,9 @@ class Scene:
     Attributes:
         anatomy, projection: whose chest, and how it is seen.
         space: per side, the space inside the ribs.
-        centre: heart, great vessels and what lies between the lungs, which keeps both of them out.
-        domes: per side, what the diaphragm keeps from the lung.
+        centre: heart, great vessels and what lies between the lungs; it keeps both lungs out, as do
+        spine: the spine with what lies beside it, and
+        domes: per side, what lies under the diaphragm.
         lung: per side, lung with air in it.
         soft: soft tissue as if there were no lung; less where air takes its place.
         markings: vessels within the lung.
@@ -37,6 +39,7 @@ class Scene:
     projection: Projection
     space: dict[Side, Stack]
     centre: Interval
+    spine: Interval
     domes: dict[Side, Interval]
     lung: dict[Side, Floats]
     soft: Floats
@@ -53,14 +56,17 @@ class Scene:
         return self.projection.pitch
 
     def aerated(self, space: Stack, side: Side) -> Floats:
-        """Path lengths through a space of one side that neither the middle of the chest nor the diaphragm takes."""
-        return aerated(space.interval(self.projection), self.centre, self.domes[side])
+        """Path lengths through a space of one side that heart, spine and diaphragm leave to the lung."""
+        return left_over(space.interval(self.projection), (self.centre, self.spine, self.domes[side]))
 
-    def rim(self, side: Side, gap: ArrayLike) -> tuple[Floats, Stack]:
-        """Path lengths between the ribs and a lung withdrawn by `gap` mm at each level of `space`; that lung's space."""
+    def withdrawn(self, side: Side, gap: ArrayLike) -> Stack:
+        """The space of a lung withdrawn from the ribs by `gap` mm at each level of `space`."""
         space = self.space[side]
-        inner = space.withdrawn(np.asarray(gap, dtype=np.float64), towards=-space.sections[100, 0])
-        return np.maximum(self.aerated(space, side) - self.aerated(inner, side), 0), inner
+        return space.withdrawn(np.asarray(gap, dtype=np.float64), towards=-sign(side))
+
+    def between(self, side: Side, lung: Stack) -> Floats:
+        """Path lengths between the ribs and a lung that has withdrawn into a smaller space."""
+        return np.maximum(self.aerated(self.space[side], side) - self.aerated(lung, side), 0)
 
     def fill(self, side: Side, path: Floats) -> None:
         """Put soft tissue in the place of `path` mm of lung; its vessels drown in it."""
@@ -99,11 +105,18 @@ class Scene:
         )
 
 
-def aerated(space: Interval, centre: Interval, dome: Interval) -> Floats:
-    """Path lengths through a space that neither the middle of the chest nor the diaphragm takes."""
-    middle = space & centre
-    taken = middle.length + (space & dome).length - (middle & dome).length
-    return np.maximum(space.length - taken, 0)
+def left_over(space: Interval, takers: Sequence[Interval]) -> Floats:
+    """Path lengths through a space that none of up to three solids takes (inclusion and exclusion)."""
+    parts = [space & taker for taker in takers]
+    length = space.length
+    for first, part in enumerate(parts):
+        length = length - part.length
+        for second in range(first + 1, len(parts)):
+            both = part & parts[second]
+            length += both.length
+            for third in range(second + 1, len(parts)):
+                length -= (both & parts[third]).length
+    return np.maximum(length, 0)
 
 
 def texture(projection: Projection, seed: int, grain: float) -> Floats:

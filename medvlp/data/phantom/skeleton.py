@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
 from medvlp.data.phantom.geometry import Floats, Projection, Stack
 from medvlp.data.phantom.organs import hemithorax
-from medvlp.data.phantom.strokes import Cloud, join, resample, spline, tube
+from medvlp.data.phantom.strokes import Cloud, resample, section, spline, tube
 
 RIB_SPACING = 22.0
 VERTEBRA = 23.0
@@ -46,67 +46,72 @@ _FIRST = 0.17  # radians from the back where a rib leaves its vertebra
 _LAST = np.array([2.45, 2.38, 2.40, 2.42, 2.44, 2.46, 2.48, 2.42, 2.30, 2.10, 1.55, 1.00])  # where its bone ends
 
 
-def ribs(a: Anatomy, step: float, breaks: Sequence[Break] = ()) -> Cloud:
-    """All 24 ribs as flat tubes: a shell of cortex, and little within."""
-    count, ring = max(40, int(330 * a.breadth / step)), max(15, int(30 / step))
+def ribs(a: Anatomy, step: float, breaks: Sequence[Break] = ()) -> list[Cloud]:
+    """All 24 ribs as flat tubes: a shell of cortex with some marrow within."""
+    count = max(40, int(330 * a.breadth / step))
     theta = _FIRST + (_LAST[:, None] - _FIRST) * np.linspace(0, 1, count)  # [12, count]
     number = np.arange(1, 13.0)[:, None]
-    turn = (np.arange(ring) + 0.25) * 2 * np.pi / ring  # near and far wall interleave across the rib
-    depth = np.where(np.arange(ring) % 3 == 2, 0.55, 1.0)  # every third point is marrow
-    height = np.where(number == 1, 7.5, 6.6) * (1 + 0.15 * np.clip(theta - 1.6, 0, 1))
+    high = np.where(number == 1, 7.5, 6.6) * (1 + 0.15 * np.clip(theta - 1.6, 0, 1))
+    across = section(7.5, step, inner=6.0, core=0.35)
     clouds = []
     for side in SIDES:
         curve = rib_curve(a, side, number, theta)
-        area = 66.0 + 10 * np.clip(theta - 1.6, 0, 1)
+        area = 58.0 + 10 * np.clip(theta - 1.6, 0, 1)
         for b in (b for b in breaks if b.side == side):
-            curve[b.rib - 1], area[b.rib - 1] = _broken(curve[b.rib - 1], area[b.rib - 1], theta[b.rib - 1], b)
+            _break(curve[b.rib - 1], area[b.rib - 1], theta[b.rib - 1], b)
         length = np.linalg.norm(np.gradient(curve, axis=1), axis=2)
-        points = np.empty((12, count, ring, 4))
-        points[..., 0] = curve[..., 0, None] + depth * np.cos(turn) * (4.0 * sign(side) * np.sin(theta))[..., None]
-        points[..., 1] = curve[..., 1, None] + depth * np.sin(turn) * height[..., None]
-        points[..., 2] = curve[..., 2, None] + depth * np.cos(turn) * (4.0 * np.cos(theta))[..., None]
-        points[..., 3] = (length * area / ring)[..., None]
+        up, deep = across[:, 0] / 7.5, across[:, 1] / 7.5 * 4.0
+        points = np.empty((12, count, len(across), 4))
+        points[..., 0] = curve[..., 0, None] + deep * (sign(side) * np.sin(theta))[..., None]
+        points[..., 1] = curve[..., 1, None] + up * high[..., None]
+        points[..., 2] = curve[..., 2, None] + deep * np.cos(theta)[..., None]
+        points[..., 3] = (length * area)[..., None] * across[:, 2]
         clouds.append(points.reshape(-1, 4))
-    return join(clouds)
+    return clouds
 
 
-def _broken(
-    curve: NDArray[np.float64], area: NDArray[np.float64], theta: NDArray[np.float64], b: Break
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The rib with its front part moved, a gap at the break and callus around it."""
+def _break(curve: NDArray[np.float64], area: NDArray[np.float64], theta: NDArray[np.float64], b: Break) -> None:
+    """Break one rib in place: its front part moves down and inwards, a gap opens, or callus closes it."""
     arc = (theta - b.angle) * 120
-    curve = curve.copy()
-    beyond = arc > 0
-    curve[beyond, 1] += b.offset * np.exp(-arc[beyond] / 60)
-    gap = np.abs(arc) < (0.35 * abs(b.offset) + 1.0) * (1 - b.callus)
-    area = np.where(gap, 0.0, area) + 70 * b.callus * np.exp(-((arc / 7) ** 2))
-    return curve, area
+    moved = b.offset * np.exp(-np.maximum(arc, 0) / 80) * (arc > 0)
+    curve[:, 1] += moved
+    curve[:, 0] -= 0.5 * np.abs(moved) * np.sign(curve[:, 0])
+    gap = (0.25 * abs(b.offset) + 1.0) * (1 - b.callus)
+    area *= np.clip((np.abs(arc) - gap) / 1.0, 0, 1)
+    area += 45 * (1 - b.callus) * np.exp(-(((np.abs(arc) - gap - 3) / 2.5) ** 2))  # the ends stand proud
+    area += 130 * b.callus * np.exp(-((arc / 8) ** 2))
 
 
-def girdle(a: Anatomy, step: float, abducted: float, raised: bool = False) -> Cloud:
+def girdle(a: Anatomy, step: float, abducted: float, raised: bool = False) -> list[Cloud]:
     """Clavicles, scapulae and upper arms; `abducted` mm is how far the shoulder blades are rolled off the lungs,
     `raised` whether the arms are held up."""
     clouds = []
     for side in SIDES:
-        s, b, h = sign(side), a.breadth, a.stature
-        place = np.array([s * b, h, a.depth])
-        out = s * abducted
-        clavicle = spline(
-            np.array([(13, 44, -78), (45, 37, -84), (90, 22, -62), (135, 10, -28), (160, 8, -14)]) * place, step
+        s = sign(side)
+        place = np.array([s * a.breadth, a.stature, a.depth])
+        moved = np.array([s * abducted, 0, -0.3 * abducted])
+        collar = spline(
+            np.array([(13, 45, -74), (36, 41, -84), (70, 31, -78), (112, 15, -42), (150, 6, -18)]) * place, step
         )
-        clouds.append(shell(clavicle, 6.5, 3.4, step))
-        corner = np.array([(92, 22, 84), (158, 40, 22), (118, 168, 98)]) * place + [out, 0, -abducted * 0.3]
+        ends = np.abs(np.linspace(-1, 1, len(collar))) ** 3
+        clouds.append(tube(collar, 5.6, step, inner=2.8, swell=1 + 0.45 * ends))
+        corner = np.array([(92, 22, 84), (158, 40, 22), (118, 168, 98)]) * place + moved
         clouds.append(plate(corner, 1.6, step))
-        for first, last, radius in ((1, 2, 4.0), (0, 2, 2.2), (0, 1, 3.0)):
-            clouds.append(shell(resample(corner[[first, last]], step), radius, 1.6, step))
-        spine = np.array([(96, 46, 100), (130, 30, 92), (172, 8, 30)]) * place + [out, 0, -abducted * 0.3]
-        clouds.append(shell(spline(spine, step), 4.5, 1.5, step))
-        head = np.array([184, -12 if raised else 36, 8]) * place + [out, 0, 0]
-        hand = head + ([0, -260, -90] if raised else [s * (14 + abducted * 0.8), 320, 0])
+        upper, glenoid, lower = corner
+        for border, radius in (
+            ([glenoid, 0.5 * (glenoid + lower) + [s * 5, -8, 4], lower], 3.6),
+            ([upper, 0.5 * (upper + lower) + [-s * 7, 0, 5], lower], 2.0),
+            ([upper, 0.5 * (upper + glenoid) + [0, 6, 0], glenoid], 2.6),
+        ):
+            clouds.append(shell(spline(border, step), radius, 1.6, step))
+        ridge = np.array([(96, 46, 100), (130, 30, 92), (158, 14, 55), (174, 6, 22)]) * place + moved
+        clouds.append(shell(spline(ridge, step), 4.5, 1.5, step))
+        head = np.array([184, -48 if raised else 36, 8]) * place + [s * abducted, 0, 0]
+        hand = head + ([0, -200, -70] if raised else [s * (7 + 0.4 * abducted), 180, 0])
         shaft = np.stack([head, 0.8 * head + 0.2 * hand + [s * 4, 0, 0], hand])
         clouds.append(shell(spline(shaft, step), 12, 3.5, step))
-        clouds.append(ball(head, 23.0, step, 2.2))
-    return join(clouds)
+        clouds.append(ball(head, 23.0, step, 1.2))
+    return clouds
 
 
 def shell(curve: NDArray[np.float64], radius: float, cortex: float, step: float) -> Cloud:
@@ -128,13 +133,13 @@ def plate(corners: NDArray[np.float64], thickness: float, step: float) -> Cloud:
 
 def ball(centre: NDArray[np.float64], radius: float, step: float, cortex: float) -> Cloud:
     """A spherical head of bone: cortex around loose trabeculae."""
-    n = max(200, int(4 * np.pi * (radius / step) ** 2))
+    n = max(200, int(2 * np.pi * (radius / step) ** 2))
     k = np.arange(n) + 0.5
     polar, turn = np.arccos(1 - 2 * k / n), np.pi * (1 + 5**0.5) * k
     unit = np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1)
     rim = np.concatenate([centre + radius * unit, np.full((n, 1), 4 * np.pi * radius**2 * cortex / n)], axis=1)
     depth = ((np.arange(n) * 0.618034) % 1.0) ** (1 / 3)
-    core_volume = 4.2 * radius**3 * 0.18
+    core_volume = 4.2 * radius**3 * 0.24
     core = np.concatenate([centre + radius * depth[:, None] * unit, np.full((n, 1), core_volume / n)], axis=1)
     return np.concatenate([rim, core])
 
@@ -143,7 +148,7 @@ def spine_line(a: Anatomy, y: NDArray[np.float64]) -> tuple[NDArray[np.float64],
     """Position across and depth of the spine at levels `y`."""
     t = np.clip(y / (260 * a.stature), -0.3, 1.4)
     x = a.curve * np.sin(np.pi * t)
-    z = (62 + 14 * np.sin(np.pi * np.clip(t, -0.3, 1.2)) + a.kyphosis * np.sin(np.pi * np.clip(t, 0, 1))) * a.depth
+    z = (46 + 26 * np.sin(np.pi * (0.12 + 0.8 * t)) + a.kyphosis * np.sin(np.pi * np.clip(t, 0, 1))) * a.depth
     return x, z
 
 
@@ -152,14 +157,15 @@ def spine(a: Anatomy, projection: Projection) -> Floats:
     y = projection.y[:, 0].astype(np.float64)
     level = (y / a.stature + 70) / VERTEBRA
     phase = level - np.floor(level)  # 0 to 1 through one vertebra and its disc
-    body = np.clip(np.minimum(phase, 0.82 - phase) / 0.04 + 0.5, 0, 1)
+    body = np.clip(np.minimum(phase, 0.82 - phase) / 0.08 + 0.5, 0, 1)
     plates = np.exp(-((phase / 0.035) ** 2)) + np.exp(-(((phase - 0.80) / 0.035) ** 2))
     grow = np.interp(y, [-80, 0, 300], [0.72, 0.85, 1.2])
     x, z = spine_line(a, y)
     waist = 1 - 0.12 * np.sin(np.pi * np.clip(phase / 0.82, 0, 1))
     sections = np.stack([x, z, 17 * grow * waist, 14.5 * grow * waist], axis=1)
     chord = Stack(float(y[0]), float(y[1] - y[0]), sections, square=0.75).interval(projection).length
-    return chord * (0.24 * body + 0.36 * plates)[:, None].astype(np.float32)
+    walls = 1.0 if projection.frontal else 1.7  # seen from the side, the cortex of both flanks comes to it
+    return chord * (walls * (0.22 * body + 0.3 * plates))[:, None].astype(np.float32)
 
 
 def processes(a: Anatomy, step: float) -> Cloud:
@@ -171,7 +177,7 @@ def processes(a: Anatomy, step: float) -> Cloud:
         loop = middle + np.stack([3.2 * np.cos(angle), 5.0 * np.sin(angle), 0 * angle], axis=1)
         parts.append(tube(resample(loop, step), 1.0, step))
         parts.append(shell(resample(np.stack([middle, middle + [s * 18, 2, 14]]), step), 4.0, 1.2, step))
-    shape = join(parts)
+    shape = np.concatenate(parts)
     y = (VERTEBRA * np.arange(-3, 16) - 70 + 0.42 * VERTEBRA) * a.stature
     x, z = spine_line(a, y)
     grow = np.interp(y, [-80, 0, 300], [0.72, 0.85, 1.2])
@@ -181,19 +187,20 @@ def processes(a: Anatomy, step: float) -> Cloud:
     return points.reshape(-1, 4)
 
 
-def sternum(a: Anatomy, step: float) -> Cloud:
+def sternum(a: Anatomy, step: float) -> list[Cloud]:
     """Manubrium and body, a slab behind the skin of the front."""
     y = np.arange(48, 205, step) * a.stature
     width = np.interp(y / a.stature, [48, 62, 85, 95, 150, 205], [24, 27, 16, 14, 19, 10]) * a.breadth
-    front = np.interp(y / a.stature, [48, 205], [-70, -101]) * a.depth
+    front = np.interp(y / a.stature, [48, 205], [-66, -110]) * a.depth
     count = max(8, int(40 / step))
     t = np.linspace(-1, 1, count)
     clouds = []
-    for depth, cortex in ((-5.0, 1.4), (0.0, 1.6), (5.0, 1.4)):
+    layers = np.linspace(-5, 5, 3 if step > 1 else 6)
+    for depth in layers:
         points = np.empty((len(y), count, 4))
         points[..., 0] = t * width[:, None]
         points[..., 1] = y[:, None]
         points[..., 2] = front[:, None] + depth
-        points[..., 3] = (2 * width * step * a.stature * cortex / count)[:, None]
+        points[..., 3] = (2 * width * step * a.stature * 4.0 / len(layers) / count)[:, None]
         clouds.append(points.reshape(-1, 4))
-    return join(clouds)
+    return clouds

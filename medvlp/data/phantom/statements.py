@@ -8,6 +8,7 @@ from typing import Literal
 from numpy.random import Generator
 
 from medvlp.data.phantom.findings import FINDINGS, Lesion
+from medvlp.data.phantom.findings.rib_fracture import fractured_ribs
 from medvlp.data.phantom.patients import Study
 from medvlp.data.phantom.phrases import choose, phrases
 
@@ -149,7 +150,7 @@ def slots(rng: Generator, statement: Statement) -> dict[str, str]:
     words["line"] = choose(rng, _LINES.get(lesion.kind, ["central venous catheter"]))
     words["leads"] = choose(rng, _LEADS.get(lesion.kind, [""]))
     if statement.finding == "rib_fracture":
-        count = 1 + int(2.3 * lesion.level)
+        count = fractured_ribs(lesion)
         first = int(lesion.spot[1])
         words["ordinal"] = " and ".join(_ORDINALS[first - 1 : first - 1 + count][:: max(1, count - 1)])
         words |= {"s": "s" if count > 1 else "", "is": "are" if count > 1 else "is"}

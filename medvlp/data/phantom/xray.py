@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter
 
-from medvlp.data.phantom.geometry import Floats, Projection
+from medvlp.data.phantom.geometry import Floats, Projection, View
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,11 @@ class Exposure:
     """How one picture was taken and processed.
 
     Attributes:
-        photons: detected per pixel where nothing absorbs, in thousands.
+        photons: per square of 0.8 mm, in thousands, for a chest of middling thickness.
         scatter: share of scattered photons behind an average chest.
         blur: standard deviation of the system's blur in mm.
-        low, high: the percentiles of log exposure that become black and white.
+        low, high: percentiles of log exposure within the body; the higher becomes white.
+        margin: how far below the lower one black lies, as a share of the range.
         gamma: of the display curve; above 1 darkens.
         equalise: share of the coarse structure that processing takes out.
         detail: how far processing lifts fine structure, as a share of it.
@@ -31,25 +33,26 @@ class Exposure:
     blur: float = 0.5
     low: float = 2.0
     high: float = 99.0
+    margin: float = 0.15
     gamma: float = 1.0
     equalise: float = 0.35
     detail: float = 0.9
     border: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
-def sample_exposure(rng: Generator, view: str) -> Exposure:
+def sample_exposure(rng: Generator, view: View) -> Exposure:
     """Draw a technique: portable AP exposures are noisier, with more scatter."""
-    portable = view == "AP"
     border = tuple(np.where(rng.random(4) < 0.12, rng.uniform(3, 18, 4), 0.0).tolist())
     return Exposure(
-        photons=float(np.exp(rng.normal(np.log(60 if portable else 130), 0.3))),
-        scatter=float(np.clip(rng.normal(0.45 if portable else 0.32, 0.06), 0.15, 0.65)),
-        blur=float(rng.uniform(0.35, 0.8)),
+        photons=float(np.exp(rng.normal(np.log({"PA": 130, "AP": 90, "LATERAL": 400}[view]), 0.3))),
+        scatter=float(np.clip(rng.normal({"PA": 0.32, "AP": 0.45, "LATERAL": 0.42}[view], 0.06), 0.15, 0.65)),
+        blur=float(rng.uniform(0.2, 0.55)),
         low=float(rng.uniform(0.5, 4)),
         high=float(rng.uniform(98.0, 99.8)),
-        gamma=float(np.clip(rng.normal(1.15, 0.13), 0.85, 1.5)),
+        margin=float(rng.uniform(0.1, 0.32) + (0.1 if view == "LATERAL" else 0)),
+        gamma=float(np.clip(rng.normal(1.0, 0.12), 0.75, 1.35)),
         equalise=float(rng.uniform(0.2, 0.5)),
-        detail=float(rng.uniform(0.5, 1.4)),
+        detail=float(rng.uniform(0.5, 1.3) * (0.7 if view == "LATERAL" else 1)),
         border=border,
     )
 
@@ -58,12 +61,13 @@ def expose(line_integral: Floats, projection: Projection, exposure: Exposure, rn
     """The picture, float32 `[H, W]` in [0, 1] with bone white; without `rng` it has no quantum noise."""
     pitch = projection.pitch
     primary = np.exp(-line_integral)
-    primary = gaussian_filter(primary, exposure.blur / pitch)
+    primary = gaussian_filter(primary, exposure.blur / pitch, truncate=3.0)
     scatter = _coarse(np.minimum(primary, 0.25), 28.0, pitch)
     ratio = exposure.scatter / (1 - exposure.scatter)
     total = primary + ratio * scatter
     if rng is not None:
-        quanta = exposure.photons * 1000 * (pitch / 0.8) ** 2
+        # automatic exposure control: a thick chest is given more
+        quanta = exposure.photons * 1000 * (pitch / 0.8) ** 2 * 0.04 / float(np.median(total[::4, ::4]))
         total = total + np.sqrt(total / quanta, dtype=np.float32) * rng.standard_normal(total.shape, dtype=np.float32)
     density = -np.log(np.maximum(total, 1e-4))
     return _display(density, pitch, exposure)
@@ -74,10 +78,18 @@ def _coarse(image: Floats, sigma: float, pitch: float) -> Floats:
     factor = max(1, int(sigma / pitch / 2.5))
     height, width = image.shape
     pad = ((0, -height % factor), (0, -width % factor))
-    blocks = np.pad(image, pad, mode="edge")
+    blocks = np.pad(image, pad, mode="edge") if any(p[1] for p in pad) else image
     blocks = blocks.reshape(blocks.shape[0] // factor, factor, blocks.shape[1] // factor, factor).mean(axis=(1, 3))
-    blocks = gaussian_filter(blocks, sigma / pitch / factor, mode="nearest")
-    return zoom(blocks, factor, order=1, grid_mode=True, mode="nearest")[:height, :width]
+    blocks = gaussian_filter(blocks, sigma / pitch / factor, mode="nearest", truncate=3.0)
+    return _stretch(height, factor) @ blocks @ _stretch(width, factor).T
+
+
+@lru_cache(maxsize=32)
+def _stretch(length: int, factor: int) -> Floats:
+    """Linear interpolation from blocks of `factor` pixels to pixels, as a matrix `[length, blocks]`."""
+    blocks = -(-length // factor)
+    at = np.clip((np.arange(length) + 0.5) / factor - 0.5, 0, blocks - 1)
+    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(blocks))).astype(np.float32)
 
 
 def _display(density: Floats, pitch: float, exposure: Exposure) -> Floats:
@@ -85,8 +97,9 @@ def _display(density: Floats, pitch: float, exposure: Exposure) -> Floats:
     flat += np.float32(exposure.detail) * (density - _coarse(density, 5.0, pitch))
     top, bottom, left, right = (int(b / pitch) for b in exposure.border)
     height, width = flat.shape
-    field = flat[top : height - bottom, left : width - right]
-    low, high = np.percentile(field[::4, ::4], [exposure.low, exposure.high])
+    body = flat[::4, ::4][density[::4, ::4] > 0.9]
+    low, high = np.percentile(body, [exposure.low, exposure.high]) if body.size else (0.0, 1.0)
+    low -= exposure.margin * (high - low)
     image = np.clip((flat - low) / max(high - low, 1e-3), 0, 1) ** np.float32(exposure.gamma)
     shown = np.zeros_like(image)
     shown[top : height - bottom, left : width - right] = image[top : height - bottom, left : width - right]

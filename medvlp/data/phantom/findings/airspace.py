@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from medvlp.data.phantom.airways import hilum
@@ -12,6 +13,7 @@ from medvlp.data.phantom.findings.base import Drawing, Lesion, any_side, fresh_s
 from medvlp.data.phantom.geometry import Ellipsoid, Floats
 from medvlp.data.phantom.organs import lung_point
 from medvlp.data.phantom.scene import Mask, Scene
+from medvlp.data.phantom.strokes import rods
 
 FISSURE = 0.5  # height of the minor fissure, as a share of the lung
 _LOBES = {  # place: side, spot, semi-axes as shares of the size, which side of the fissure it keeps (-1 above, 1 below)
@@ -47,10 +49,9 @@ class Consolidation(Drawing):
         _, _, axes, keep = _LOBES.get(lesion.place, ("", (), (0.42, 0.36, 0.42), 0))
         centre = np.array(lung_point(scene.anatomy, side, *lesion.spot))
         radii = (axes[0] * size, axes[1] * size, axes[2] * size)
-        depth = Ellipsoid((centre[0], centre[1], centre[2]), radii, float(rng.normal(0, 0.3))).chord(p)
-        depth = depth / np.float32(2 * (radii[2] if p.frontal else radii[0]))
-        rough = depth + 0.16 * scene.texture(lesion.seed, 26.0) + 0.10 * scene.texture(lesion.seed + 1, 9.0)
-        filled = np.clip((rough - 0.32) / 0.5, 0, 1) * np.clip(depth * 5, 0, 1)
+        depth = self._patches(scene, rng, centre, radii)
+        rough = depth * (1 + 0.2 * scene.texture(lesion.seed, 14.0) + 0.12 * scene.texture(lesion.seed + 1, 5.0))
+        filled = np.clip((rough - 0.16) / 0.85, 0, 1)
         if keep:
             fissure = FISSURE * scene.anatomy.dome_top(side) + 4 * np.sin(p.u / 40)
             filled = filled * np.clip(0.5 + keep * (p.y - fissure) / 3, 0, 1)
@@ -61,7 +62,24 @@ class Consolidation(Drawing):
         return path > 14
 
     @staticmethod
-    def _bronchi(scene: Scene, lesion: Lesion, centre: np.ndarray, radii: tuple[float, float, float]) -> Floats:
+    def _patches(
+        scene: Scene, rng: Generator, centre: NDArray[np.float64], radii: tuple[float, float, float]
+    ) -> Floats:
+        """Overlapping soft patches of all sizes: how full the lung is, about 1 in the middle."""
+        p = scene.projection
+        total = np.zeros(p.shape, np.float32)
+        wide = radii[0] if p.frontal else radii[2]
+        for share in rng.uniform(0.4, 0.9, 8):
+            x, y, z = centre + rng.normal(0, 0.4, 3) * radii
+            du = (p.u - np.float32(p.across(x, z))) / np.float32(share * wide)
+            dy = (p.y - np.float32(y)) / np.float32(share * radii[1])
+            total += np.float32(0.42) * np.exp(-(du * du) - dy * dy)
+        return total
+
+    @staticmethod
+    def _bronchi(
+        scene: Scene, lesion: Lesion, centre: NDArray[np.float64], radii: tuple[float, float, float]
+    ) -> Floats:
         """Air bronchograms that run from the hilum into the patch."""
         rng, root = np.random.default_rng([lesion.seed, 8]), hilum(scene.anatomy, lesion.own_side)
         total = np.zeros(scene.projection.shape, np.float32)
@@ -87,14 +105,15 @@ class Edema(Drawing):
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
         p, a, k = scene.projection, scene.anatomy, lesion.level
         scene.markings = gaussian_filter(scene.markings, 1.8 / scene.pitch) * np.float32(1.1 + 0.2 * k)
-        cloudy = 1 + 0.16 * scene.texture(lesion.seed, 18.0) + 0.22 * scene.texture(lesion.seed + 1, 5.0)
+        cloudy = 1 + 0.18 * scene.texture(lesion.seed, 20.0) + 0.06 * scene.texture(lesion.seed + 1, 4.0)
+        strength = np.float32(1.0 if p.frontal else 0.65)
         seen = np.zeros(p.shape, bool)
         for side in SIDES:
             root = hilum(a, side)
             du = (p.u - np.float32(p.across(root[0], root[2]))) / np.float32(60 + 40 * k)
             dy = (p.y - np.float32(root[1] + 18)) / np.float32(80 + 40 * k)
             bat = np.exp(-(du * du + dy * dy))
-            share = np.clip((0.05 + 0.06 * k + (0.11 + 0.25 * k) * bat) * cloudy, 0, 0.7).astype(np.float32)
+            share = np.clip((0.05 + 0.06 * k + (0.11 + 0.25 * k) * bat) * cloudy * strength, 0, 0.7).astype(np.float32)
             scene.lung[side] = scene.lung[side] * (1 - share)
             scene.markings = scene.markings + self._septa(scene, side, lesion)
             seen |= (share > 0.11) & (scene.lung[side] > 5)
@@ -104,9 +123,8 @@ class Edema(Drawing):
     def _septa(scene: Scene, side: Side, lesion: Lesion) -> Floats:
         """Kerley's B lines: short, horizontal, at the ribs of the lower zones."""
         rng = np.random.default_rng([lesion.seed, int(side == "left")])
-        total = np.zeros(scene.projection.shape, np.float32)
-        for _ in range(int(8 + 12 * lesion.level)):
-            start = np.array(lung_point(scene.anatomy, side, 0.985, rng.uniform(0.6, 1.02), rng.uniform(-0.5, 0.5)))
-            end = start + np.array([-sign(side) * rng.uniform(12, 20), rng.normal(0, 1.5), 0.0])
-            total += 4 * scene.strand(np.stack([start, end]), 0.8)
-        return total
+        count = int(8 + 12 * lesion.level)
+        down, deep = rng.uniform(0.6, 1.02, count), rng.uniform(-0.5, 0.5, count)
+        starts = np.array([lung_point(scene.anatomy, side, 0.985, *at) for at in zip(down, deep, strict=True)])
+        reach = np.stack([-sign(side) * rng.uniform(12, 20, count), rng.normal(0, 1.5, count), np.zeros(count)], axis=1)
+        return 4 * scene.draw(rods(starts, starts + reach, np.full(count, 0.8), 0.8 * scene.pitch))

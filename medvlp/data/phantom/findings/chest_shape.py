@@ -44,8 +44,8 @@ class Emphysema(Drawing):
             flatness=0.45 + 0.5 * k,
             heart=anatomy.heart * (0.95 - 0.08 * k),
             depth=anatomy.depth * (1.03 + 0.05 * k),
-            aeration=anatomy.aeration * (0.78 - 0.25 * k),
-            vessels=anatomy.vessels * (0.85 - 0.25 * k),
+            aeration=anatomy.aeration * (0.68 - 0.3 * k),
+            vessels=anatomy.vessels * (0.8 - 0.3 * k),
         )
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:

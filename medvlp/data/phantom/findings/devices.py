@@ -32,7 +32,7 @@ class EndotrachealTube(Drawing):
         line = line[line[:, 1] <= tip] + [lesion.rng.normal(0, 1.5), 0, 0]
         wall = scene.strand(line[::4], 5.0, inner=3.8)
         stripe = scene.strand(line[::4] + [3.6, 0, 0], 0.9)
-        scene.bone = scene.bone + 0.45 * wall + 2.2 * stripe
+        scene.bone = scene.bone + 1.1 * wall + 6.0 * stripe
         return _around(wall + stripe)
 
 
@@ -62,7 +62,7 @@ class CentralVenousCatheter(Drawing):
         points = np.array([*way, *cross, (-22, 62, -14)]) * [b, h, 1.0]
         thick = 0.9 if lesion.kind == "picc" else 1.35
         line = scene.strand(np.concatenate([points, tip[None]]), thick)
-        scene.bone = scene.bone + 2.6 * line
+        scene.bone = scene.bone + 5.0 * line
         return _around(line)
 
 

@@ -20,6 +20,7 @@ class Focal(Drawing):
     finding: ClassVar[str]
     sizes: ClassVar[tuple[float, float]]
     lobes: ClassVar[tuple[int, int]]
+    dense: ClassVar[float] = 0.1
     lasting = 0.97
 
     def arise(self, rng: Generator, anatomy: Anatomy) -> list[Lesion]:
@@ -45,7 +46,8 @@ class Focal(Drawing):
             lobe = Ellipsoid((x, y, z), (r, r * float(rng.uniform(0.8, 1.0)), r), float(rng.uniform(0, 3)))
             path = np.maximum(path, lobe.chord(scene.projection))
         seen = path > 0.35 * radius
-        scene.fill(lesion.own_side, path * 1.15)
+        scene.fill(lesion.own_side, path)
+        scene.soft = scene.soft + self.dense * path * (scene.lung[lesion.own_side] > 0)
         return seen & (scene.lung[lesion.own_side] > 0)
 
 
@@ -53,7 +55,7 @@ class Focal(Drawing):
 class Nodule(Focal):
     """One smooth round spot of 9 to 28 mm."""
 
-    finding, sizes, lobes, rate = "nodule", (10.0, 28.0), (1, 3), 0.14
+    finding, sizes, lobes, rate, dense = "nodule", (11.0, 29.0), (1, 3), 0.14, 0.55
 
 
 @register("mass")

@@ -42,7 +42,8 @@ class PleuralEffusion(Drawing):
         # a film climbs along the ribs above the surface; below it the lung floats off the ribs and the diaphragm
         film = (9 + 7 * lesion.level) * np.exp(np.minimum(below, 0) / (10 + 14 * lesion.level)) * (below > -75)
         depth = np.maximum(below, 0)
-        fluid, _ = scene.rim(side, np.where(below < 0, film, 9 + 7 * lesion.level + 0.9 * depth + 0.018 * depth**2))
+        gap = np.where(below < 0, film, 9 + 7 * lesion.level + 0.9 * depth + 0.018 * depth**2)
+        fluid = scene.between(side, scene.withdrawn(side, gap))
         if scene.projection.view == "AP":
             veil = 0.3 * lesion.level * np.clip((scene.projection.y - surface + 110) / 110, 0, 1)
             fluid = np.maximum(fluid, scene.lung[side] * veil.astype(np.float32))
@@ -68,7 +69,8 @@ class Pneumothorax(Drawing):
         depth = np.clip(scene.space[side].levels / scene.anatomy.dome_top(side), 0, 1)
         base = 0.75 * max(0.0, k - 0.25)
         gap = (9 + 66 * k) * (1 - (1 - base) * depth**1.4 * (3 - 2 * depth**1.4))
-        air, lung = scene.rim(side, np.maximum(gap, 0))
+        lung = scene.withdrawn(side, np.maximum(gap, 0))
+        air = scene.between(side, lung)
         pleura = np.maximum(scene.aerated(lung, side) - scene.aerated(lung.withdrawn(np.full(1, 0.8), 0.0), side), 0)
         bare = (scene.lung[side] > 3) & ~lung.interval(scene.projection).hit
         scene.markings = np.where(bare, 0, scene.markings)
@@ -96,13 +98,14 @@ class PleuralThickening(Drawing):
         side, rng = lesion.own_side, lesion.rng
         levels = scene.space[side].levels
         wave = 1 + 0.3 * np.sin(levels / rng.uniform(5, 9) + rng.uniform(0, 6)) * np.sin(levels / rng.uniform(14, 22))
-        thick = (6 + 9 * lesion.level) * wave
         if lesion.kind == "apical":
-            gap = 1.3 * thick * np.clip((34 + 22 * lesion.level - levels) / 16, 0, 1)
+            cap = (8 + 15 * lesion.level) * np.exp(-levels / (24 + 12 * lesion.level)) * wave
+            inner = scene.space[side].lowered(cap)
         else:
             middle, reach = lesion.spot[1] * scene.anatomy.dome_top(side), 34 + 36 * lesion.level
-            gap = thick * np.clip((reach - np.abs(levels - middle)) / 16, 0, 1)
-        tissue, inner = scene.rim(side, gap)
+            gap = (6 + 9 * lesion.level) * wave * np.clip((reach - np.abs(levels - middle)) / 16, 0, 1)
+            inner = scene.withdrawn(side, gap)
+        tissue = scene.between(side, inner)
         edge = ~inner.interval(scene.projection).hit
         tissue = np.where(edge, tissue, 0.3 * tissue) if scene.projection.frontal else tissue
         scene.fill(side, tissue)

@@ -11,6 +11,11 @@ from medvlp.data.phantom.scene import Mask, Scene
 from medvlp.data.phantom.skeleton import Break, rib_curve
 
 
+def fractured_ribs(lesion: Lesion) -> int:
+    """How many neighbouring ribs are broken."""
+    return 1 + int(3 * lesion.level)
+
+
 @register("rib_fracture")
 class RibFracture(Drawing):
     """Acute and displaced, or healed with callus."""
@@ -20,14 +25,15 @@ class RibFracture(Drawing):
     def arise(self, rng: Generator, anatomy: Anatomy) -> list[Lesion]:
         side = any_side(rng)
         kind = "healed" if rng.random() < 0.35 else "acute"
-        spot = (float(rng.uniform(0.9, 1.75)), float(rng.integers(4, 9)), 0.0)  # angle along the rib, first rib
+        angle = rng.uniform(0.42, 0.85) if rng.random() < 0.7 else rng.uniform(0.85, 1.25)
+        spot = (float(angle), float(rng.integers(3, 9)), 0.0)  # angle along the rib from the back, first rib
         return [Lesion("rib_fracture", side, "rib", float(rng.beta(2, 1.6)), fresh_seed(rng), spot, kind=kind)]
 
     def breaks(self, lesion: Lesion) -> tuple[Break, ...]:
         rng = lesion.rng
-        callus = 0.9 if lesion.kind == "healed" else 0.0
-        count = 1 + int(2.3 * lesion.level)
-        offset = (4 + 9 * lesion.level) * (0.45 if callus else 1.0) * rng.choice([-1.0, 1.0])
+        callus = 0.95 if lesion.kind == "healed" else 0.0
+        count = fractured_ribs(lesion)
+        offset = (5 + 9 * lesion.level) * (0.35 if callus else 1.0) * rng.choice([-1.0, 1.0])
         angles = lesion.spot[0] + rng.normal(0, 0.05, count)
         return tuple(
             Break(lesion.own_side, int(lesion.spot[1]) + i, float(angle), float(offset), callus)
@@ -35,12 +41,15 @@ class RibFracture(Drawing):
         )
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """The scene's ribs are broken already; blood under the pleura is added, and the places are marked."""
         seen = np.zeros(scene.projection.shape, bool)
+        blood = 0.0 if lesion.kind == "healed" else 5 + 8 * lesion.level
         for b in self.breaks(lesion):
             spot = rib_curve(scene.anatomy, b.side, b.rib, np.array([b.angle]))
             row, column = (float(v[0]) for v in scene.projection.pixels(spot))
-            near = 15.0 / scene.pitch
-            rows = np.arange(seen.shape[0])[:, None] - row
-            columns = np.arange(seen.shape[1])[None, :] - column
-            seen |= rows**2 + columns**2 < near**2
+            rows = (np.arange(seen.shape[0], dtype=np.float32)[:, None] - np.float32(row)) * scene.pitch
+            columns = (np.arange(seen.shape[1], dtype=np.float32)[None, :] - np.float32(column)) * scene.pitch
+            distance = rows**2 + columns**2
+            scene.soft = scene.soft + np.float32(blood) * np.exp(-distance / 11**2)
+            seen |= distance < 13**2
         return seen
