@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,31 +19,19 @@ from medvlp.reports.parse import parse_report
 from medvlp.reports.report import Mention, Report, Section, Sentence
 from medvlp.reports.states import FindingState
 
-_PART = [("start", pa.int32()), ("end", pa.int32())]
+
+def _struct(noun: type) -> pa.DataType:
+    """The columns of a dataclass of the report: numbers as numbers, all else (names, words, None) as text."""
+    kinds = {"int": pa.int32(), "float": pa.float64()}
+    return pa.struct([(f.name, kinds.get(str(f.type).split(" ")[0], pa.string())) for f in fields(noun)])
+
+
 _SCHEMA = pa.schema(
     [
         ("text", pa.large_string()),
-        ("sections", pa.list_(pa.struct([("name", pa.string()), *_PART]))),
-        ("sentences", pa.list_(pa.struct([*_PART, ("section", pa.string())]))),
-        (
-            "mentions",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("finding", pa.string()),
-                        ("assertion", pa.string()),
-                        *_PART,
-                        ("sentence", pa.int32()),
-                        ("place", pa.string()),
-                        ("side", pa.string()),
-                        ("severity", pa.string()),
-                        ("size_mm", pa.float64()),
-                        ("temporality", pa.string()),
-                        ("cue", pa.string()),
-                    ]
-                )
-            ),
-        ),
+        ("sections", pa.list_(_struct(Section))),
+        ("sentences", pa.list_(_struct(Sentence))),
+        ("mentions", pa.list_(_struct(Mention))),
         ("states", pa.list_(pa.struct([("sentence", pa.int32()), ("finding", pa.string()), ("state", pa.int8())]))),
         ("reason", pa.string()),
     ]

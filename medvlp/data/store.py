@@ -17,7 +17,7 @@ from medvlp.data.manifest_columns import SPLITS
 from medvlp.data.prepare_plan import Plan
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.reports_table import WHOLE, ReportTable
-from medvlp.knowledge import get_finding
+from medvlp.knowledge import get_finding, load_findings
 from medvlp.reports.states import FindingState
 
 _OPEN_SHARDS = 256  # memory maps that are kept open, each holds a file descriptor
@@ -72,6 +72,11 @@ class Store:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def labels(self) -> list[str]:
+        """Ids of the findings that the manifest labels."""
+        return [c for c in self.table if c in load_findings()]
 
     def rows(self, split: str | None = None, views: Sequence[str] | None = None) -> NDArray[np.int64]:
         """Positions of the images of a split (`train | validate | test`) and of some views, in the table's order."""

@@ -1,8 +1,8 @@
 """`WorkerPool`: processes that run native decoders; one that crashes or hangs costs one task, not the run.
 
 The standard pools give up when a worker dies. Here each worker has its own pipe and answers task by task, so that the
-parent knows which task killed it: this one becomes a `Failure`, the rest of its chunk goes to a new worker. Workers are
-fresh interpreters (`worker_process.serve`), which do not inherit the parent's threads, memory or `__main__`.
+parent knows which task killed it: this one becomes a `Failure`, the rest of its chunk goes to a new worker. Workers
+are fresh interpreters (`worker_process.serve`), which do not inherit the parent's threads, memory or `__main__`.
 """
 
 from __future__ import annotations

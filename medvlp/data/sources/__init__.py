@@ -11,7 +11,7 @@ from typing import Any
 
 from medvlp.data.manifest import Manifest
 
-_PARTS = {"assembly", "csv_tables", "dicom_keys", "phantom_truth"}  # what sources share; not sources
+_PARTS = {"assembly", "csv_tables", "dicom_keys"}  # what sources share; not sources
 
 
 def names() -> list[str]:

@@ -1,7 +1,7 @@
 """CheXpert (223,414 radiographs of 64,540 patients, 14 labels) and CheXpert Plus (the same with reports).
 
-Layouts: `train.csv`, `valid.csv`, `test.csv` or `test_labels.csv` beside `train/`, `valid/`, `test/` (CheXpert-v1.0 and
--small); `df_chexpert_plus_240401.csv` with `PNG/` or `DICOM/` and `chexbert_labels/report_fixed.json` (Plus).
+Layouts: `train.csv`, `valid.csv`, `test.csv` or `test_labels.csv` beside `train/`, `valid/`, `test/` (CheXpert-v1.0
+and -small); `df_chexpert_plus_240401.csv` with `PNG/` or `DICOM/` and `chexbert_labels/report_fixed.json` (Plus).
 
 Known, and handled here: paths begin with the name of the release's folder (`CheXpert-v1.0-small/`), whatever the
 folder is called on this disk; -1 means uncertain, and an empty cell unmentioned; the official validation patients are

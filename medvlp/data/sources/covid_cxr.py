@@ -1,13 +1,13 @@
 """The ieee8023 COVID-19 image collection: case images out of publications, with clinical notes and some lung masks.
 
 Layout: `metadata.csv` beside `images/`; masks in `semantic_masks_v7labs_lungs/` (its archive unpacked), or named by a
-    column
-`lung_mask`.
+column `lung_mask`.
 
 Known, and handled here: CT slices and volumes stand in the same table and are left out; "todo" and "Unknown" are no
 findings; the finding is a path (`Pneumonia/Viral/COVID-19`) of which each known step is a label; what it does not
 name was not looked for, so it stays unmentioned; the masks of lateral views are empty files and left out; the note is
-the case's story, not a radiology report, and often the same for several images. Date, place and hospital are dropped.
+the case's story, not a radiology report, and often the same for several images; some images stand there twice, as
+`000001.jpg` and `000001.png`, under two patients, who are kept in one split. Date, place and hospital are dropped.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from medvlp.data.manifest import Manifest
 from medvlp.data.sources.assembly import assemble
 from medvlp.data.sources.csv_tables import read_table
+from medvlp.data.splits import splits_by_patient
 from medvlp.reports.states import FindingState
 
 _VIEWS = {"PA": "PA", "AP": "AP", "AP Supine": "AP", "AP Erect": "AP", "L": "LATERAL"}
@@ -42,8 +45,10 @@ def manifest(root: Path) -> Manifest:
     notes = [f"{int((~radiograph).sum())} rows are no radiograph (CT) and were left out"]
     table = table[radiograph].reset_index(drop=True)
     patients = "covid-" + table["patientid"]
+    families = _families(patients, table["filename"].map(lambda name: Path(name).stem))
     columns = {
         "patient_id": patients,
+        "split": splits_by_patient(families),
         "study_id": patients + "-" + table["offset"].where(table["offset"] != "", table.index.astype(str)),
         "image_id": "covid-" + table["filename"],
         "path": [str(root / image) for image in table.get("image", "images/" + table["filename"])],
@@ -55,6 +60,16 @@ def manifest(root: Path) -> Manifest:
         "mask_lungs": _masks(root, table),
     }
     return assemble("covid_cxr", columns, _states(table["finding"]), notes)
+
+
+def _families(patients: pd.Series, stems: pd.Series) -> np.ndarray:
+    """One name for all patients that are linked by images of one name: the first of them."""
+    patient, names = pd.factorize(patients)
+    stem, _ = pd.factorize(stems)
+    links = coo_matrix((np.ones(len(patient)), (patient, stem + len(names))), shape=(len(names) + stem.max() + 1,) * 2)
+    family = connected_components(links, directed=False)[1][: len(names)]
+    first = pd.Series(names).groupby(family).transform("first").to_numpy()
+    return first[patient]
 
 
 def _states(findings: pd.Series) -> dict[str, np.ndarray]:

@@ -1,13 +1,12 @@
 """MIMIC-CXR, both releases: DICOM (`files/**/*.dcm`) and JPG (`files/**/*.jpg`), with the official tables.
 
 Layout: https://physionet.org/content/mimic-cxr/2.1.0/ and https://physionet.org/content/mimic-cxr-jpg/2.1.0/. The
-    tables
-(`mimic-cxr-2.0.0-{metadata,split,chexpert,negbio}.csv.gz`) come with the JPG release; the reports
+tables (`mimic-cxr-2.0.0-{metadata,split,chexpert,negbio}.csv.gz`) come with the JPG release; the reports
 (`files/p10/p10000032/s50414267.txt`) with the DICOM release or `mimic-cxr-reports.zip`.
 
-Known, and handled here: -1 in the label tables means uncertain; a few studies have no row in them and stay unmentioned;
-`ViewPosition` is empty for many images, where the code sequence's meaning is used; dates and times of the metadata
-are dropped.
+Known, and handled here: -1 in the label tables means uncertain; a few studies have no row in them and stay
+unmentioned; `ViewPosition` is empty for many images, where the code sequence's meaning is used; dates and times of
+the metadata are dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import pandas as pd
 from medvlp.data.manifest import Manifest
 from medvlp.data.sources.assembly import assemble
 from medvlp.data.sources.csv_tables import coded_states, find, read_table
-from medvlp.data.sources.phantom_truth import is_generated, truth_columns
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
@@ -69,14 +67,13 @@ def manifest(
         "modality": "DX",
         "split": table["split"],
         "report": texts,
-        **(truth_columns(root, list(table["dicom_id"])) if is_generated(root) else {}),
     }
     notes = [f"{int((texts == '').sum())} images have no report text"]
     states: dict[str, np.ndarray] = {}
     if labels != "none":
         states, without = _labels(tables, labels, table["study_id"])
         notes.append(f"{without} images belong to studies without a row in the {labels} table")
-    return assemble("mimic_cxr", columns, states, notes, generated=is_generated(root))
+    return assemble("mimic_cxr", columns, states, notes, generated=(root / "phantom.json").is_file())
 
 
 def _ending(root: Path, folders: pd.Series, images: pd.Series) -> str:

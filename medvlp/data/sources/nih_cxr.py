@@ -1,9 +1,8 @@
 """NIH ChestX-ray14: 112,120 frontal radiographs of 30,805 patients, 14 labels mined from reports, 984 boxes.
 
 Layout: `Data_Entry_2017.csv` (or `_v2020`), `BBox_List_2017.csv`, `train_val_list.txt`, `test_list.txt` and the
-    images in
-`images_001/images` to `images_012/images`, or all in `images`. A reduced folder with `labels.csv` and a column `image`
-is read too.
+images in `images_001/images` to `images_012/images`, or all in `images`. A reduced folder with `labels.csv` and a
+column `image` is read too.
 
 Known, and handled here: a label that is not listed is absent by the table's own rule; the boxes say "Infiltrate"
 where the labels say "Infiltration"; ages above 120 are entry errors and left empty; the official test list is kept,

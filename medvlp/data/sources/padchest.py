@@ -1,8 +1,7 @@
 """PadChest: 160,868 radiographs of 67,625 patients with Spanish reports and labels of a tree of 174 findings.
 
 Layout: `PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv` (or `.csv.gz`) and 16-bit PNG files, all in one folder
-    or in
-the folders `0` to `54`.
+or in the folders `0` to `54`.
 
 Known, and handled here: labels are a printed Python list with stray spaces; rows marked "exclude", of other
 projections than chest, or without labels are left out; "normal", "unchanged" and "suboptimal study" are no

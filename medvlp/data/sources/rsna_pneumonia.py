@@ -1,15 +1,13 @@
 """RSNA Pneumonia Detection Challenge: 26,684 frontal radiographs of NIH ChestX-ray14 with boxes of lung opacities.
 
 Layout: `stage_2_train_labels.csv`, `stage_2_detailed_class_info.csv`, `stage_2_train_images/*.dcm`; optionally the
-    mapping to
-the NIH images, `*mapping*.csv` or `.json` with `subset_img_id` and `img_id`.
+mapping to the NIH images, `*mapping*.csv` or `.json` with `subset_img_id` and `img_id`.
 
 Known, and handled here: a row of the label table is a box, so an image has several; `patientId` names an image, not a
 patient: with the mapping images are put together by their NIH patient, and patients of the official NIH test list can
-    be
-told, without it each image counts as a patient; 26,684 images carry labels, so test sets of 9,006 and of 8,006 images
-that are reported for it are two different draws, and neither is the official test set, whose labels are not public;
-the class "No Lung Opacity / Not Normal" says that there is something else, so it is not "no finding".
+be told, without it each image counts as a patient; 26,684 images carry labels, so test sets of 9,006 and of 8,006
+images that are reported for it are two different draws, and neither is the official test set, whose labels are not
+public; the class "No Lung Opacity / Not Normal" says that there is something else, so it is not "no finding".
 """
 
 from __future__ import annotations

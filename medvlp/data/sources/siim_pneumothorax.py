@@ -1,8 +1,7 @@
 """SIIM-ACR Pneumothorax Segmentation: 12,047 to 12,954 radiographs with masks of the pneumothorax as run lengths.
 
 Layout: `train-rle.csv` or `stage_2_train.csv`, and `dicom-images-train/<study>/<series>/<image>.dcm`, or the images
-    in one
-folder as DICOM or PNG.
+in one folder as DICOM or PNG.
 
 Known, and handled here: an image with several pneumothoraces has several rows, which are one mask here, and a split
 is made by image, never by row; the column's name begins with a space; "-1" is no pneumothorax; starts count from the

@@ -1,7 +1,7 @@
 """VinDr-CXR: 18,000 radiographs with boxes of 22 local labels and 6 global ones, by 3 readers each (test: 5, agreed).
 
 Layout: `train/*.dicom`, `test/*.dicom`, `annotations/image_labels_{train,test}.csv`,
-    `annotations/annotations_{train,test}.csv`.
+`annotations/annotations_{train,test}.csv`.
 
 Known, and handled here: in training each radiologist has a row; what at least two say is present, what one says is
 uncertain, else absent; the boxes of training are those of all three readers, unmerged, and an image without finding

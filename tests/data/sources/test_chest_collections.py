@@ -77,6 +77,18 @@ def test_covid_layout(layout: Files) -> None:
     assert not table.drop(columns="path").astype(str).apply(lambda c: c.str.contains("Hanoi|2020")).any().any()
 
 
+def test_covid_copies_stay_in_one_split(layout: Files) -> None:
+    header = "patientid,offset,sex,age,finding,view,modality,filename,clinical_notes\n"
+    rows = [f"{patient},0,M,60,Pneumonia,PA,X-ray,{patient}.png," for patient in range(40)]
+    rows += [f"{100 + patient},0,M,60,Pneumonia,PA,X-ray,{patient}.jpg," for patient in range(40)]
+    images = [f"images/{i}.{e}" for i in range(40) for e in ("png", "jpg")]
+    table = covid_cxr.manifest(layout({"metadata.csv": header + "\n".join(rows)}, images)).table
+    split = table.set_index("image_id")["split"]
+    assert all(split[f"covid-{i}.png"] == split[f"covid-{i}.jpg"] for i in range(40))
+    assert split.nunique() == 3
+    assert table["patient_id"].nunique() == 80
+
+
 def test_pediatric_layout(layout: Files) -> None:
     root = layout(
         {},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlp.data.sources import mimic_cxr
+from medvlp.data.sources import mimic_cxr, phantom
 
 METADATA = """dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,Rows,Columns,StudyDate,StudyTime,ProcedureCodeSequence_CodeMeaning,ViewCodeSequence_CodeMeaning,PatientOrientationCodeSequence_CodeMeaning
 02aa804e-bde0afdd,10000032,50414267,CHEST (PA AND LAT),PA,3056,2544,21800506,213014.531,CHEST (PA AND LAT),postero-anterior,Erect
@@ -95,14 +95,19 @@ def test_generated_archive_says_so(tmp_path: Path) -> None:
 
 
 def test_generated_archive_brings_masks_and_boxes(tmp_path: Path) -> None:
-    (official(tmp_path, ".dcm") / "phantom.json").write_text("{}")
+    official(tmp_path, ".dcm")
+    with pytest.raises(FileNotFoundError, match=r"has no phantom\.json"):
+        phantom.manifest(tmp_path)
+    (tmp_path / "phantom.json").write_text("{}")
     (tmp_path / "truth" / "masks").mkdir(parents=True)
     (tmp_path / "truth" / "masks" / "02aa804e-bde0afdd.npz").touch()
     drawn = {"image_id": "02aa804e-bde0afdd", "finding": "mass", "side": "left", "box": [1, 2, 3, 4]}
     (tmp_path / "truth" / "objects.jsonl").write_text(json.dumps(drawn) + "\n")
-    table = mimic_cxr.manifest(tmp_path).table
-    assert table["mask_heart"].tolist() == [f"{tmp_path}/truth/masks/02aa804e-bde0afdd.npz#heart", "", ""]
-    assert table["boxes"].tolist() == ['[{"finding": "mass", "box": [1.0, 2.0, 3.0, 4.0]}]', "", ""]
+    manifest = phantom.manifest(tmp_path)
+    assert manifest.generated
+    assert manifest.labels == []  # they come from the reports, as in a hospital
+    assert manifest.table["mask_heart"].tolist() == [f"{tmp_path}/truth/masks/02aa804e-bde0afdd.npz#heart", "", ""]
+    assert manifest.table["boxes"].tolist() == ['[{"finding": "mass", "box": [1, 2, 3, 4]}]', "", ""]
 
 
 def test_tables_without_any_image(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""`medvlp data check`: what a store has, and what may be wrong with it, on the terminal and as a page of pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from medvlp.data.check import Concern
+    from medvlp.data.store import Store
+    from medvlp.viz.page import Page
+
+_SHOWN = 12  # pictures of one concern
+_SAMPLES = 24
+
+
+def check(
+    store: Annotated[Path, typer.Argument(help="Folder of `medvlp data prepare`.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Page to write, .html.")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV of the images concerned, by their ids.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the concerns as JSON.")] = False,
+) -> None:
+    """Look for leaks between splits, copies, empty and inverted images, and labels that contradict their report.
+
+    Example: `medvlp data check store -o check.html --table concerns.csv`
+
+    Ends with status 1 where there is something to look at. The page shows pictures without any id or report text.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from medvlp.data import check as checks
+    from medvlp.data.store import Store
+
+    try:
+        opened = Store.open(store)
+    except (ValueError, FileNotFoundError) as error:
+        raise typer.BadParameter(str(error)) from error
+    with Progress(console=Console(stderr=True), disable=as_json) as bar:
+        task = bar.add_task("images", total=len(opened))
+        found = checks.check(opened, lambda done, total: bar.update(task, completed=done))
+    if out:
+        _page(opened, found).write(out)
+    if table:
+        _write_table(opened, found, table)
+    if as_json:
+        typer.echo(json.dumps([{"kind": c.kind, "message": c.message, "rows": c.rows.tolist()} for c in found]))
+    else:
+        for concern in found:
+            typer.echo(f"{concern.kind}: {concern.message}")
+        typer.echo(f"{len(opened)} images; " + (f"{len(found)} concerns" if found else "nothing to complain of"))
+        if out:
+            typer.echo(f"wrote {out}")
+    raise typer.Exit(1 if found else 0)
+
+
+def _page(store: Store, found: list[Concern]) -> Page:
+    import numpy as np
+
+    from medvlp.data.check import disagreement_table
+    from medvlp.viz.page import Page
+
+    data = store.table
+    notice = "Generated data. Not for clinical use." if store.generated else None
+    page = Page("What this data set has", f"{len(store)} images, {data['patient_id'].nunique()} patients", notice)
+    page.section("Counts")
+    counts = data.assign(source=data["source"].replace("", "unnamed")).groupby(["source", "split"])
+    page.table(
+        ["source", "split", "images", "patients", "with report"],
+        [
+            [source, split, len(part), part["patient_id"].nunique(), int((part["report"] >= 0).sum())]
+            for (source, split), part in counts
+        ],
+    )
+    if store.labels:
+        page.section("Labels")
+        page.table(
+            ["finding", "present", "absent", "uncertain", "unmentioned", "label and report speak", "contradict"],
+            [
+                [
+                    row.finding,
+                    *(int((data[row.finding] == state).sum()) for state in (1, 0, 2, -1)),
+                    row.both,
+                    row.present_denied + row.absent_stated,
+                ]
+                for row in disagreement_table(store).itertuples()
+            ],
+        )
+    page.section("To look at")
+    if not found:
+        page.text("Nothing was found.")
+    for concern in found:
+        page.text(concern.message)
+        if len(concern.rows):
+            page.gallery(_pictures(store, concern.rows[:_SHOWN].ravel()[: 2 * _SHOWN]))
+    page.section("Samples")
+    rows = np.random.default_rng(0).permutation(len(store))[:_SAMPLES]
+    page.gallery(_pictures(store, rows), "Drawn by chance; below each its row in the store.")
+    return page
+
+
+def _pictures(store: Store, rows: np.ndarray) -> list:
+    from medvlp.viz.page import Picture
+
+    pictures = []
+    for row, pixels in zip(rows.tolist(), store.images(rows), strict=True):
+        about = store.table.iloc[row]
+        words = [f"row {row}", about["view"], about["split"], about["source"]]
+        present = [finding for finding in store.labels if about[finding] == 1]
+        caption = ", ".join(w for w in [*words, *present] if w)
+        pictures.append(Picture(pixels, alt=f"image of row {row}", caption=caption))
+    return pictures
+
+
+def _write_table(store: Store, found: list[Concern], path: Path) -> None:
+    """`kind, image_id, other_image_id`, one line for each image or pair concerned."""
+    import pandas as pd
+
+    ids = store.table["image_id"].to_numpy()
+    lines = []
+    for concern in found:
+        for row in concern.rows.reshape(len(concern.rows), -1):
+            names = [*ids[row], ""][:2]
+            lines.append({"kind": concern.kind, "image_id": names[0], "other_image_id": names[1]})
+    pd.DataFrame(lines, columns=["kind", "image_id", "other_image_id"]).to_csv(path, index=False)

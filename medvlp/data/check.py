@@ -1,0 +1,143 @@
+"""`check`: what may be wrong with a prepared data set, each concern with its rows. Nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medvlp.data.store import Store
+from medvlp.data.survey import Survey, survey
+from medvlp.reports.states import FindingState
+
+SAME_IMAGE = 34  # bits of 256 in which copies of an image may differ
+CONSTANT = 2.0  # grey levels of standard deviation: nothing can be seen
+INVERTED = -0.1  # correlation with the mean frontal chest
+_FRONTAL_VIEWS = ("PA", "AP", "")
+
+
+@dataclass(frozen=True, eq=False)
+class Concern:
+    """One thing to look at.
+
+    Attributes:
+        kind: `split | duplicate | constant | polarity | disagreement | report | quarantine`.
+        message: what it is and what to do.
+        rows: of the store's table, `[n]`, or `[n, 2]` for pairs of images.
+    """
+
+    kind: str
+    message: str
+    rows: NDArray[np.int64]
+
+
+def check(store: Store, progress: Callable[[int, int], None] | None = None) -> list[Concern]:
+    """Look for leaks between splits, copies, empty and inverted images, and labels that deny their report."""
+    measured = survey(store, progress)
+    found = [
+        *_shared_patients(store),
+        *_duplicates(store, measured),
+        *_pixels(store, measured),
+        *_disagreements(store),
+        *_reports(store),
+    ]
+    if store.quarantined:
+        message = f"{store.quarantined} images, masks or reports could not be read; quarantine.csv says which and why"
+        found.append(Concern("quarantine", message, np.empty(0, np.int64)))
+    return found
+
+
+def _shared_patients(store: Store) -> Iterator[Concern]:
+    """Patients in two splits. A manifest refuses them, so this is for stores that were made in another way."""
+    splits = store.table.groupby("patient_id")["split"].nunique()
+    rows = np.flatnonzero(store.table["patient_id"].isin(splits.index[splits > 1]).to_numpy())
+    if len(rows):
+        yield Concern(
+            "split", f"{int((splits > 1).sum())} patients stand in two splits: results would be too good", rows
+        )
+
+
+def _duplicates(store: Store, measured: Survey) -> Iterator[Concern]:
+    pairs = duplicate_pairs(measured.hash[measured.spread >= CONSTANT], SAME_IMAGE)
+    pairs = np.flatnonzero(measured.spread >= CONSTANT)[pairs]
+    split, patient = store.table["split"].to_numpy(), store.table["patient_id"].to_numpy()
+    first, second = pairs[:, 0], pairs[:, 1]
+    leak = split[first] != split[second]
+    other = ~leak & (patient[first] != patient[second])
+    for chosen, words in (
+        (leak, "pairs of the same image in two splits: drop one of each, or put both patients in one split"),
+        (other, "pairs of the same image under two patients: the ids of one are wrong"),
+        (~leak & ~other, "pairs of the same image of one patient: one of each can be dropped"),
+    ):
+        if chosen.any():
+            yield Concern("duplicate", f"{int(chosen.sum())} {words}", pairs[chosen])
+
+
+def duplicate_pairs(codes: NDArray[np.uint8], bits: int) -> NDArray[np.int64]:
+    """All pairs of rows of packed bits `[N, bytes]` that differ in at most so many bits: `[n, 2]`, first < second."""
+    import faiss
+
+    if not len(codes):
+        return np.empty((0, 2), np.int64)
+    index = faiss.IndexBinaryFlat(codes.shape[1] * 8)
+    index.add(codes)
+    limits, _, neighbours = index.range_search(codes, bits + 1)  # strictly less than the radius
+    found = limits.astype(np.int64)
+    rows = np.repeat(np.arange(len(codes)), found[1:] - found[:-1])
+    pairs = np.stack([rows, neighbours], axis=1)
+    return pairs[pairs[:, 0] < pairs[:, 1]]
+
+
+def _pixels(store: Store, measured: Survey) -> Iterator[Concern]:
+    constant = measured.spread < CONSTANT
+    if constant.any():
+        message = f"{int(constant.sum())} images are of one grey: look at the files, and drop them from the manifest"
+        yield Concern("constant", message, np.flatnonzero(constant))
+    frontal = store.table["view"].isin(_FRONTAL_VIEWS).to_numpy() & (store.table["modality"] != "CT").to_numpy()
+    inverted = frontal & ~constant & (measured.frontal < INVERTED)
+    if inverted.any():
+        message = f"{int(inverted.sum())} images look inverted (bone dark) or are no frontal chest: look at them"
+        yield Concern("polarity", message, np.flatnonzero(inverted))
+
+
+def disagreement_table(store: Store) -> pd.DataFrame:
+    """For each labelled finding: in how many images label and report both speak, and in how many they contradict.
+
+    Columns `finding, both, present_denied, absent_stated`: the label says present and the report absent, and the
+    reverse.
+    """
+    findings = store.labels
+    labels, said = store.states(findings, "table"), store.states(findings, "report")
+    present, absent = FindingState.PRESENT, FindingState.ABSENT
+    definite = np.isin(labels, [present, absent]) & np.isin(said, [present, absent])
+    return pd.DataFrame(
+        {
+            "finding": findings,
+            "both": definite.sum(0),
+            "present_denied": ((labels == present) & (said == absent)).sum(0),
+            "absent_stated": ((labels == absent) & (said == present)).sum(0),
+        }
+    )
+
+
+def _disagreements(store: Store) -> Iterator[Concern]:
+    table = disagreement_table(store)
+    for row in table.itertuples():
+        wrong = row.present_denied + row.absent_stated
+        if wrong:
+            label, said = (store.states([row.finding], origin)[:, 0] for origin in ("table", "report"))
+            rows = np.flatnonzero(((label == 1) & (said == 0)) | ((label == 0) & (said == 1)))
+            message = f"{row.finding}: label and report contradict in {wrong} of {row.both} images where both speak"
+            yield Concern("disagreement", message, rows)
+
+
+def _reports(store: Store) -> Iterator[Concern]:
+    numbers = store.table["report"].to_numpy()
+    mentions = np.bincount(store.reports.flat("mentions")["report"], minlength=len(store.reports))
+    silent = np.flatnonzero((numbers >= 0) & (mentions[np.maximum(numbers, 0)] == 0)) if len(mentions) else numbers[:0]
+    if len(silent):
+        message = f"{len(silent)} images have a report in which no finding was recognised: read some of them"
+        yield Concern("report", message, silent.astype(np.int64))

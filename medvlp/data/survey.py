@@ -1,0 +1,88 @@
+"""`survey`: one look at every image of a store: how bright, how varied, which polarity, and a hash of what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from scipy.fft import dctn
+
+from medvlp.data.store import Store
+
+_THUMBNAIL = 32
+_FREQUENCIES = 16
+_AT_ONCE = 256
+
+# The mean frontal chest of the generator (`medvlp data phantom`, 119 images, made symmetric), 0 black to 255 white:
+# bright mediastinum and abdomen, dark lungs. Over 2,000 real frontal radiographs of three public sets the correlation
+# with it was 0.13 or more, and of the same ones inverted -0.13 or less.
+_FRONTAL = np.array(
+    [
+        [33, 75, 109, 134],
+        [103, 135, 118, 158],
+        [113, 126, 95, 165],
+        [82, 101, 96, 182],
+        [66, 94, 114, 200],
+        [64, 113, 152, 214],
+        [65, 149, 199, 231],
+        [62, 155, 209, 231],
+    ],
+    np.float32,
+)
+FRONTAL_CHEST = np.concatenate([_FRONTAL, _FRONTAL[:, ::-1]], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What was measured on N images, without their letterbox.
+
+    Attributes:
+        mean, spread: grey level and its standard deviation, on the scale of 0 to 255, `[N]`.
+        frontal: correlation with the mean frontal chest, `[N]`; clearly negative where black and white are exchanged.
+        hash: 256 bits as 32 bytes, `[N, 32]`: signs of the low frequencies. A copy after recompression, resizing or a
+            change of tone differs by at most 34 bits, other radiographs by 52 and more (800 real images).
+    """
+
+    mean: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    frontal: NDArray[np.float32]
+    hash: NDArray[np.uint8]
+
+
+def survey(store: Store, progress: Callable[[int, int], None] | None = None) -> Survey:
+    """Measure every image of a store, a few hundred at a time."""
+    heights, widths = store.table["height"].to_numpy(), store.table["width"].to_numpy()
+    measured = []
+    for start in range(0, len(store), _AT_ONCE):
+        rows = np.arange(start, min(start + _AT_ONCE, len(store)))
+        for row, square in zip(rows, store.images(rows), strict=True):
+            top, left, h, w = store.preprocess.content((heights[row], widths[row]))
+            measured.append(_measure(square[top : top + h, left : left + w]))
+        if progress:
+            progress(len(measured), len(store))
+    return Survey(
+        mean=np.array([m[0] for m in measured], np.float32),
+        spread=np.array([m[1] for m in measured], np.float32),
+        frontal=np.array([m[2] for m in measured], np.float32),
+        hash=np.array([m[3] for m in measured], np.uint8).reshape(-1, _FREQUENCIES**2 // 8),
+    )
+
+
+def _measure(pixels: NDArray[np.uint8]) -> tuple[float, float, float, NDArray[np.uint8]]:
+    small = _shrunk(pixels, _THUMBNAIL)
+    low = dctn(small, norm="ortho")[:_FREQUENCIES, :_FREQUENCIES].ravel()
+    code = np.packbits(low > np.median(low[1:]))
+    return float(pixels.mean()), float(pixels.std()), _correlation(_shrunk(pixels, 8), FRONTAL_CHEST), code
+
+
+def _shrunk(pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    resized = PillowImage.fromarray(pixels).resize((size, size), PillowImage.Resampling.BILINEAR)
+    return np.asarray(resized, np.float32)
+
+
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / max(1e-6, float(np.linalg.norm(a) * np.linalg.norm(b))))
