@@ -21,14 +21,14 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """Give an empty staging folder; its files replace those of `folder` when the block ends without an error.
 
     Every file is on the disk before the first is renamed, so that a failure while writing changes nothing; each
-    rename is atomic. Other files of `folder` stay.
+    rename is atomic. Other files of `folder` stay. One process at a time writes to a folder.
 
     Raises:
         DiskFullError: no room (or a file size limit); names the folder and the room that is left.
     """
-    staging = folder / f".partial-{os.getpid()}"
+    staging = folder / ".partial"
     try:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)  # of a killed process
         staging.mkdir(parents=True)
         yield staging
         files = sorted((path for path in staging.rglob("*") if path.is_file()), key=lambda p: (len(p.parts), p))

@@ -70,6 +70,8 @@ def test_a_kill_leaves_the_old_files(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == -9
     assert (tmp_path / "a").read_text() == "old"
+    with atomic_folder(tmp_path) as staging:
+        assert not list(staging.iterdir())  # what the killed process left is gone
 
 
 def test_other_errors_are_not_called_a_full_disk(tmp_path: Path) -> None:
