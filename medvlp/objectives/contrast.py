@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -33,18 +35,23 @@ def target_nce(logits: Tensor, target: Tensor, valid: Tensor | None = None, row_
     return row_weight * rows + (1 - row_weight) * columns
 
 
-def multi_positive_nce(logits: Tensor, states: Tensor, row_weight: float = 0.5) -> Tensor:
+def multi_positive_nce(
+    logits: Tensor, states: Tensor, unmentioned: Literal["ignore", "negative"] = "ignore", row_weight: float = 0.5
+) -> Tensor:
     """Contrast of images with findings: an image with n present findings has n positives.
 
-    Denied findings are the negatives. Unmentioned and uncertain ones are removed from both sums: nothing is known of
-    them. (MAVL takes unmentioned as negative, and does not normalise the target.)
+    Denied findings are the negatives. Uncertain ones are removed from both sums, since nothing is known of them, and so
+    are unmentioned ones unless they are taken as negative. (MAVL takes them so, and does not normalise the target.)
 
     Args:
         logits: `[B, F]`, image against finding.
         states: int8 `[B, F]`, four states.
+        unmentioned: what silence counts as.
         row_weight: share of the direction image to finding.
     """
     known = (states == FindingState.PRESENT) | (states == FindingState.ABSENT)
+    if unmentioned == "negative":
+        known = states != FindingState.UNCERTAIN
     return target_nce(logits, (states == FindingState.PRESENT).to(logits.dtype), known, row_weight)
 
 

@@ -101,6 +101,15 @@ def test_unmentioned_and_uncertain_findings_leave_both_sums():
     torch.testing.assert_close(multi_positive_nce(logits, states), expected)
 
 
+def test_silence_may_be_taken_as_absence():
+    states = torch.tensor([[1, 0, -1], [0, 1, -1], [1, -1, 2]])
+    logits = torch.randn(3, 3, dtype=torch.float64)
+    known = states != 2
+    expected = 0.5 * slow_rows(logits, (states == 1).double(), known)
+    expected += 0.5 * slow_rows(logits.t(), (states == 1).double().t(), known.t())
+    torch.testing.assert_close(multi_positive_nce(logits, states, "negative"), expected)
+
+
 def test_images_with_equal_labels_may_be_swapped():
     states = torch.tensor([[1, 0, -1], [1, 0, -1], [0, 1, 1]])
     logits = torch.randn(3, 3, dtype=torch.float64)
