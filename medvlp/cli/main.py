@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from medvlp import __version__
-from medvlp.cli import data, retrieve
+from medvlp.cli import data, report, retrieve
 from medvlp.cli.demo import demo, experiment
 from medvlp.cli.evaluate import evaluate
 from medvlp.cli.finetune import finetune
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("experiment")(experiment)
 app.add_typer(data.app, name="data")
+app.add_typer(report.app, name="report")
 app.command("pretrain")(pretrain)
 app.command("label")(label)
 app.command("evaluate")(evaluate)

@@ -38,8 +38,9 @@ def study_labels(
     - A finding that is present (or uncertain) makes every finding that it is a kind of present (or uncertain).
     - Absence goes down only where the name says so: without a `fracture` there is no `rib_fracture`. "No opacity" does
       not deny an edema, nor a normal mediastinum a large heart, so it does not go down to them.
-    - `no_finding` is present where the report was read and states or doubts nothing but devices, absent where it
-      states something, uncertain where it only doubts, unmentioned where there was nothing to read.
+    - `no_finding` speaks of the other findings asked for, devices apart, as the label schemes that have it do: present
+      where the report was read and none of them is stated or doubted, absent where one is stated, uncertain where one
+      is only doubted, unmentioned where there was nothing to read. Asked for alone, it speaks of all findings.
     - Whatever is not mentioned is UNMENTIONED.
 
     Args:
@@ -53,7 +54,8 @@ def study_labels(
         _raise(said, mention.finding, resolve_hedge(mention, hedged, hedges))
     states = _with_relatives(said)
     if NO_FINDING in findings:
-        states[NO_FINDING] = _no_finding(report, said)
+        others = [f for f in findings if f != NO_FINDING] or list(states)
+        states[NO_FINDING] = _no_finding(report, {f: states[f] for f in others if f in states})
     return {finding: states.get(finding, FindingState.UNMENTIONED) for finding in findings}
 
 
@@ -90,15 +92,11 @@ def _relatives() -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
     return above, {finding: frozenset(kinds) for finding, kinds in below.items()}
 
 
-def _no_finding(report: Report, said: Mapping[str, FindingState]) -> FindingState:
+def _no_finding(report: Report, states: Mapping[str, FindingState]) -> FindingState:
     if not report.sentences:
         return FindingState.UNMENTIONED
     above, _ = _relatives()
-    states = {
-        state
-        for finding, state in said.items()
-        if finding not in (NO_FINDING, _DEVICES) and _DEVICES not in above.get(finding, ())
-    }
-    if FindingState.PRESENT in states:
+    said = {state for f, state in states.items() if f != _DEVICES and _DEVICES not in above.get(f, ())}
+    if FindingState.PRESENT in said:
         return FindingState.ABSENT
-    return FindingState.UNCERTAIN if FindingState.UNCERTAIN in states else FindingState.PRESENT
+    return FindingState.UNCERTAIN if FindingState.UNCERTAIN in said else FindingState.PRESENT

@@ -50,9 +50,9 @@ def find_sections(text: str, study: str | None = None) -> tuple[Section, ...]:
 
     Args:
         text: the raw report.
-        study: its MIMIC-CXR study id (`s50913680`), for the 54 studies whose layout no rule covers.
+        study: its MIMIC-CXR study id (`s50913680` or `50913680`), for the 54 studies whose layout no rule covers.
     """
-    special = _special_studies().get(study) if study else None
+    special = _special_studies().get(f"s{study.lstrip('s')}") if study else None
     if isinstance(special, list):
         start, end = special
         return tuple(_section(text, *part) for part in (("other", 0, start), ("findings", start, end)) if part[2])

@@ -9,35 +9,18 @@ from hypothesis import strategies as st
 from medvlp.reports import PLACES, load_lexicon, parse_report
 from medvlp.reports.sentences import LONGEST
 
-_WORDS = st.sampled_from(  # noqa: RUF005
-    ["no", "without", "possible", "left", "right", "bilateral", "small", "2.5 cm", "effusion", "effusions", "heart is"]
-    + ["enlarged", "normal", "and", "or", ",", ".", ";", ":", "?", "(", ")", "/", "\n", "\n\n", "FINDINGS:", "LUNGS:"]
-    + [
-        "IMPRESSION:",
-        "1.",
-        "2)",
-        "-",
-        "versus",
-        "cannot be excluded",
-        "not seen",
-        "which",
-        "but",
-        "with",
-        "___",
-        "XXXX",
-    ]
-    + ["Dr.", "İ", "ß", "𝔸", "\u0301", "lungs", "clear", "stable", "new", "nodule", "measures", "x", "unlikely", "mass"]
-    + [
-        "may represent",
-        "atelectasis",
-        "costophrenic angle",
-        "blunted",
-        "WET READ:",
-        "pneumothorax",
-        "resolved",
-        "of the",
-    ]
+# fmt: off
+_WORDS = st.sampled_from(
+    (
+        "no", "without", "possible", "left", "right", "bilateral", "small", "2.5 cm", "effusion",
+        "effusions", "heart is", "enlarged", "normal", "and", "or", ",", ".", ";", ":", "?", "(", ")", "/",
+        "\n", "\n\n", "FINDINGS:", "LUNGS:", "IMPRESSION:", "1.", "2)", "-", "versus", "cannot be excluded",
+        "not seen", "which", "but", "with", "___", "XXXX", "Dr.", "İ", "ß", "𝔸", "\u0301", "lungs", "clear",
+        "stable", "new", "nodule", "measures", "x", "unlikely", "mass", "may represent", "atelectasis",
+        "costophrenic angle", "blunted", "WET READ:", "pneumothorax", "resolved", "of the",
+    )
 )
+# fmt: on
 _REPORTISH = st.lists(_WORDS, max_size=60).map(" ".join)
 _ANY = st.text(max_size=400)
 
