@@ -42,6 +42,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for result.json and the tables.")] = None,
     findings: Annotated[str | None, typer.Option(help="Ids with commas, or a label space.")] = None,
     views: Annotated[str | None, typer.Option(help="Views with commas, such as PA,AP.")] = None,
+    source: Annotated[str | None, typer.Option(help="zero-shot: only rows of this data set of the store.")] = None,
     labels: Annotated[Path | None, typer.Option(help="zero-shot: CSV of known labels, by image_id.")] = None,
     unmentioned: Annotated[
         Unmentioned, typer.Option(help="zero-shot: what an unmentioned finding counts as.")
@@ -69,7 +70,8 @@ def evaluate(
         loaded, opened = load(model, device), Store.open(store)
         with progress_bar(task.value, quiet=as_json) as progress:
             common = {**rows, **draws, "progress": progress}
-            result = _measure(task, loaded, opened, asked, labels, unmentioned.value, common)
+            own = {"source": source, "labels": labels, "unmentioned": unmentioned.value}
+            result = _measure(task, loaded, opened, asked, own, common)
         if out is not None:
             result.save(out)
     if as_json:
@@ -85,8 +87,7 @@ def _measure(
     model: Any,
     store: Any,
     findings: tuple[str, ...] | None,
-    labels: Path | None,
-    unmentioned: Any,
+    zero_shot: Mapping[str, Any],
     common: Mapping[str, Any],
 ) -> Any:
     from medvlp import tasks
@@ -97,9 +98,7 @@ def _measure(
         return tasks.evaluate_retrieval(model.pretrained, store, findings=findings, **common)
     if task is Task.GROUNDING:
         return tasks.evaluate_grounding(model.pretrained, store, findings=findings, **common)
-    return tasks.evaluate_zero_shot(
-        model.pretrained, store, findings=findings, labels=labels, unmentioned=unmentioned, **common
-    )
+    return tasks.evaluate_zero_shot(model.pretrained, store, findings=findings, **zero_shot, **common)
 
 
 def _print(task: Task, result: Any) -> None:

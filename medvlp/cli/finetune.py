@@ -19,13 +19,20 @@ def finetune(
 ) -> None:
     """Train a segmentation decoder on an encoder of `medvlp pretrain`, or on one from scratch to compare with.
 
-    Example: `medvlp finetune recipes/lungs.yaml encoder.model=runs/devide data.store=store --out runs/lungs`
+    Example: `medvlp finetune recipes/phantom_lungs.yaml encoder.model=runs/devide data.store=store --out runs/lungs`
+
+    Ends with status 1 when the disk is full (the best model so far is kept), and with 2 when the recipe is wrong.
     """
     with user_errors():
         from medvlp.tasks.finetune import finetune as run
         from medvlp.tasks.finetune_recipe import FinetuneRecipe
+        from medvlp.training.atomic_write import DiskFullError
 
-        run(FinetuneRecipe.load(recipe, overrides or ()), out, shows=not as_json)
+        try:
+            run(FinetuneRecipe.load(recipe, overrides or ()), out, shows=not as_json)
+        except DiskFullError as error:
+            typer.secho(f"Error: {error}", err=True, fg="red")
+            raise typer.Exit(1) from error
     card = json.loads((out / "card.json").read_text())
     if as_json:
         typer.echo(json.dumps(card, indent=2))

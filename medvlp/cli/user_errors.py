@@ -12,26 +12,14 @@ import typer
 def user_errors() -> Iterator[None]:
     """Print what is wrong with what was asked, and end with status 2 (usage)."""
     from medvlp.io import ReadError
-    from medvlp.knowledge import KnowledgeError
+    from medvlp.knowledge import KnowledgeError, UnknownNameError
     from medvlp.tasks.errors import TaskError
-    from medvlp.training.atomic_write import DiskFullError
     from medvlp.training.model_folder import ModelFolderError
     from medvlp.training.recipe_errors import RecipeError
 
-    told = (
-        TaskError,
-        RecipeError,
-        ModelFolderError,
-        KnowledgeError,
-        KeyError,
-        ReadError,
-        FileNotFoundError,
-        DiskFullError,
-    )
+    told = (TaskError, RecipeError, ModelFolderError, KnowledgeError, UnknownNameError, ReadError, OSError)
     try:
         yield
     except told as error:
-        # str() of a KeyError puts its message between quotes.
-        words = error.args[0] if isinstance(error, KeyError) and error.args else error
-        typer.secho(f"Error: {words}", err=True, fg="red")
+        typer.secho(f"Error: {error}", err=True, fg="red")
         raise typer.Exit(2) from error

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
+from medvlp.knowledge import UnknownNameError
 from medvlp.methods.base import Method, MethodParts, Options
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
@@ -95,7 +96,7 @@ class Unimodal(Method):
         if finding not in self.findings:
             near = difflib.get_close_matches(finding, self.findings, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise KeyError(
+            raise UnknownNameError(
                 f"unimodal was not trained on {finding!r} and has no text to read of it{hint} It knows "
                 f"{', '.join(self.findings)}"
             )

@@ -62,8 +62,8 @@ class ReportIndex:
         with atomic_folder(Path(folder)) as staging:
             self.reports.to_parquet(staging / "reports.parquet", index=False)
             self.images.to_parquet(staging / "images.parquet", index=False)
-            faiss.write_index(self.report_vectors, str(staging / "reports.faiss"))
-            faiss.write_index(self.image_vectors, str(staging / "images.faiss"))
+            for name, vectors in (("reports", self.report_vectors), ("images", self.image_vectors)):
+                (staging / f"{name}.faiss").write_bytes(faiss.serialize_index(vectors).tobytes())
             (staging / "index.json").write_text(json.dumps(self.card, indent=2) + "\n")
         return Path(folder)
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 import medvlp
@@ -80,7 +81,8 @@ def save_segmenter(
         **result,
     }
     with atomic_folder(Path(folder)) as staging:
-        save_file({k: t.detach().cpu().contiguous() for k, t in weights.items()}, staging / "model.safetensors")
+        tensors = {k: t.detach().cpu().contiguous() for k, t in weights.items()}
+        (staging / "model.safetensors").write_bytes(to_bytes(tensors))  # a full disk is an OSError here
         (staging / "recipe.yaml").write_text(segmenter.recipe.to_yaml())
         segmenter.preprocess.save(staging / "preprocess.json")
         (staging / "card.json").write_text(json.dumps(card, indent=2) + "\n")

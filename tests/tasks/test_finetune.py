@@ -1,4 +1,6 @@
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from medvlp.tasks.finetune import build_segmenter, finetune, training_rows
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.tasks.mask_batches import MaskBatches, mask_rows
 from medvlp.tasks.segment_rows import row_areas
+from medvlp.training.atomic_write import DiskFullError
 from medvlp.training.model_folder import ModelFolderError
 from medvlp.training.recipe_errors import RecipeError
 
@@ -166,6 +169,26 @@ def test_a_store_prepared_otherwise_is_refused(recipe, pictures, tmp_path):
     other = prepare(pictures.select(np.arange(56, 64)), tmp_path / "store", Preprocess(size=48), workers=0)
     with pytest.raises(TaskError, match="size: 48 against 64"):
         finetune(recipe(f"data.store={other.path}"), tmp_path / "run", shows=False)
+
+
+def test_a_full_disk_loses_nothing(recipe, tmp_path, monkeypatch):
+    """The second save finds no room: the model of the first stays, and loads."""
+    write, saves = Path.write_bytes, []
+
+    def write_until_full(path, data):
+        if path.name == "model.safetensors":
+            saves.append(path)
+            if len(saves) == 2:
+                write(path, data[:100])
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_until_full)
+    with pytest.raises(DiskFullError, match="earlier files are intact"):
+        finetune(recipe(), tmp_path / "run", shows=False)
+    assert json.loads((tmp_path / "run" / "card.json").read_text())["step"] == 5
+    assert load(tmp_path / "run", "cpu").segmenter.structures == ("lungs",)
+    assert not list((tmp_path / "run").glob(".partial*"))
 
 
 def test_a_folder_that_holds_a_model_is_not_overwritten(recipe, folder):
