@@ -122,7 +122,9 @@ def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
 def _outlives(governing: Match, cue: Cue) -> bool:
     """Whether a denial or a doubt goes on over a later cue: "no opacity to suggest", "likely representing"."""
     before = governing.term.cue.means if governing.term.cue else None
-    return before == "absent" != cue.means or (before == "uncertain" and cue.means == "present")
+    if before == "uncertain":  # "question atelectasis versus infiltrate" is a question
+        return cue.means == "present" or cue.where == "around"
+    return before == "absent" != cue.means
 
 
 def _opens_statement(k: int, matches: list[Match]) -> bool:

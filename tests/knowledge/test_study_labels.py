@@ -26,6 +26,7 @@ def _state(text, finding, hedged="keep"):
         ("Left PICC.", "support_devices", PRESENT),
         ("Left PICC.", "central_venous_catheter", PRESENT),
         ("Calcified granuloma.", "nodule", U),
+        ("Thickened minor fissure.", "pleural_thickening", PRESENT),
         ("Loculated pleural effusion.", "pleural_effusion", PRESENT),
         ("No pleural effusion.", "loculated_pleural_effusion", ABSENT),
         ("No effusion. Possible effusion.", "pleural_effusion", UNCERTAIN),
