@@ -74,14 +74,19 @@ class DicomFile:
         return not self.little_endian or self.syntax == GE_BIG_ENDIAN_PIXELS
 
 
-def parse_dicom(data: bytes) -> DicomFile:
+def parse_dicom(data: bytes, size: int | None = None) -> DicomFile:
     """Read the wanted elements of a DICOM file and find its pixel element.
+
+    Args:
+        data: the file, or its beginning; then `pixels` is what there is of them.
+        size: bytes of the whole file, where `data` is its beginning.
 
     Raises:
         Unreadable: no DICOM, a length beyond the end of the file, or a deflated data set past `MAX_INFLATED`.
     """
     in_file = data
     data = _inflated(data)
+    size = len(data) if size is None or data is not in_file else size
     stream = BytesIO(data)
     found: list[tuple[int, str, int]] = []
 
@@ -89,7 +94,7 @@ def parse_dicom(data: bytes) -> DicomFile:
         if int(tag) in PIXEL_TAGS:
             found.append((int(tag), vr or "", length))
             return True
-        left = len(data) - stream.tell()
+        left = size - stream.tell()
         if length not in (UNDEFINED, 0) and length > left:
             raise Unreadable(f"element {tag} says {length:,} bytes and the file ends after {left:,}")
         return False
@@ -108,12 +113,12 @@ def parse_dicom(data: bytes) -> DicomFile:
         return DicomFile(header, syntax, little is not False, "", "", memoryview(b""), False)
     tag, vr, length = found[0]
     start = stream.tell() + (12 if vr in EXPLICIT_VR_LENGTH_32 else 8)
-    left = max(0, len(data) - start)
+    left = max(0, size - start)
     if length != UNDEFINED and length > left:
         raise Unreadable(
             f"Pixel Data ({tag >> 16:04X},{tag & 0xFFFF:04X}) says {length:,} bytes and the file ends after {left:,}"
         )
-    end = len(data) if length == UNDEFINED else start + length
+    end = size if length == UNDEFINED else start + length
     return DicomFile(
         header=header,
         syntax=syntax,

@@ -24,8 +24,8 @@ from medvlp.io.geometry import (
     turned_affine,
     untie,
 )
-from medvlp.io.grayscale import modality_values
-from medvlp.io.header_values import number, text
+from medvlp.io.grayscale import modality_values, rescale
+from medvlp.io.header_values import item, number, text
 from medvlp.io.image import Image
 from medvlp.io.series import SAME_POSITION_MM, Slice, find_volumes, load_pixels
 from medvlp.io.stored_values import stored_values
@@ -105,7 +105,7 @@ def _without_twins(slices: list[Slice], isolated: bool, steps: list[str]) -> lis
     for one in slices[1:]:
         if one.height - kept[-1].height >= SAME_POSITION_MM:
             kept.append(one)
-        elif not np.array_equal(_values(one, isolated)[0], _values(kept[-1], isolated)[0]):
+        elif not np.array_equal(_stored(one, isolated), _stored(kept[-1], isolated)):
             raise Unreadable(
                 f"two of {len(slices)} slices have the same place and different pixels: several volumes in one series "
                 "that no header tells apart"
@@ -156,26 +156,32 @@ def _distances(first: Slice, heights: NDArray[np.float64]) -> tuple[float, int, 
     return step, count, (f"slices {gaps.min():g} to {gaps.max():g} mm apart: interpolated to {step:g} mm",)
 
 
-def _values(one: Slice, isolated: bool) -> tuple[NDArray[Any], list[str]]:
-    """float32 values of one slice after modality LUT or rescale, and the steps in words."""
+def _stored(one: Slice, isolated: bool) -> NDArray[Any]:
+    return stored_values(load_pixels(one), one.layout, one.frame, isolated=isolated)[0]
+
+
+def _fill(target: NDArray[np.float32], one: Slice, isolated: bool) -> list[str]:
+    """Write the values of one slice, after modality LUT or rescale, into `target` `[H, W]`; returns the steps."""
     steps: list[str] = []
-    file = load_pixels(one)
-    stored, layout = stored_values(file, one.layout, one.frame, isolated=isolated)
-    values = modality_values(np.asarray(stored, np.float32), layout, one.header, file.little_endian, steps)
-    scale = number(one.header, "DoseGridScaling", 1.0)
-    return (values * np.float32(scale), [f"dose scaled by {scale:g}"]) if scale != 1 else (values, steps)
+    stored = _stored(one, isolated)
+    if item(one.header, "ModalityLUTSequence", 0) is not None:
+        target[:] = modality_values(stored.astype(np.float64), one.layout, one.header, one.file.little_endian, steps)
+        return steps
+    slope, intercept = rescale(one.header, steps)
+    dose = number(one.header, "DoseGridScaling", 1.0)
+    if dose != 1:
+        slope, intercept = slope * dose, intercept * dose
+        steps.append(f"dose scaled by {dose:g}")
+    np.multiply(stored, np.float32(slope), out=target, casting="same_kind")
+    if intercept:
+        target += np.float32(intercept)
+    return steps
 
 
 def _decode(slices: list[Slice], target: NDArray[np.float32], isolated: bool) -> list[str]:
     """Fill `target` `[slice, row, column]`; returns the steps, said once where all slices share them."""
-
-    def fill(index: int) -> list[str]:
-        values, steps = _values(slices[index], isolated)
-        target[index] = values
-        return steps
-
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # decoders and numpy release the lock
-        steps = list(pool.map(fill, range(len(slices))))
+        steps = list(pool.map(_fill, target, slices, [isolated] * len(slices)))
     if all(one == steps[0] for one in steps):
         return steps[0]
     return ["rescaled slice by slice, each with its own slope and intercept"]

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvlp.io.header_values import items, number, numbers, text
+from medvlp.io.blocks import in_blocks
+from medvlp.io.header_values import item, number, numbers, text
 from medvlp.io.lookup_table import read_lookup_table
 from medvlp.io.pixel_layout import PixelLayout
 from medvlp.io.windows import FUNCTIONS, window_values
 
 Values = NDArray[Any]
-_ROWS_AT_ONCE = 64  # a look-up in blocks that fit the cache is twice as fast
 
 
 def display_values(
@@ -35,42 +35,48 @@ def display_values(
     Returns:
         float32 `[H, W]` between 0 and 1, and the steps in words.
     """
+    padding = padding_range(layout, header)
+    ends_will_do = item(header, "ModalityLUTSequence", 0) is None  # a rescale keeps the order, a table need not
+    present = _present(stored, padding, ends_will_do)
+
+    def pipeline(values: Values) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+        return _pipeline(values.astype(np.float64), present, padding, layout, header, little_endian)
+
     if stored.dtype.kind == "f" or stored.dtype.itemsize > 2:
-        finite = np.where(np.isfinite(stored), stored, np.nan) if stored.dtype.kind == "f" else stored
-        shown, steps = _pipeline(finite.astype(np.float64), finite, layout, header, little_endian)
-        return np.nan_to_num(shown).astype(np.float32), steps
+        return in_blocks(lambda rows: np.nan_to_num(pipeline(rows)[0]), stored), pipeline(stored[:1])[1]
     possible = np.arange(1 << 8 * stored.dtype.itemsize).astype(stored.dtype.newbyteorder("="))
-    curve, steps = _pipeline(possible.astype(np.float64), stored, layout, header, little_endian)
+    curve, steps = pipeline(possible)
     return look_up(curve.astype(np.float32), stored), steps
 
 
 def look_up(curve: NDArray[np.float32], stored: Values) -> NDArray[np.float32]:
-    """`curve[stored]` for integers of 8 or 16 bits, negative ones counted from the end, in blocks of rows."""
+    """`curve[stored]` for integers of 8 or 16 bits, negative ones counted from the end."""
     index = stored.view(stored.dtype.str.replace("i", "u"))
-    shown = np.empty(stored.shape, np.float32)
-    for row in range(0, len(stored), _ROWS_AT_ONCE):
-        np.take(curve, index[row : row + _ROWS_AT_ONCE], mode="clip", out=shown[row : row + _ROWS_AT_ONCE])
-    return shown
+    return in_blocks(lambda rows: np.take(curve, rows, mode="clip"), index)
 
 
 def modality_values(
-    values: Values, layout: PixelLayout, header: Dataset, little_endian: bool, steps: list[str]
-) -> Values:
-    """Modality LUT sequence or rescale (PS3.3 C.11.1) of floating point values; nothing where the file has neither."""
-    luts = items(header, "ModalityLUTSequence")
-    if luts:
-        table = read_lookup_table(luts[0], layout.signed, little_endian)
+    values: NDArray[np.float64], layout: PixelLayout, header: Dataset, little_endian: bool, steps: list[str]
+) -> NDArray[np.float64]:
+    """Modality LUT sequence or rescale (PS3.3 C.11.1); nothing where the file has neither."""
+    lut = item(header, "ModalityLUTSequence", 0)
+    if lut is not None:
+        table = read_lookup_table(lut, layout.signed, little_endian)
         steps.append(f"modality LUT of {len(table.entries)} entries")
-        return table(values).astype(values.dtype)
+        return table(values)
+    slope, intercept = rescale(header, steps)
+    return values if (slope, intercept) == (1.0, 0.0) else values * slope + intercept
+
+
+def rescale(header: Dataset, steps: list[str]) -> tuple[float, float]:
+    """Rescale Slope and Rescale Intercept (PS3.3 C.11.1.1.2); 1 and 0 where the file has none."""
     slope, intercept = number(header, "RescaleSlope", 1.0), number(header, "RescaleIntercept", 0.0)
     if slope == 0:
         slope = 1.0
         steps.append("Rescale Slope (0028,1053) is 0, which is not allowed: taken as 1")
     if (slope, intercept) != (1.0, 0.0):
-        values = values * values.dtype.type(slope)
-        values += values.dtype.type(intercept)
         steps.append(f"rescale {slope:g} x stored {intercept:+g}")
-    return values
+    return slope, intercept
 
 
 def padding_range(layout: PixelLayout, header: Dataset) -> tuple[int, int] | None:
@@ -84,17 +90,20 @@ def padding_range(layout: PixelLayout, header: Dataset) -> tuple[int, int] | Non
 
 
 def _pipeline(
-    values: NDArray[np.float64], stored: Values, layout: PixelLayout, header: Dataset, little_endian: bool
+    values: NDArray[np.float64],
+    present: NDArray[np.float64],
+    padding: tuple[int, int] | None,
+    layout: PixelLayout,
+    header: Dataset,
+    little_endian: bool,
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """The steps over `values`, which are all stored values that there can be, or the image itself."""
+    """The steps over `values`, which are all stored values that there can be, or some of the image's own."""
     steps: list[str] = []
-    padding = padding_range(layout, header)
     is_padding = None if padding is None else (values >= padding[0]) & (values <= padding[1])
     output = modality_values(values, layout, header, little_endian, steps)
     shown = _voi(output, header, little_endian, steps)
     if shown is None:
-        low, high = _ends(stored, padding)
-        ends = modality_values(np.array([low, high], np.float64), layout, header, little_endian, [])
+        ends = modality_values(present, layout, header, little_endian, [])
         shown = _full_range(output, float(ends.min()), float(ends.max()), steps)
     if layout.photometric == "MONOCHROME1":
         shown = 1 - shown
@@ -107,10 +116,10 @@ def _pipeline(
 
 def _voi(values: NDArray[np.float64], header: Dataset, little_endian: bool, steps: list[str]) -> Values | None:
     """VOI LUT sequence before window (PS3.3 C.11.2); None where the file has neither or a forbidden window."""
-    luts = items(header, "VOILUTSequence")
-    if luts:
-        table = read_lookup_table(luts[0], bool(values.min() < 0), little_endian)
-        steps.append(f"VOI LUT of {len(table.entries)} entries, {table.bits} bits" + _first_of(len(luts)))
+    lut = item(header, "VOILUTSequence", 0)
+    if lut is not None:
+        table = read_lookup_table(lut, bool(values.min() < 0), little_endian)
+        steps.append(f"VOI LUT of {len(table.entries)} entries, {table.bits} bits")
         return np.clip(table(values) / ((1 << table.bits) - 1), 0, 1)
     centers, widths = numbers(header, "WindowCenter"), numbers(header, "WindowWidth")
     if not centers or not widths:
@@ -133,16 +142,22 @@ def _full_range(values: NDArray[np.float64], low: float, high: float, steps: lis
     return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
 
 
-def _ends(stored: Values, padding: tuple[int, int] | None) -> tuple[float, float]:
-    """Smallest and largest value present, padding left out; padding counts where there is nothing else."""
-    if padding is not None:
-        inside = stored[(stored < padding[0]) | (stored > padding[1])]
-        stored = inside if inside.size else stored
+def _present(stored: Values, padding: tuple[int, int] | None, ends_will_do: bool) -> NDArray[np.float64]:
+    """The stored values that are present (or their ends), padding left out unless there is nothing else."""
     if stored.dtype.kind == "f":
-        stored = stored[~np.isnan(stored)]
-        if stored.size == 0:
-            return 0.0, 0.0
-    return float(stored.min()), float(stored.max())
+        finite = [rows[np.isfinite(rows)] for rows in stored]
+        ends = [(rows.min(), rows.max()) for rows in finite if rows.size]
+        return np.array(ends or [(0, 0)], np.float64).reshape(-1)
+    if padding is None and ends_will_do:
+        return np.array([stored.min(), stored.max()], np.float64)
+    if stored.dtype.itemsize <= 2:
+        is_present = np.zeros(1 << 8 * stored.dtype.itemsize, np.bool_)
+        is_present[stored.view(stored.dtype.str.replace("i", "u"))] = True
+        values = np.flatnonzero(is_present).astype(f"u{stored.dtype.itemsize}").view(stored.dtype.newbyteorder("="))
+    else:
+        values = np.unique(stored)
+    inside = values if padding is None else values[(values < padding[0]) | (values > padding[1])]
+    return (inside if inside.size else values).astype(np.float64)
 
 
 def _as_stored(value: int, layout: PixelLayout) -> int:

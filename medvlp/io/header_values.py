@@ -7,6 +7,7 @@ from typing import Any
 
 from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
 from medvlp.io.errors import Unreadable
@@ -52,10 +53,13 @@ def text(header: Dataset, keyword: str) -> str:
     return str(value).strip(" \0")
 
 
-def items(header: Dataset, keyword: str) -> list[Dataset]:
-    """The items of a sequence; [] where it is missing or is no sequence."""
+def item(header: Dataset, keyword: str, index: int) -> Dataset | None:
+    """One item of a sequence; None where the sequence or the item is missing."""
     value = _value(header, keyword)
-    return [item for item in value if isinstance(item, Dataset)] if hasattr(value, "append") else []
+    if not isinstance(value, Sequence) or index >= len(value):
+        return None
+    found: Dataset = value[index]
+    return found
 
 
 def name(keyword: str) -> str:

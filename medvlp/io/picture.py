@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
+from medvlp.io.blocks import in_blocks
 from medvlp.io.codestream import read_codestream
 from medvlp.io.colour import LUMA
 from medvlp.io.errors import Unreadable
 from medvlp.io.image import Image
-from medvlp.io.pixel_layout import MAX_FRAME_PIXELS
+from medvlp.io.pixel_layout import MAX_FRAME_SAMPLES
 
 FORMATS = ("PNG", "JPEG", "TIFF", "JPEG2000", "BMP", "WEBP", "PPM")
 _ORIENTATION, _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0112, 262, 0  # EXIF 2.3 and TIFF 6.0 tags
@@ -33,11 +34,11 @@ def read_picture(data: bytes, frame: int | None) -> Image:
         frame: page of a TIFF, from 0; None reads the first.
 
     Raises:
-        Unreadable: no picture, a damaged one, or one beyond `MAX_FRAME_PIXELS`.
+        Unreadable: no picture, a damaged one, or one beyond `MAX_FRAME_SAMPLES`.
     """
     try:
         picture = Picture.open(BytesIO(data), formats=FORMATS)
-        if picture.width * picture.height > MAX_FRAME_PIXELS:
+        if picture.width * picture.height * len(picture.getbands()) > MAX_FRAME_SAMPLES:
             raise Unreadable(f"a picture of {picture.height:,} x {picture.width:,} pixels is beyond the limit")
         pages = getattr(picture, "n_frames", 1)
         if not 0 <= (frame or 0) < pages:
@@ -87,20 +88,20 @@ def _grey(values: NDArray[Any], white_is_zero: bool) -> tuple[NDArray[np.float32
         raise Unreadable("the picture has negative values: it is no radiograph for display")
     top = 255 if values.dtype.itemsize == 1 else int(values.max())
     white = (1 << max(8, top.bit_length())) - 1
-    grey = np.divide(values, white, dtype=np.float32)
     steps = [f"divided by {white}"]
     channels = values.shape[2] if values.ndim == 3 else 1
-    alpha = grey[..., -1] if channels in (2, 4) else None
     if channels >= 3:
-        grey = np.minimum(grey[..., :3] @ LUMA, 1)
+        grey = in_blocks(
+            lambda rows: np.minimum(rows[..., :3].astype(np.float32) @ LUMA / np.float32(white), 1), values
+        )
         steps.append("RGB reduced to luma")
-    elif channels == 2:
-        grey = grey[..., 0]
+    else:
+        grey = np.divide(values if channels == 1 else values[..., 0], white, dtype=np.float32)
     if white_is_zero and values.dtype.itemsize > 1:  # Pillow inverts 8 bits itself and leaves 16 as they are
         grey = 1 - grey
         steps.append("inverted (white is zero)")
-    if alpha is not None:
-        grey = grey * alpha
+    if channels in (2, 4):
+        grey *= np.divide(values[..., -1], white, dtype=np.float32)
         steps.append("alpha over black")
     return grey, tuple(steps)
 

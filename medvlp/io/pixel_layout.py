@@ -10,7 +10,7 @@ from medvlp.io.dicom_file import DicomFile
 from medvlp.io.errors import Unreadable
 from medvlp.io.header_values import integer, text
 
-MAX_FRAME_PIXELS = 1 << 27  # 11,585 squared; the largest mammography detectors have a quarter of it
+MAX_FRAME_SAMPLES = 100_000_000  # 10,000 squared; the largest mammography detectors have a quarter of it
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
 KNOWN = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *COLOUR)
 
@@ -51,9 +51,9 @@ def read_layout(file: DicomFile) -> PixelLayout:
     rows, columns = integer(header, "Rows"), integer(header, "Columns")
     if rows < 1 or columns < 1:
         raise Unreadable(f"Rows (0028,0010) x Columns (0028,0011) is {rows} x {columns}")
-    if rows * columns > MAX_FRAME_PIXELS:
-        raise Unreadable(f"a frame of {rows:,} x {columns:,} pixels is beyond the limit of {MAX_FRAME_PIXELS:,}")
     samples = integer(header, "SamplesPerPixel", 1)
+    if rows * columns * max(1, samples) > MAX_FRAME_SAMPLES:
+        raise Unreadable(f"a frame of {rows:,} x {columns:,} x {samples} is beyond the limit of {MAX_FRAME_SAMPLES:,}")
     photometric = text(header, "PhotometricInterpretation").upper() or ("MONOCHROME2" if samples == 1 else "RGB")
     if photometric not in KNOWN:
         raise Unreadable("Photometric Interpretation (0028,0004) is none that is known")
@@ -91,7 +91,7 @@ def _frames(file: DicomFile, one: PixelLayout) -> int:
     try:
         frames = integer(file.header, "NumberOfFrames", 1)
     except Unreadable:
-        frames = 1 if file.encapsulated else len(file.pixels) * 8 // one.frame_bits
-    if frames < 1 or (file.encapsulated and frames > len(file.pixels) // 8):
+        frames = 1 if file.encapsulated else file.pixels_length * 8 // one.frame_bits
+    if frames < 1 or (file.encapsulated and frames > file.pixels_length // 8):
         raise Unreadable(f"Number of Frames (0028,0008) is {frames:,}: impossible for this file")
     return frames

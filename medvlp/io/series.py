@@ -6,8 +6,10 @@ frames of enhanced objects.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvlp.io.dicom_file import DicomFile, looks_like_dicom, parse_dicom
+from medvlp.io.dicom_file import DEFLATED, DicomFile, looks_like_dicom, parse_dicom
 from medvlp.io.errors import Unreadable
 from medvlp.io.functional_groups import frame_header
 from medvlp.io.guarded import guarded, read_bytes
-from medvlp.io.header_values import numbers, text
+from medvlp.io.header_values import integer, numbers, text
 from medvlp.io.pixel_layout import PixelLayout, read_layout
 
 SAME_POSITION_MM = 1e-2
+_HEADER_BYTES = 1 << 16  # most headers of slices are shorter
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -91,19 +94,29 @@ def load_pixels(one: Slice) -> DicomFile:
 
 def _slices(path: Path) -> list[Slice]:
     with guarded(path):
-        data = read_bytes(path)
-        if not looks_like_dicom(data):
-            return []
-        file = parse_dicom(data)
-        if not file.pixel_kind:
+        file = _header(path)
+        if file is None or not file.pixel_kind:
             return []
         layout = read_layout(file)
         if layout.samples != 1:
             return []
-        if layout.frames == 1 and file.pixels_at >= 0:
-            file = replace(file, pixels=memoryview(b""))
         places = [_slice(path, file, layout, frame) for frame in range(layout.frames)]
         return [one for one in places if one is not None]
+
+
+def _header(path: Path) -> DicomFile | None:
+    """A file without its pixels where they need not stay in memory; None where it is no DICOM."""
+    with open(path, "rb") as stream:
+        start = stream.read(_HEADER_BYTES)
+        if not looks_like_dicom(start):
+            return None
+        size = os.fstat(stream.fileno()).st_size
+    if size > _HEADER_BYTES and DEFLATED not in start[:1156]:
+        with suppress(Unreadable):  # a header that goes on is not damaged
+            file = parse_dicom(start, size)
+            if file.pixel_kind and integer(file.header, "NumberOfFrames", 1) == 1:
+                return replace(file, pixels=memoryview(b""))
+    return parse_dicom(read_bytes(path))
 
 
 def _slice(path: Path, file: DicomFile, layout: PixelLayout, frame: int) -> Slice | None:
