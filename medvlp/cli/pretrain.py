@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,8 @@ def pretrain(
         except KeyboardInterrupt:
             typer.secho("Interrupted; the same command with --resume continues at the last checkpoint.", err=True)
             raise typer.Exit(1) from None
+    if int(os.environ.get("LOCAL_RANK", 0)):
+        return  # with several devices, the first process speaks
     card = json.loads((out / "card.json").read_text())
     if as_json:
         typer.echo(json.dumps(card, indent=2))

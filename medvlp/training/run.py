@@ -1,0 +1,214 @@
+"""`Run`: when a run in progress logs, validates, writes a checkpoint and ends."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from medvlp.data.augment import Augment
+from medvlp.data.loader import BatchLoader
+from medvlp.data.store import Store
+from medvlp.methods.base import Method
+from medvlp.reports.states import FindingState
+from medvlp.training.assemble import Parts, assemble
+from medvlp.training.atomic_write import atomic_folder
+from medvlp.training.checkpoint import RunState, save_state
+from medvlp.training.early_stop import BestModel
+from medvlp.training.loop import Trainer, step_batches
+from medvlp.training.loss_window import LossWindow
+from medvlp.training.model_folder import save_model, write_parts
+from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_errors import RecipeError
+from medvlp.training.run_log import RunLog
+from medvlp.training.validation import ValidationLoss, ZeroShotAuroc, validation_rows
+
+NO_AUGMENTATION = Augment(area=(1, 1), stretch=0, degrees=0, brightness=0, contrast=0, gamma=0, noise=0)
+
+
+class Run:
+    """One run: the trainer, its data, its validation and where it is saved.
+
+    Args:
+        recipe, store, parts: what is trained, on what.
+        out: the run's folder.
+        fabric: launched.
+        state: of the run that is continued, or None for a new one.
+    """
+
+    def __init__(
+        self, recipe: Recipe, store: Store, parts: Parts, out: Path, fabric: Fabric, state: RunState | None
+    ) -> None:
+        self.recipe, self.store, self.parts, self.out, self.fabric = recipe, store, parts, out, fabric
+        self.settings = recipe.training
+        self.method = assemble(recipe, parts, pretrained=recipe.image_encoder.pretrained and state is None)
+        self.loader = self._loader(store.rows(recipe.data.train_split, recipe.data.views), train=True)
+        _check_needs(self.method, self.loader)
+        steps = max(1, self.settings.epochs * len(self.loader) // self.settings.accumulate)
+        self.total_steps = min(steps, self.settings.max_steps or steps)
+        self.validate_every = self.settings.validate_every or max(1, len(self.loader) // self.settings.accumulate)
+        self.checkpoint_every = self.settings.checkpoint_every or self.validate_every
+        self.best = BestModel(self.settings.metric == "auroc", self.settings.patience)
+        self.validation = self._validation()
+        self.window = LossWindow(fabric, self.settings.log_every, out)
+        self.trainer = Trainer(fabric, self.method, self.settings, recipe.seed, self.total_steps, self.window)
+        self.seconds = 0.0
+        if state is not None:
+            self._restore(state)
+        elif fabric.is_global_zero:
+            with atomic_folder(out) as staging:
+                write_parts(staging, self.method, recipe, store.preprocess, parts)
+
+    def train(self, show: bool) -> None:
+        """Train to the end, or until the validation metric has stopped getting better."""
+        trainer, rank0 = self.trainer, self.fabric.is_global_zero
+        self.method.train()
+        with RunLog(self.out, trainer.step, self.total_steps, self.seconds, rank0, rank0 and show) as log:
+            batches = step_batches(self.loader, trainer.step, self.settings.accumulate)
+            while trainer.step < self.total_steps and not self.best.should_stop:
+                rate = trainer.rate
+                trainer.train_step(next(batches))
+                log.advance(trainer.step)
+                validates, saves = self._due(self.validate_every), self._due(self.checkpoint_every)
+                if validates or saves or trainer.step % self.settings.log_every == 0:
+                    self._log(log, rate)
+                if validates:
+                    self._validate(log)
+                if saves or self.best.should_stop:
+                    self._checkpoint(log.seconds)
+            batches.close()
+            self._finish(log)
+
+    def _due(self, every: int) -> bool:
+        return self.trainer.step % every == 0 or self.trainer.step == self.total_steps
+
+    def _log(self, log: RunLog, rate: float) -> None:
+        values = self.window.read()
+        step, accumulate = self.trainer.step, self.settings.accumulate
+        images = self.loader.everywhere * accumulate
+        log.train(step, round(step * accumulate / len(self.loader), 3), values, rate, images)
+
+    def _validate(self, log: RunLog) -> None:
+        """Measure the model as it would be saved, and save it when it is the best so far."""
+        if self.validation is None:
+            self._save(self.out, {})
+            return
+        started = time.monotonic()
+        if self.trainer.average:
+            with self.trainer.average.applied():
+                values = self.validation(self.method, self.fabric)
+        else:
+            values = self.validation(self.method, self.fabric)
+        values = self.fabric.broadcast(values)  # ranks differ in the last digit, and must decide alike
+        value, metric = values[self.settings.metric], self.settings.metric
+        if better := self.best.update(value, self.trainer.step):
+            self._save(self.out, {metric: value})
+        note = "best so far" if better else f"best {self.best.value} at step {self.best.step}"
+        log.validate(self.trainer.step, values, f"{metric} {value:.4f} ({note})", time.monotonic() - started)
+
+    def _save(self, folder: Path, result: dict[str, float]) -> None:
+        if self.fabric.is_global_zero:
+            save_model(
+                folder,
+                self.method,
+                self.recipe,
+                self.store.preprocess,
+                self.parts,
+                generated=self.store.generated,
+                store_hash=self.store.hash,
+                weights=self.trainer.weights(),
+                result={"step": self.trainer.step, **result},
+            )
+        self.fabric.barrier()
+
+    def _checkpoint(self, seconds: float) -> None:
+        if self.fabric.is_global_zero:
+            average = self.trainer.average
+            state = RunState(
+                step=self.trainer.step,
+                seconds=seconds,
+                recipe=self.recipe.to_yaml(),
+                store=self.store.hash,
+                method=self.method.state_dict(),
+                optimiser=self.trainer.optimiser.state_dict(),
+                moving_average=average.average if average else None,
+                best=self.best.state(),
+            )
+            save_state(self.out, state)
+        self.fabric.barrier()
+
+    def _restore(self, state: RunState) -> None:
+        self.method.load_state_dict(state.method)
+        self.trainer.optimiser.load_state_dict(state.optimiser)
+        if self.trainer.average and state.moving_average:
+            self.trainer.average.load(state.moving_average)
+        self.trainer.step, self.seconds = state.step, state.seconds
+        self.best.load(state.best)
+
+    def _finish(self, log: RunLog) -> None:
+        if self.validation is not None:
+            self._save(self.out / "last", {})
+        if self.validation is not None and self.best.step is None:
+            self._save(self.out, {})
+        if self.best.should_stop:
+            log.say(f"stopped early: {self.best.waited} validations without a better {self.settings.metric}")
+        log.say(f"model in {self.out}")
+
+    def _loader(self, rows: NDArray[np.int64], train: bool) -> BatchLoader:
+        data, text = self.recipe.data, self.recipe.text_encoder
+        try:
+            return BatchLoader(
+                self.store,
+                rows,
+                self.parts.tokenizer,
+                self.parts.findings,
+                data.batch_size // self.fabric.world_size if train else data.batch_size,
+                self.recipe.seed,
+                train,
+                augment=None if data.augment else NO_AUGMENTATION,
+                max_tokens=text.max_tokens,
+                max_sentences=data.max_sentences,
+                max_sentence_tokens=min(data.max_sentence_tokens, text.max_tokens),
+                places="places" in self.method.needs,
+                rank=self.fabric.global_rank if train else 0,
+                world_size=self.fabric.world_size if train else 1,
+                threads=data.prefetch,
+            )
+        except ValueError as error:
+            raise RecipeError(f"data: {error}") from error
+
+    def _validation(self) -> ZeroShotAuroc | ValidationLoss | None:
+        rows = validation_rows(self.store, self.recipe)
+        if not len(rows):
+            if self.settings.patience is not None:
+                raise RecipeError(
+                    f"training.patience needs validation images; the store has none in the split "
+                    f'"{self.recipe.data.validate_split}" (data.validate_split).'
+                )
+            return None
+        if self.settings.metric == "loss":
+            return ValidationLoss(self._loader(rows, train=False))
+        return ZeroShotAuroc(
+            self.store, rows, self.parts.findings, self.settings.unmentioned, self.recipe.data.batch_size
+        )
+
+
+def _check_needs(method: Method, loader: BatchLoader) -> None:
+    """Refuse data without what the method's losses are made of."""
+    rows, store = loader.rows, loader.store
+    has_reports = bool((store.table["report"].to_numpy()[rows] >= 0).any())
+    has = {
+        "reports": has_reports,
+        "sentences": has_reports,
+        "findings": bool((loader.states[torch.from_numpy(rows)] != FindingState.UNMENTIONED).any()),
+        "places": has_reports,
+    }
+    if missing := sorted(need for need in method.needs if not has[need]):
+        raise RecipeError(
+            f"method: {type(method).__name__} learns from {' and '.join(missing)}, and none of the {len(rows)} "
+            f"training images of {store.path} has any."
+        )
