@@ -30,7 +30,7 @@ from medvlp.io.image import Image
 from medvlp.io.series import SAME_POSITION_MM, Slice, find_volumes, load_pixels
 from medvlp.io.stored_values import stored_values
 
-MAX_VOXELS = 400_000_000  # 1.5 GiB of float32
+MAX_VOXELS = 300_000_000  # 1.2 GB of float32: 1,144 slices of 512 x 512
 _AIR = -1024.0  # Hounsfield units outside everything
 
 

@@ -100,6 +100,6 @@ def straightened(array: NDArray[np.float32], affine: Affine, background: float) 
     mapping = np.linalg.inv(affine) @ straight
     shape = tuple(int(n) for n in high - low + 1)
     result = affine_transform(
-        array, mapping[:3, :3], mapping[:3, 3], output_shape=shape, order=1, mode="constant", cval=background
+        array, mapping[:3, :3], mapping[:3, 3], output_shape=shape, order=1, mode="grid-constant", cval=background
     )
     return result.astype(np.float32, copy=False), straight

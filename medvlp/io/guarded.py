@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom import config
 
@@ -68,16 +69,22 @@ class _Quiet:
 _QUIET = _Quiet()
 
 
-def read_bytes(path: Path) -> bytes:
-    """The whole file, or an `Unreadable` that says why not."""
+def open_file(path: Path) -> BinaryIO:
+    """The file, open for reading, or an `Unreadable` that says why not."""
     try:
-        data = path.read_bytes()
+        return open(path, "rb")
     except FileNotFoundError:
         raise Unreadable("no such file") from None
     except IsADirectoryError:
         raise Unreadable("is a folder, not a file") from None
     except OSError as error:
         raise Unreadable(f"cannot be opened ({error.strerror})") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file, or an `Unreadable` that says why not."""
+    with open_file(path) as stream:
+        data = stream.read()
     if not data:
         raise Unreadable("the file is empty")
     return data

@@ -7,6 +7,7 @@ https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h: sform (method 3) wher
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,22 @@ from numpy.typing import NDArray
 from medvlp.io.colour import LUMA
 from medvlp.io.dicom_volume import MAX_VOXELS
 from medvlp.io.errors import Unreadable
-from medvlp.io.geometry import AXES, MAX_SHEAR_DEGREES, Affine, shear_degrees, spacing_of, straightened, turned
-from medvlp.io.guarded import read_bytes
+from medvlp.io.geometry import (
+    AXES,
+    MAX_SHEAR_DEGREES,
+    Affine,
+    axis_order,
+    shear_degrees,
+    spacing_of,
+    straightened,
+    turned,
+    turned_affine,
+    untie,
+)
+from medvlp.io.guarded import open_file
 from medvlp.io.image import Image
 
+MAX_BYTES = 2_000_000_000  # of a zipped file once it is inflated and turned into float32
 _HEADER_BYTES = 540
 _COLOUR = {128: 3, 2304: 4}  # data type codes of RGB24 and RGBA32
 _MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # low three bits of xyzt_units
@@ -33,43 +46,71 @@ def read_nifti(path: Path, frame: int | None) -> Image:
 
     NaN and infinite voxels take the smallest finite value, which is air in CT; 0 would be water.
     """
-    data = read_bytes(path)
-    zipped = data[:2] == b"\x1f\x8b"
-    header = _header(_inflated_start(data) if zipped else data[:_HEADER_BYTES])
-    shape, item = _shape(header)
-    offset = max(int(header["vox_offset"]), 352)
-    size = offset + int(np.prod(shape, dtype=np.int64)) * item.itemsize
-    if zipped:
-        data = _inflated(data, size)
-    if len(data) < size:
-        raise Unreadable(f"the file has {len(data):,} bytes and its header needs {size:,}: it is cut short")
-    times = int(np.prod(shape[3:], dtype=np.int64))
-    index = frame or 0
-    if not 0 <= index < times:
-        raise Unreadable(f"frame {index} does not exist; the file has {times}")
-    voxels = int(np.prod(shape[:3], dtype=np.int64))
-    flat = np.frombuffer(data, item, voxels, offset + index * voxels * item.itemsize)
+    with open_file(path) as stream:
+        start = stream.read(_HEADER_BYTES)
+        zipped = start[:2] == b"\x1f\x8b"
+        data = start + stream.read() if zipped else b""
+        header = _header(_inflated_start(data) if zipped else start)
+        shape, item = _shape(header)
+        times = int(np.prod(shape[3:], dtype=np.int64))
+        index = frame or 0
+        if not 0 <= index < times:
+            raise Unreadable(f"frame {index} does not exist; the file has {times}")
+        voxels = int(np.prod(shape[:3], dtype=np.int64))
+        offset = max(int(header["vox_offset"]), 352)
+        size = offset + voxels * times * item.itemsize
+        first = offset + index * voxels * item.itemsize
+        if zipped:
+            if size + 4 * voxels > MAX_BYTES:
+                raise Unreadable(f"the file inflates to {size:,} bytes: beyond the limit; unzip it first")
+            inflated = _inflated(data, size)
+            _check_length(len(inflated), size)
+            flat = np.frombuffer(inflated, item, voxels, first)
+        else:
+            _check_length(stream.seek(0, 2), size)
+            stream.seek(first)
+            flat = np.frombuffer(stream.read(voxels * item.itemsize), item)
     steps = [f"volume {index} of {times}"] if times > 1 else []
-    array = _scaled(flat.reshape(shape[2::-1]), header, steps)  # Fortran order: the last axis is the slowest
+    stored = flat.reshape(shape[2::-1])  # Fortran order: the last axis is the slowest
     affine = _affine(header, steps)
-    if affine is None:
-        sizes = [abs(float(value)) or 1.0 for value in header["pixdim"][3:0:-1]]
-        spacing, orientation = (sizes[0], sizes[1], sizes[2]), ""
-    else:
-        if shear_degrees(affine) > MAX_SHEAR_DEGREES:
-            steps.append(f"shear of {shear_degrees(affine):.2f} degrees straightened")
-            array, affine = straightened(array, affine, float(array.min()))
-        view, affine = turned(array, affine)
-        array, spacing, orientation = np.ascontiguousarray(view), spacing_of(affine), AXES
+    array, affine = _placed(stored, header, affine, steps)
+    sizes = [abs(float(value)) or 1.0 for value in header["pixdim"][3:0:-1]]
     return Image(
         array,
-        spacing=spacing,
-        orientation=orientation,
+        spacing=(sizes[0], sizes[1], sizes[2]) if affine is None else spacing_of(affine),
+        orientation="" if affine is None else AXES,
         source="nifti",
         steps=tuple(steps),
         frame=index if times > 1 else None,
         affine=affine,
     )
+
+
+def _placed(
+    stored: NDArray[Any], header: Any, affine: Affine | None, steps: list[str]
+) -> tuple[NDArray[np.float32], Affine | None]:
+    """Scaled values with their axes along `AXES`, written there at once; as stored where there is no affine."""
+    if affine is None:
+        plain = np.empty(stored.shape, np.float32)
+        _scale(stored, header, plain, steps)
+        return plain, None
+    shear = shear_degrees(affine)
+    if shear > MAX_SHEAR_DEGREES:
+        sheared = np.empty(stored.shape, np.float32)
+        _scale(stored, header, sheared, steps)
+        steps.append(f"shear of {shear:.2f} degrees straightened")
+        straight, affine = straightened(sheared, affine, float(sheared.min()))
+        view, affine = turned(straight, affine)
+        return np.ascontiguousarray(view), affine
+    order, _ = axis_order(affine)
+    array: NDArray[np.float32] = np.empty([stored.shape[old] for old in order], np.float32)
+    _scale(stored, header, untie(array, affine), steps)
+    return array, turned_affine(affine, stored.shape)
+
+
+def _check_length(length: int, needed: int) -> None:
+    if length < needed:
+        raise Unreadable(f"the file has {length:,} bytes and its header needs {needed:,}: it is cut short")
 
 
 def _header(start: bytes) -> Any:
@@ -119,10 +160,10 @@ def _inflated_start(data: bytes) -> bytes:
 def _inflated(data: bytes, size: int) -> bytes:
     """All of a gzip file, never much more than `size` bytes; its checksum has to fit."""
     room = size + (1 << 20)
-    try:
-        return bytes(imagecodecs.gzip_decode(data, out=room))  # libdeflate: three times as fast as zlib
-    except (RuntimeError, ValueError):
-        pass  # several members, or damage: zlib tells which
+    with suppress(RuntimeError, ValueError):  # several members, or damage: zlib tells which
+        whole = imagecodecs.gzip_decode(data, out=room)  # libdeflate: three times as fast as zlib
+        if len(whole) >= size:
+            return bytes(whole)
     parts, left = [], data
     while left and room > 0:
         inflater = zlib.decompressobj(31)
@@ -137,29 +178,30 @@ def _inflated(data: bytes, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _scaled(raw: NDArray[Any], header: Any, steps: list[str]) -> NDArray[np.float32]:
-    """float32 voxels times the header's slope plus its intercept; a slope of 0 or NaN means none."""
-    if raw.dtype.names:
-        channels = np.stack([raw[name] for name in raw.dtype.names[:3]], axis=-1).astype(np.float32)
+def _scale(stored: NDArray[Any], header: Any, target: NDArray[np.float32], steps: list[str]) -> None:
+    """Write voxels times the header's slope plus its intercept into `target`; a slope of 0 or NaN means none."""
+    if stored.dtype.names:
+        for name, weight in zip(stored.dtype.names, LUMA, strict=False):
+            share = stored[name] * weight
+            target[:] = share if name == stored.dtype.names[0] else target + share
         steps.append("RGB reduced to luma")
-        return np.asarray(channels @ LUMA, np.float32)
-    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+        return
+    slope, intercept = float(header["scl_slope"]), float(np.nan_to_num(header["scl_inter"]))
     with np.errstate(over="ignore", invalid="ignore"):
-        if (slope not in (0.0, 1.0) and np.isfinite(slope)) or (slope == 1.0 and intercept != 0):
-            intercept = intercept if np.isfinite(intercept) else 0.0
+        if slope != 0 and np.isfinite(slope) and (slope, intercept) != (1.0, 0.0):
+            np.multiply(stored, slope, out=target, casting="unsafe")
+            target += np.float32(intercept)
             steps.append(f"rescale {slope:g} x stored {intercept:+g}")
-            array = (raw.astype(np.float64) * slope + intercept).astype(np.float32)
         else:
-            array = raw.astype(np.float32)
-    if raw.dtype.kind == "f":
-        finite = np.isfinite(array)
+            target[:] = stored
+    if stored.dtype.kind == "f":
+        finite = np.isfinite(target)
         if not finite.any():
             raise Unreadable("no voxel has a finite value")
         if not finite.all():
-            lowest = array[finite].min()
+            lowest = target[finite].min()
             steps.append(f"{int((~finite).sum()):,} voxels that are not finite set to the smallest value, {lowest:g}")
-            array[~finite] = lowest
-    return array
+            target[~finite] = lowest
 
 
 def _affine(header: Any, steps: list[str]) -> Affine | None:

@@ -22,7 +22,7 @@ from pydicom.dataset import Dataset
 from medvlp.io.dicom_file import DEFLATED, DicomFile, looks_like_dicom, parse_dicom
 from medvlp.io.errors import Unreadable
 from medvlp.io.functional_groups import frame_header
-from medvlp.io.guarded import guarded, read_bytes
+from medvlp.io.guarded import guarded, open_file, read_bytes
 from medvlp.io.header_values import integer, numbers, text
 from medvlp.io.pixel_layout import PixelLayout, read_layout
 
@@ -106,7 +106,7 @@ def _slices(path: Path) -> list[Slice]:
 
 def _header(path: Path) -> DicomFile | None:
     """A file without its pixels where they need not stay in memory; None where it is no DICOM."""
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         start = stream.read(_HEADER_BYTES)
         if not looks_like_dicom(start):
             return None
