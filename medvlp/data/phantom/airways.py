@@ -7,6 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
+from medvlp.data.phantom.geometry import Projection
 from medvlp.data.phantom.organs import dome, heart_parts, hemithorax
 from medvlp.data.phantom.strokes import Cloud, rods, spline, tube
 
@@ -39,23 +40,23 @@ def bronchi(a: Anatomy) -> list[NDArray[np.float64]]:
     ]
 
 
-def airway_clouds(a: Anatomy, step: float) -> list[Cloud]:
+def airway_clouds(a: Anatomy, p: Projection) -> list[Cloud]:
     """The air in trachea and main bronchi."""
     wide = 8.5 if a.sex == "M" else 7.3
     right, left = bronchi(a)
     return [
-        tube(spline(trachea(a), step), wide, step),
-        tube(spline(right, step), wide * 0.78, step),
-        tube(spline(left, step), wide * 0.68, step),
+        tube(p, spline(trachea(a), p.pitch), wide),
+        tube(p, spline(right, p.pitch), wide * 0.78),
+        tube(p, spline(left, p.pitch), wide * 0.68),
     ]
 
 
-def vessel_clouds(a: Anatomy, step: float) -> list[Cloud]:
+def vessel_clouds(a: Anatomy, p: Projection) -> list[Cloud]:
     """Pulmonary arteries and veins of both lungs, those parts that lie in the lung."""
-    return [cloud for side in SIDES for cloud in _tree(a, side, step)]
+    return [cloud for side in SIDES for cloud in _tree(a, side, p)]
 
 
-def _tree(a: Anatomy, side: Side, step: float) -> list[Cloud]:
+def _tree(a: Anatomy, side: Side, p: Projection) -> list[Cloud]:
     rng = np.random.default_rng([a.seed, 11 if side == "left" else 12])
     root = hilum(a, side)
     directions = _fan(rng, side)
@@ -72,7 +73,7 @@ def _tree(a: Anatomy, side: Side, step: float) -> list[Cloud]:
         for part in heart:
             alive &= ~part.contains(ends)
         bow = rng.normal(0, 0.08, (len(starts), 3)) * length[:, None]
-        clouds.append(rods(starts[alive], ends[alive], a.vessels * radius[alive], step, bow[alive]))
+        clouds.append(rods(p, starts[alive], ends[alive], a.vessels * radius[alive], bow[alive]))
         alive = np.repeat(alive, 2)
         starts, parents = np.repeat(ends, 2, axis=0), np.repeat(directions, 2, axis=0)
         outward = starts - root

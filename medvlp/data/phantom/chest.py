@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medvlp.data.phantom import airways, organs, skeleton
+from medvlp.data.phantom import airways, organs, spine
 from medvlp.data.phantom.anatomy import SIDES, Anatomy, sign
 from medvlp.data.phantom.geometry import Ellipsoid, Floats, Interval, Projection
+from medvlp.data.phantom.ribs import Break, ribs
 from medvlp.data.phantom.scene import Mask, Scene, left_over, texture
-from medvlp.data.phantom.skeleton import Break
+from medvlp.data.phantom.shoulders import shoulders
 from medvlp.data.phantom.strokes import deposit
 
 
@@ -20,20 +21,19 @@ def build_scene(a: Anatomy, p: Projection, breaks: Sequence[Break] = ()) -> Scen
     centre = heart | organs.hull(organs.vessel_parts(a), p) | organs.mediastinum(a).interval(p)
     space = {side: organs.hemithorax(a, side) for side in SIDES}
     domes = {side: organs.dome(a, side).interval(p) for side in SIDES}
-    spine = organs.paraspinal(a).interval(p)
-    lung = {side: left_over(space[side].interval(p), (centre, spine, domes[side])) for side in SIDES}
+    column = organs.paraspinal(a).interval(p)
+    lung = {side: left_over(space[side].interval(p), (centre, column, domes[side])) for side in SIDES}
     skin, inner = organs.trunk(a, a.fat).interval(p), organs.trunk(a, 0.0).interval(p)
-    step = p.pitch
     both = lung["left"] + lung["right"]
     grain = 1 + 0.7 * texture(p, a.seed, 2.6)
-    markings = (0.015 * both) * np.maximum(grain, 0) + deposit(p, *airways.vessel_clouds(a, step)) + _hila(a, p)
-    soft = inner.length + _arms(a, p, skin) - deposit(p, *airways.airway_clouds(a, step)) - _bowel_gas(a, p)
+    markings = (0.015 * both) * np.maximum(grain, 0) + deposit(p, *airways.vessel_clouds(a, p)) + _hila(a, p)
+    soft = inner.length + _arms(a, p, skin) - deposit(p, *airways.airway_clouds(a, p)) - _bowel_gas(a, p)
     return Scene(
         anatomy=a,
         projection=p,
         space=space,
         centre=centre,
-        spine=spine,
+        spine=column,
         domes=domes,
         lung=lung,
         soft=soft,
@@ -110,12 +110,5 @@ def _bowel_gas(a: Anatomy, p: Projection) -> Floats:
 
 
 def _bones(a: Anatomy, p: Projection, breaks: Sequence[Break]) -> Floats:
-    step = p.pitch
-    abducted = {"PA": 30.0, "AP": 10.0, "LATERAL": 45.0}[p.view]
-    clouds = [
-        *skeleton.ribs(a, step, breaks),
-        *skeleton.sternum(a, step),
-        skeleton.processes(a, step),
-        *skeleton.girdle(a, step, abducted, raised=not p.frontal),
-    ]
-    return (deposit(p, *clouds) + skeleton.spine(a, p)) * np.float32(a.mineral)
+    clouds = [*ribs(a, p, breaks), *shoulders(a, p), *spine.sternum(a, p), spine.processes(a, p)]
+    return (deposit(p, *clouds) + spine.bodies(a, p)) * np.float32(a.mineral)

@@ -141,7 +141,7 @@ def write_patient(root: Path, world: World, index: int) -> Rows:
         report = write_report(world.seed, patient, study)
         (folder / f"s{study.number}").mkdir(parents=True, exist_ok=True)
         (folder / f"s{study.number}.txt").write_text(report.text)
-        rows.chexpert.append(layout.chexpert_row(patient, study, report.statements))
+        rows.chexpert.append(layout.chexpert_row(patient, study, report))
         rows.studies.append(layout.study_row(patient, study, report.statements))
         rows.sentences.extend(layout.sentence_rows(study, report))
         for view in range(len(study.views)):

@@ -51,6 +51,12 @@ class Projection:
         """Whether the beam runs along `z`."""
         return self.view != "LATERAL"
 
+    @property
+    def beam(self) -> NDArray[np.float64]:
+        """Unit vector along the beam."""
+        along = np.array([-self.turn, 0.0, 1.0] if self.frontal else [1.0, 0.0, self.turn])
+        return along / np.linalg.norm(along)
+
     @cached_property
     def y(self) -> Floats:
         """Level of each row, `[H, 1]`."""

@@ -98,14 +98,23 @@ def report_states(statements: list[Statement]) -> dict[str, str]:
     return states
 
 
-def chexpert_row(patient: Patient, study: Study, statements: list[Statement]) -> Row:
+def chexpert_row(patient: Patient, study: Study, report: Written) -> Row:
     """One row of `mimic-cxr-2.0.0-chexpert.csv.gz`: 1.0, 0.0, -1.0 or blank, as a labeller takes them from the report."""
     row: Row = {"subject_id": patient.number, "study_id": study.number, **dict.fromkeys(CHEXPERT, "")}
     labels: dict[str, str] = {}
-    for finding, state in report_states(statements).items():
-        label = phrases(finding)["chexpert"]
-        if label:
-            labels[label] = max(labels.get(label, "absent"), state, key=_STRENGTH.index)
+
+    def note(label: str, state: str) -> None:
+        labels[label] = max(labels.get(label, "absent"), state, key=_STRENGTH.index)
+
+    for finding, state in report_states(report.statements).items():
+        if label := phrases(finding)["chexpert"]:
+            note(label, state)
+    for start, end, statements in report.links:
+        told = [s.assertion for s in statements if s.assertion != "absent"]
+        if told and "opacit" in report.text[start:end]:
+            note("Lung Opacity", told[0])
+        if told and "pneumonia" in report.text[start:end]:
+            note("Pneumonia", "uncertain")  # never more than "concerning for" or "likely"
     row.update({label: _STATE[state] for label, state in labels.items()})
     if not any(state != "absent" for label, state in labels.items() if label != "Support Devices"):
         row["No Finding"] = 1.0

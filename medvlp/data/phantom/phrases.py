@@ -1,6 +1,6 @@
 """`phrases`: the words of the reports, read from `wording/*.yaml`, and the small grammar that they are written in.
 
-`[a|b|c]` is one of several, nested as needed; `{slot}` is filled in. Empty slots vanish with their spaces.
+`[a|b|c]` is one of several, nested as needed. `{slot}` is filled in; empty slots vanish with their spaces.
 """
 
 from __future__ import annotations
@@ -34,5 +34,5 @@ def expand(rng: Generator, template: str, slots: Mapping[str, str] | None = None
         template = template[: match.start()] + choose(rng, match.group(1).split("|")) + template[match.end() :]
     text = template.format_map(slots or {})
     text = re.sub(r" +([,.])", r"\1", re.sub(r"(?<=\S) +(?=\S)", " ", text)).strip()
-    text = re.sub(r"\b([Aa]) (?=[aeiouAEIOU8])", r"\1n ", text)
+    text = re.sub(r"\b([Aa]) (?=[aeiouAEIOU]|8|11 |18 )", r"\1n ", text)
     return text[:1].upper() + text[1:]

@@ -32,6 +32,18 @@ _ORDER = {
 }
 
 
+_ACUTE = {
+    "pleural_effusion",
+    "pneumothorax",
+    "consolidation",
+    "edema",
+    "mass",
+    "nodule",
+    "rib_fracture",
+    "atelectasis",
+}
+
+
 @dataclass(frozen=True)
 class Line:
     """One sentence and the statements that it makes."""
@@ -60,7 +72,7 @@ def write_report(seed: int, patient: Patient, study: Study) -> Written:
     prior = study is not patient.studies[0]
     _heading(report, "EXAMINATION", expand(rng, choose(rng, common["examination"][view])))
     if rng.random() < 0.92:
-        _heading(report, "INDICATION", _indication(rng, patient))
+        _heading(report, "INDICATION", _indication(rng, patient, view))
     if rng.random() < 0.75:
         _heading(report, "TECHNIQUE", choose(rng, common["technique"][view]))
     if rng.random() < 0.9:
@@ -74,9 +86,10 @@ def write_report(seed: int, patient: Patient, study: Study) -> Written:
     return report
 
 
-def _indication(rng: Generator, patient: Patient) -> str:
+def _indication(rng: Generator, patient: Patient, view: str) -> str:
     common = phrases("report")
-    text = expand(rng, choose(rng, common["indications"]) + choose(rng, common["questions"]))
+    setting = "AP" if view == "AP" else "PA"
+    text = expand(rng, choose(rng, common["indications"][setting]) + choose(rng, common["questions"]))
     wrong = {"man": "woman", "M": "F"} if patient.anatomy.sex == "F" else {"woman": "man", "F": "M"}
     words = text.split(" ")
     return " ".join(wrong.get(w, f"___{wrong.get(w[3:], w[3:])}" if w.startswith("___") else w) for w in words)
@@ -86,58 +99,59 @@ def _findings(rng: Generator, statements: list[Statement]) -> Iterator[Line]:
     """The sentences of FINDINGS, grouped from devices over lungs and pleura to heart and bones."""
     groups: list[list[Line]] = [[] for _ in range(5)]
     denied = [s for s in statements if s.assertion == "absent" and s.course is None]
-    if len(denied) > 1:
-        rng.shuffle(denied)  # type: ignore[arg-type]
+    told = [s for s in statements if s not in denied]
+    rng.shuffle(denied)  # type: ignore[arg-type]
     while denied:
         count = min(len(denied), int(rng.choice([1, 2, 3], p=[0.3, 0.4, 0.3])))
         part, denied = denied[:count], denied[count:]
         groups[_ORDER[part[0].finding]].append(_denial(rng, part))
-    for statement in statements:
-        if statement.assertion != "absent" or statement.course is not None:
-            groups[_ORDER[statement.finding]].append(_say(rng, statement))
+    for pair in _pairs(rng, told):
+        groups[_ORDER[pair[0].finding]].append(_joined(rng, pair))
+        told = [s for s in told if s not in pair]
+    for statement in told:
+        groups[_ORDER[statement.finding]].append(_say(rng, statement))
     common = phrases("report")
     if not any(s.assertion != "absent" and _ORDER[s.finding] in (1, 2) for s in statements) and rng.random() < 0.5:
         groups[1].append(Line(choose(rng, common["clear"])))
-    for _ in range(int(rng.integers(0, 4))):
-        line = Line(expand(rng, choose(rng, common["distractors"])))
-        if all(line.text != other.text for other in groups[4]):
-            groups[4].append(line)
-    order = [0, 1, 2, 3, 4] if rng.random() < 0.6 else [0, 3, 1, 2, 4]
-    for index in order:
-        part_lines = groups[index]
-        rng.shuffle(part_lines)  # type: ignore[arg-type]
-        yield from part_lines
+    topics = list(common["distractors"])
+    for topic in rng.choice(len(topics), int(rng.integers(0, 4)), replace=False):
+        groups[4].append(Line(expand(rng, choose(rng, common["distractors"][topics[topic]]))))
+    for index in [0, 1, 2, 3, 4] if rng.random() < 0.6 else [0, 3, 1, 2, 4]:
+        rng.shuffle(groups[index])  # type: ignore[arg-type]
+        yield from groups[index]
+
+
+def _pairs(rng: Generator, told: list[Statement]) -> Iterator[tuple[Statement, Statement]]:
+    """Present findings that one sentence tells together; each at most once."""
+    plain = {s.finding: s for s in told if s.assertion == "present" and s.course in (None, "new")}
+    for first, second in phrases("report")["together"]:
+        if first in plain and second in plain and rng.random() < 0.35:
+            yield plain.pop(first), plain.pop(second)
+
+
+def _joined(rng: Generator, pair: tuple[Statement, Statement]) -> Line:
+    parts = [expand(rng, phrases(s.finding)["brief"][0].split("[")[0], slots(rng, s)).rstrip(".") for s in pair]
+    second = parts[1] if parts[1][:2].isupper() else parts[1][0].lower() + parts[1][1:]
+    return Line(choose(rng, phrases("report")["joined"]).format(parts[0], second), pair)
 
 
 def _denial(rng: Generator, part: list[Statement]) -> Line:
     if len(part) == 1:
         return Line(expand(rng, choose(rng, phrases(part[0].finding)["absent"])), tuple(part))
     nouns = [choose(rng, phrases(s.finding)["noun"]) for s in part]
-    text = ", ".join(nouns[:-1]) + ("," if len(nouns) > 2 and rng.random() < 0.5 else "") + f" or {nouns[-1]}"
-    frame = choose(
-        rng, ["No {0}.", "There is no {0}.", "No {0} is seen.", "There is no evidence of {0}.", "No {0} is identified."]
-    )
-    return Line(frame.format(text), tuple(part))
+    comma = "," if len(nouns) > 2 and rng.random() < 0.5 else ""
+    text = f"{', '.join(nouns[:-1])}{comma} or {nouns[-1]}"
+    return Line(choose(rng, phrases("report")["denials"]).format(text), tuple(part))
 
 
 def _say(rng: Generator, statement: Statement) -> Line:
-    book = phrases(statement.finding)
     words = slots(rng, statement)
+    key: str = statement.assertion
     if statement.course == "resolved":
         key = "gone"
-    elif statement.assertion == "present" and words["change"]:
+    elif key == "present" and words["change"]:
         key = "followed"
-    else:
-        key = str(statement.assertion)
-    text = expand(rng, choose(rng, book[key]), words)
-    if (
-        statement.course == "new"
-        and key == "present"
-        and rng.random() < 0.4
-        and text.split()[0] not in ("There", "The")
-    ):
-        text = "New " + text[0].lower() + text[1:]
-    return Line(text, (statement,))
+    return Line(expand(rng, choose(rng, phrases(statement.finding)[key]), words), (statement,))
 
 
 def _impression(rng: Generator, statements: list[Statement], prior: bool) -> Iterator[Line]:
@@ -146,24 +160,14 @@ def _impression(rng: Generator, statements: list[Statement], prior: bool) -> Ite
     told = [s for s in statements if s.assertion != "absent"]
     rng.shuffle(told)  # type: ignore[arg-type]
     told = told[: int(rng.integers(1, 5))]
-    acute = {
-        "pleural_effusion",
-        "pneumothorax",
-        "consolidation",
-        "edema",
-        "mass",
-        "nodule",
-        "rib_fracture",
-        "atelectasis",
-    }
-    if not any(s.finding in acute for s in told):
+    if not any(s.finding in _ACUTE for s in told):
         key = "stable_impression" if prior or told else "normal_impression"
         yield Line(expand(rng, choose(rng, common[key])))
     for statement in told:
         key = "brief" if statement.assertion == "present" else "uncertain"
         yield Line(expand(rng, choose(rng, phrases(statement.finding)[key]), slots(rng, statement)), (statement,))
     if told and rng.random() < 0.15:
-        yield Line(expand(rng, choose(rng, common["closing"])) + ".")
+        yield Line(expand(rng, choose(rng, common["closing"])))
 
 
 def _heading(report: Written, name: str, text: str) -> None:

@@ -85,8 +85,7 @@ class Scene:
 
     def strand(self, points: ArrayLike, radius: float, inner: float = 0.0) -> Floats:
         """Path lengths of a smooth tube through points `[K, 3]`."""
-        step = 0.8 * self.pitch
-        return self.draw(tube(spline(points, step), radius, step, inner))
+        return self.draw(tube(self.projection, spline(points, self.pitch), radius, inner))
 
     def texture(self, seed: int, grain: float) -> Floats:
         """Smooth noise of unit variance with structures of about `grain` mm; the same at every size of the picture."""

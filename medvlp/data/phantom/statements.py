@@ -1,49 +1,22 @@
-"""`Statement`: what a report will say of one finding, decided before any word of it is chosen."""
+"""`Statement`: what a report will say of one finding, decided before any word of it is chosen; and the words it needs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from numpy.random import Generator
 
-from medvlp.data.phantom.findings import FINDINGS, Lesion
-from medvlp.data.phantom.findings.rib_fracture import fractured_ribs
+from medvlp.data.phantom.findings import DRAWINGS, FINDINGS, Lesion
 from medvlp.data.phantom.patients import Study
 from medvlp.data.phantom.phrases import choose, phrases
 
 Assertion = Literal["present", "absent", "uncertain"]
 
-_ORDINALS = (
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-)
-_LINES = {
-    "jugular": ["internal jugular central venous catheter", "IJ central line", "internal jugular catheter"],
-    "subclavian": ["subclavian central venous catheter", "subclavian line", "subclavian catheter"],
-    "picc": ["PICC", "PICC line", "peripherally inserted central catheter"],
-}
-_LEADS = {
-    "single": ["single-lead", "single chamber"],
-    "dual": ["dual-lead", "dual chamber"],
-    "triple": ["biventricular", "three-lead"],
-}
-_WHERE = {
-    "lower_left_lobe": ["left lower lobe"],
-    "lower_right_lobe": ["right lower lobe"],
-    "svc": ["superior vena cava", "SVC", "mid SVC", "lower SVC"],
-    "cavoatrial_junction": ["cavoatrial junction", "superior cavoatrial junction"],
-}
+OVERLOOKED = 0.03  # share of what is there and not mentioned
+DOUBTED = {True: 0.22, False: 0.08}  # share of what is there and hedged, for subtle findings and others
+IMAGINED = 0.012  # share of what is not there and hedged
+_OFTEN_IMAGINED = ("pleural_effusion", "pneumothorax", "consolidation", "edema", "atelectasis")
 
 
 @dataclass(frozen=True)
@@ -63,15 +36,16 @@ class Statement:
 
     @property
     def place(self) -> str | None:
-        """One of the 51 places, or None."""
-        if self.side == "bilateral":
-            return "pleural_unspec" if self.finding == "pleural_effusion" else None
-        return self.lesions[0].place if self.lesions else None
+        """One of the 51 places; None where nothing is known or two sides differ."""
+        places = {lesion.place for lesion in self.lesions}
+        if places == {"left_pleural", "right_pleural"}:
+            return "pleural_unspec"
+        return places.pop() if len(places) == 1 else None
 
     @property
-    def severity(self) -> str | None:
-        """Of the worst lesion: `mild`, `moderate` or `severe`."""
-        return max(self.lesions, key=lambda lesion: lesion.level).severity if self.lesions else None
+    def worst(self) -> Lesion | None:
+        """The most severe lesion."""
+        return max(self.lesions, key=lambda lesion: lesion.level) if self.lesions else None
 
 
 def plan(rng: Generator, study: Study) -> list[Statement]:
@@ -82,21 +56,14 @@ def plan(rng: Generator, study: Study) -> list[Statement]:
         gone = tuple(lesion for lesion in study.gone if lesion.finding == finding)
         chance = rng.random()
         if lesions:
-            subtle = max(lesion.level for lesion in lesions) < 0.25
-            doubt = 0.22 if subtle else 0.08
-            if chance < 0.03:
-                continue  # overlooked, as it happens
-            assertion: Assertion = "uncertain" if chance < 0.03 + doubt else "present"
+            doubt = DOUBTED[max(lesion.level for lesion in lesions) < 0.25]
+            if chance < OVERLOOKED:
+                continue
+            assertion: Assertion = "uncertain" if chance < OVERLOOKED + doubt else "present"
             statements.append(Statement(finding, assertion, lesions, study.course.get(finding)))
         elif gone and chance < 0.75:
             statements.append(Statement(finding, "absent", gone, "resolved"))
-        elif chance < 0.012 and finding in (
-            "pleural_effusion",
-            "consolidation",
-            "atelectasis",
-            "edema",
-            "pneumothorax",
-        ):
+        elif chance < IMAGINED and finding in _OFTEN_IMAGINED:
             statements.append(Statement(finding, "uncertain"))
         elif chance < phrases(finding)["deny"]:
             statements.append(Statement(finding, "absent"))
@@ -104,91 +71,37 @@ def plan(rng: Generator, study: Study) -> list[Statement]:
 
 
 def slots(rng: Generator, statement: Statement) -> dict[str, str]:
-    """The words for a statement's slots; empty where there is nothing to say."""
-    book, common = phrases(statement.finding), phrases("report")
-    lesion = max(statement.lesions, key=lambda x: x.level) if statement.lesions else None
-    both = statement.side == "bilateral"
-    words = dict.fromkeys(
-        (
-            "sev",
-            "sevfx",
-            "adv",
-            "side",
-            "where",
-            "wherea",
-            "whereof",
-            "size",
-            "tip",
-            "line",
-            "leads",
-            "ordinal",
-            "change",
-        ),
-        "",
-    )
-    words |= {
-        "a": "" if both else "a ",
-        "s": "s" if both else "",
-        "is": "are" if both else "is",
-        "has": "have" if both else "has",
-    }
-    words["where"] = words["wherea"] = "lung base"
+    """The words for a statement's slots; a slot with nothing to say is empty, and one that is missing is an error."""
+    book, change = phrases(statement.finding), phrases("report")["change"]
+    lesion, many = statement.worst, statement.side == "bilateral"
+    words = dict.fromkeys(("sev", "adv", "kind", "where", "size", "new"), "")
     words["side"] = statement.side or ""
-    if statement.course in common["change"]:
-        key = "position" if statement.finding in ("endotracheal_tube", "central_venous_catheter") else "change"
-        words["change"] = choose(rng, common[key].get(statement.course, common[key]["unchanged"]))
-    if lesion is None:
-        return words
-    words["sev"] = choose(rng, book["severity"][lesion.severity])
-    words["adv"] = book.get("adverb", {}).get(lesion.severity, "")
-    words["where"] = words["wherea"] = _where(rng, lesion)
-    words["whereof"] = (
-        f"over the {words['where']}" if lesion.kind == "apical" else f"along the {lesion.side} lateral chest wall"
-    )
-    words["size"] = _size(rng, lesion)
-    words["tip"] = _length(rng, lesion.size_mm or 0) if statement.finding == "endotracheal_tube" else ""
-    words["line"] = choose(rng, _LINES.get(lesion.kind, ["central venous catheter"]))
-    words["leads"] = choose(rng, _LEADS.get(lesion.kind, [""]))
-    if statement.finding == "rib_fracture":
-        count = fractured_ribs(lesion)
-        first = int(lesion.spot[1])
-        words["ordinal"] = " and ".join(_ORDINALS[first - 1 : first - 1 + count][:: max(1, count - 1)])
-        words |= {"s": "s" if count > 1 else "", "is": "are" if count > 1 else "is"}
-        words["sevfx"] = "healed" if lesion.kind == "healed" else words["sev"]
-        if count > 2:
-            words["ordinal"] = f"{_ORDINALS[first - 1]} through {_ORDINALS[first + count - 2]}"
+    words["change"] = choose(rng, change[statement.course]) if statement.course in change else ""
+    if lesion is not None:
+        drawing = DRAWINGS[lesion.finding]
+        words["where"] = _where(rng, lesion)
+        words["kind"] = choose(rng, book["kinds"][lesion.kind]) if "kinds" in book else ""
+        if lesion.severity is not None:
+            words["sev"] = choose(rng, book["severity"][lesion.severity])
+            words["adv"] = book.get("adverb", {}).get(lesion.severity, "")
+        length = drawing.length(lesion)
+        words["size"] = "" if length is None else _length(rng, length)
+        words |= drawing.words(lesion)
+        many = many or drawing.many(lesion)
+    if statement.course == "new" and statement.assertion == "present" and rng.random() < 0.6:
+        words["new"] = "new "
+        words["sev"] = f"new {words['sev']}"
+    words |= {"a": "" if many else "a ", "s": "s" if many else ""}
+    words |= {"is": "are" if many else "is", "has": "have" if many else "has"}
     return words
 
 
 def _where(rng: Generator, lesion: Lesion) -> str:
-    if lesion.place in _WHERE:
-        return choose(rng, _WHERE[lesion.place])
-    side, down = lesion.side, lesion.spot[1]
-    if lesion.finding == "pleural_thickening":
-        return f"{side} apical" if lesion.kind == "apical" else choose(rng, [f"{side}", f"{side} lateral"])
-    if lesion.place.endswith("_lower_lung"):
-        return choose(rng, [f"{side} lower lung", f"{side} lung base", f"{side} lower lung zone", f"{side} base"])
-    if lesion.place.endswith("_upper_lung"):
-        return choose(rng, [f"{side} upper lung", f"{side} upper lung zone"])
-    if lesion.place.endswith("_mid_lung"):
-        return choose(rng, [f"{side} mid lung", f"{side} mid lung zone", f"{side} midlung"])
-    return f"{side} lung" if side and down else "lung"
-
-
-def _size(rng: Generator, lesion: Lesion) -> str:
-    from medvlp.data.phantom.findings import DRAWINGS
-    from medvlp.data.phantom.findings.focal import Focal
-
-    drawing = DRAWINGS[lesion.finding]
-    if not isinstance(drawing, Focal):
-        return ""
-    return _length(rng, drawing.extent(lesion.level))
+    places = phrases("report")["places"]
+    place = lesion.place
+    name = place if place in places else place.partition("_")[2]
+    return choose(rng, places[name]).format(side=lesion.side) if name in places else ""
 
 
 def _length(rng: Generator, mm: float) -> str:
     return f"{mm:.0f} mm" if mm < 30 and rng.random() < 0.6 else f"{mm / 10:.1f} cm"
-
-
-def merged(statement: Statement, **changes: object) -> Statement:
-    """A copy with some fields replaced."""
-    return replace(statement, **changes)  # type: ignore[arg-type]

@@ -60,8 +60,7 @@ def resample(curve: NDArray[np.float64], step: float) -> NDArray[np.float64]:
 def section(radius: float, step: float, inner: float = 0.0, core: float = 0.0) -> NDArray[np.float64]:
     """The round section of a tube as points with weights, `[M, 3]`; the weights sum to 1.
 
-    The points lie evenly across, at most `step` apart, with their weights after the chord, so that a deposit has no
-    streaks; in depth they alternate between near and far wall, or fill a solid tube.
+    The points lie evenly across, at most `step` apart, with their weights after the chord; in depth they alternate between near and far wall, or fill a solid tube.
 
     Args:
         inner: radius of the core, 0 for a solid tube.
@@ -76,23 +75,32 @@ def section(radius: float, step: float, inner: float = 0.0, core: float = 0.0) -
     return np.stack([v * radius, deep * chord * radius, weight / weight.sum()], axis=1)
 
 
-def frames(along: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two unit vectors across each of the directions `[N, 3]`, `[N, 3]` each."""
-    x, y, z = along.T
-    steep = np.abs(z) > 0.9 * np.sqrt((along * along).sum(axis=1))
-    # across from the beam of a frontal view, or from x where the direction runs along it
-    first = np.where(steep[:, None], np.stack([0 * x, z, -y], axis=1), np.stack([y, -x, 0 * x], axis=1))
-    second = np.stack(
-        [y * first[:, 2] - z * first[:, 1], z * first[:, 0] - x * first[:, 2], x * first[:, 1] - y * first[:, 0]],
-        axis=1,
-    )
+def dither(count: int, across: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shifts across `[count]`, within one spacing of a section's points, that keep their rows from showing as streaks."""
+    spacing = across[1, 0] - across[0, 0] if len(across) > 1 else 0.0
+    return ((np.arange(count) * 0.618034) % 1 - 0.5) * spacing
+
+
+def frames(along: NDArray[np.float64], beam: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For directions `[N, 3]`, the unit vectors across them in the picture and in depth, `[N, 3]` each.
+
+    The second lies along the beam where the direction is square to it, so that only what is seen end-on shows its depth.
+    """
+    first = np.cross(along, beam)
+    end_on = (first * first).sum(axis=1) < 1e-6 * (along * along).sum(axis=1)
+    first[end_on] = np.cross(along[end_on], [0.0, 1.0, 0.0])
+    second = np.cross(along, first)
     for vector in (first, second):
         vector /= np.maximum(np.sqrt((vector * vector).sum(axis=1, keepdims=True)), 1e-9)
     return first, second
 
 
 def tube(
-    curve: NDArray[np.float64], radius: float, step: float, inner: float = 0.0, swell: ArrayLike | None = None
+    projection: Projection,
+    curve: NDArray[np.float64],
+    radius: float,
+    inner: float = 0.0,
+    swell: ArrayLike | None = None,
 ) -> Cloud:
     """A round tube about a resampled curve `[N, 3]`.
 
@@ -100,12 +108,13 @@ def tube(
         radius: of the tube; `inner` of its empty core.
         swell: factor of the radius at each point of the curve, `[N]`.
     """
-    across = section(radius, step, inner)
+    across = section(radius, projection.pitch, inner)
     factor = np.ones(len(curve)) if swell is None else np.asarray(swell, dtype=np.float64)
     along = np.gradient(curve, axis=0)
-    first, second = frames(along)
+    first, second = frames(along, projection.beam)
     points = np.empty((len(curve), len(across), 4))
-    offset = across[:, :1] * first[:, None] + across[:, 1:2] * second[:, None]
+    aside = across[:, 0] + dither(len(curve), across)[:, None]
+    offset = aside[..., None] * first[:, None] + across[:, 1:2] * second[:, None]
     points[..., :3] = curve[:, None] + offset * factor[:, None, None]
     area = np.pi * (radius**2 - inner**2) * (factor if inner else factor**2)
     points[..., 3] = (np.sqrt((along * along).sum(axis=1)) * area)[:, None] * across[:, 2]
@@ -113,26 +122,28 @@ def tube(
 
 
 def rods(
+    projection: Projection,
     starts: NDArray[np.float64],
     ends: NDArray[np.float64],
     radius: NDArray[np.float64],
-    step: float,
     bow: NDArray[np.float64] | float = 0.0,
 ) -> Cloud:
     """Many short tubes at once, between points `[N, 3]` with radii `[N]`; `bow` `[N, 3]` bends their middles."""
     if len(starts) == 0:
         return np.zeros((0, 4))
     span = np.linalg.norm(ends - starts, axis=1)
-    t = np.linspace(0, 1, max(3, int(span.max() / step) + 1))[:, None]
+    t = np.linspace(0, 1, max(3, int(span.max() / projection.pitch) + 1))[:, None]
     line = (
         starts[:, None]
         + (ends - starts)[:, None] * t
         + np.reshape(bow, (-1, 1, 3) if np.ndim(bow) else ()) * (4 * t * (1 - t))
     )
-    across = section(float(radius.max()), step)
-    first, second = frames(ends - starts)
-    offset = across[:, :1] * first[:, None] + across[:, 1:2] * second[:, None]
+    across = section(float(radius.max()), projection.pitch)
+    first, second = frames(ends - starts, projection.beam)
+    relative = (radius / radius.max())[:, None, None, None]
+    aside = (across[:, 0] + dither(len(t), across)[:, None])[None, :, :, None]
+    offset = aside * first[:, None, None] + across[:, 1:2] * second[:, None, None]
     points = np.empty((len(starts), len(t), len(across), 4))
-    points[..., :3] = line[:, :, None] + ((radius / radius.max())[:, None, None] * offset)[:, None]
+    points[..., :3] = line[:, :, None] + relative * offset
     points[..., 3] = (np.pi * radius**2 * span / (len(t) - 1))[:, None, None] * across[:, 2]
     return points.reshape(-1, 4)

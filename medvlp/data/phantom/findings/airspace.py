@@ -127,4 +127,4 @@ class Edema(Drawing):
         down, deep = rng.uniform(0.6, 1.02, count), rng.uniform(-0.5, 0.5, count)
         starts = np.array([lung_point(scene.anatomy, side, 0.985, *at) for at in zip(down, deep, strict=True)])
         reach = np.stack([-sign(side) * rng.uniform(12, 20, count), rng.normal(0, 1.5, count), np.zeros(count)], axis=1)
-        return 4 * scene.draw(rods(starts, starts + reach, np.full(count, 0.8), 0.8 * scene.pitch))
+        return 4 * scene.draw(rods(scene.projection, starts, starts + reach, np.full(count, 0.8)))

@@ -44,7 +44,7 @@ class Atelectasis(Drawing):
         for index in range(1 + int(2.4 * lesion.level)):
             half = float(rng.uniform(24, 36) * (0.8 + 0.5 * lesion.level))
             centre = (x + float(rng.normal(0, 6)), y - index * float(rng.uniform(9, 15)), z)
-            plate = Ellipsoid(centre, (half, float(rng.uniform(2.0, 3.2)), 32), float(rng.normal(0, 0.2)))
+            plate = Ellipsoid(centre, (half, float(rng.uniform(2.6, 4.4)), 30), float(rng.normal(0, 0.2)))
             total = np.maximum(total, plate.chord(p))
         total = np.minimum(total, scene.lung[lesion.own_side])
         scene.fill(lesion.own_side, total)

@@ -15,7 +15,7 @@ from numpy.random import Generator
 
 from medvlp.data.phantom.anatomy import Anatomy, Side
 from medvlp.data.phantom.scene import Mask, Scene
-from medvlp.data.phantom.skeleton import Break
+from medvlp.data.phantom.ribs import Break
 
 FINDINGS = (
     "pleural_effusion",
@@ -49,6 +49,7 @@ class Lesion:
         spot: place in a lung (across, down, deep) where it has one, see `organs.lung_point`.
         size_mm: its largest extent at level 1, where it has one.
         kind: a variant, such as `linear`.
+        graded: whether it has degrees at all; a device has none.
     """
 
     finding: str
@@ -59,14 +60,17 @@ class Lesion:
     spot: tuple[float, float, float] = (0.5, 0.5, 0.0)
     size_mm: float | None = None
     kind: str = ""
+    graded: bool = True
 
     def at(self, level: float) -> Lesion:
         """The same lesion, more or less severe."""
         return replace(self, level=float(np.clip(level, 0.02, 1.0)))
 
     @property
-    def severity(self) -> str:
-        """`mild`, `moderate` or `severe`."""
+    def severity(self) -> str | None:
+        """`mild`, `moderate` or `severe`; None for what has no degrees."""
+        if not self.graded:
+            return None
         return "mild" if self.level < 0.36 else "moderate" if self.level < 0.7 else "severe"
 
     @property
@@ -114,6 +118,18 @@ class Drawing:
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
         """Change the scene's materials; returns where the lesion is seen, bool `[H, W]`."""
         raise TypeError(f"{type(self).__name__} does not say how it is drawn")
+
+    def length(self, lesion: Lesion) -> float | None:
+        """The length in mm that a report states, if any."""
+        return None
+
+    def words(self, lesion: Lesion) -> dict[str, str]:
+        """Words for slots of its own in its phrases."""
+        return {}
+
+    def many(self, lesion: Lesion) -> bool:
+        """Whether a report speaks of it in the plural."""
+        return False
 
 
 DRAWINGS: dict[str, Drawing] = {}

@@ -23,7 +23,16 @@ class EndotrachealTube(Drawing):
     def arise(self, rng: Generator, anatomy: Anatomy) -> list[Lesion]:
         kind = "low" if rng.random() < 0.15 else "standard"
         size = float(rng.uniform(5, 14) if kind == "low" else rng.uniform(24, 62))  # tip above the carina
-        return [Lesion("endotracheal_tube", None, "trachea", 0.5, fresh_seed(rng), size_mm=size, kind=kind)]
+        return [
+            Lesion("endotracheal_tube", None, "trachea", 0.5, fresh_seed(rng), size_mm=size, kind=kind, graded=False)
+        ]
+
+    def length(self, lesion: Lesion) -> float | None:
+        """From the tip to the carina."""
+        return lesion.size_mm
+
+    def words(self, lesion: Lesion) -> dict[str, str]:
+        return {"position": "low" if lesion.kind == "low" else "standard"}
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
         assert lesion.size_mm is not None
@@ -31,8 +40,8 @@ class EndotrachealTube(Drawing):
         tip = carina(scene.anatomy)[1] - lesion.size_mm
         line = line[line[:, 1] <= tip] + [lesion.rng.normal(0, 1.5), 0, 0]
         wall = scene.strand(line[::4], 5.0, inner=3.8)
-        stripe = scene.strand(line[::4] + [3.6, 0, 0], 0.9)
-        scene.bone = scene.bone + 1.1 * wall + 6.0 * stripe
+        stripe = scene.strand(line[::4] + [3.6, 0, 0], 1.1)
+        scene.bone = scene.bone + 2.2 * wall + 11.0 * stripe
         return _around(wall + stripe)
 
 
@@ -46,7 +55,7 @@ class CentralVenousCatheter(Drawing):
         side = "right" if rng.random() < 0.62 else "left"
         kind = str(rng.choice(["jugular", "subclavian", "picc"], p=[0.45, 0.3, 0.25]))
         place = "svc" if rng.random() < 0.65 else "cavoatrial_junction"
-        return [Lesion("central_venous_catheter", side, place, 0.5, fresh_seed(rng), kind=kind)]  # type: ignore[arg-type]
+        return [Lesion("central_venous_catheter", side, place, 0.5, fresh_seed(rng), kind=kind, graded=False)]  # type: ignore[arg-type]
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
         a, rng = scene.anatomy, lesion.rng
@@ -62,7 +71,7 @@ class CentralVenousCatheter(Drawing):
         points = np.array([*way, *cross, (-22, 62, -14)]) * [b, h, 1.0]
         thick = 0.9 if lesion.kind == "picc" else 1.35
         line = scene.strand(np.concatenate([points, tip[None]]), thick)
-        scene.bone = scene.bone + 5.0 * line
+        scene.bone = scene.bone + 7.5 * line
         return _around(line)
 
 
@@ -75,7 +84,7 @@ class Pacemaker(Drawing):
     def arise(self, rng: Generator, anatomy: Anatomy) -> list[Lesion]:
         side = "left" if rng.random() < 0.82 else "right"
         kind = str(rng.choice(["single", "dual", "triple"], p=[0.25, 0.5, 0.25]))
-        return [Lesion("pacemaker", side, "other", 0.5, fresh_seed(rng), kind=kind)]  # type: ignore[arg-type]
+        return [Lesion("pacemaker", side, "other", 0.5, fresh_seed(rng), kind=kind, graded=False)]  # type: ignore[arg-type]
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
         a, rng = scene.anatomy, lesion.rng

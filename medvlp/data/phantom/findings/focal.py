@@ -31,13 +31,13 @@ class Focal(Drawing):
         level = float(rng.uniform(0.15, 0.95))
         return [Lesion(self.finding, side, zone(side, down), level, fresh_seed(rng), spot, self.sizes[1])]
 
-    def extent(self, level: float) -> float:
-        """Diameter in mm at a level."""
-        return self.sizes[0] + (self.sizes[1] - self.sizes[0]) * level
+    def length(self, lesion: Lesion) -> float:
+        """Diameter in mm."""
+        return self.sizes[0] + (self.sizes[1] - self.sizes[0]) * lesion.level
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
         rng = lesion.rng
-        radius = self.extent(lesion.level) / 2
+        radius = self.length(lesion) / 2
         centre = np.array(lung_point(scene.anatomy, lesion.own_side, *lesion.spot))
         path = np.zeros(scene.projection.shape, np.float32)
         for _ in range(int(rng.integers(*self.lobes))):

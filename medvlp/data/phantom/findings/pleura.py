@@ -20,7 +20,7 @@ def pushed(anatomy: Anatomy, lesion: Lesion) -> Anatomy:
 class PleuralEffusion(Drawing):
     """Fluid that fills the costophrenic angle and climbs along the ribs: a meniscus when erect, a veil when supine."""
 
-    rate, lasting = 0.26, 0.65
+    rate, lasting = 0.22, 0.65
 
     def arise(self, rng: Generator, anatomy: Anatomy) -> list[Lesion]:
         first = any_side(rng)
@@ -93,6 +93,10 @@ class PleuralThickening(Drawing):
         place = f"{side}_apical_lung" if kind == "apical" else f"{side}_pleural"
         spot = (1.0, float(rng.uniform(0.42, 0.75)), 0.0)
         return [Lesion("pleural_thickening", side, place, float(rng.beta(2, 2)), fresh_seed(rng), spot, kind=kind)]
+
+    def words(self, lesion: Lesion) -> dict[str, str]:
+        where = "over the {} apex" if lesion.kind == "apical" else "along the {} lateral chest wall"
+        return {"along": where.format(lesion.side)}
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
         side, rng = lesion.own_side, lesion.rng

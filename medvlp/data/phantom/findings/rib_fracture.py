@@ -8,7 +8,10 @@ from numpy.random import Generator
 from medvlp.data.phantom.anatomy import Anatomy
 from medvlp.data.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register
 from medvlp.data.phantom.scene import Mask, Scene
-from medvlp.data.phantom.skeleton import Break, rib_curve
+from medvlp.data.phantom.ribs import Break, rib_curve
+
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh")
 
 
 def fractured_ribs(lesion: Lesion) -> int:
@@ -29,11 +32,19 @@ class RibFracture(Drawing):
         spot = (float(angle), float(rng.integers(3, 9)), 0.0)  # angle along the rib from the back, first rib
         return [Lesion("rib_fracture", side, "rib", float(rng.beta(2, 1.6)), fresh_seed(rng), spot, kind=kind)]
 
+    def many(self, lesion: Lesion) -> bool:
+        return fractured_ribs(lesion) > 1
+
+    def words(self, lesion: Lesion) -> dict[str, str]:
+        first, count = int(lesion.spot[1]) - 1, fractured_ribs(lesion)
+        named = _ORDINALS[first : first + count]
+        return {"ordinal": " and ".join(named) if count < 3 else f"{named[0]} through {named[-1]}"}
+
     def breaks(self, lesion: Lesion) -> tuple[Break, ...]:
         rng = lesion.rng
         callus = 0.95 if lesion.kind == "healed" else 0.0
         count = fractured_ribs(lesion)
-        offset = (5 + 9 * lesion.level) * (0.35 if callus else 1.0) * rng.choice([-1.0, 1.0])
+        offset = (7 + 10 * lesion.level) * (0.35 if callus else 1.0) * rng.choice([-1.0, 1.0])
         angles = lesion.spot[0] + rng.normal(0, 0.05, count)
         return tuple(
             Break(lesion.own_side, int(lesion.spot[1]) + i, float(angle), float(offset), callus)
@@ -43,7 +54,7 @@ class RibFracture(Drawing):
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
         """The scene's ribs are broken already; blood under the pleura is added, and the places are marked."""
         seen = np.zeros(scene.projection.shape, bool)
-        blood = 0.0 if lesion.kind == "healed" else 5 + 8 * lesion.level
+        blood = 0.0 if lesion.kind == "healed" else 10 + 12 * lesion.level
         for b in self.breaks(lesion):
             spot = rib_curve(scene.anatomy, b.side, b.rib, np.array([b.angle]))
             row, column = (float(v[0]) for v in scene.projection.pixels(spot))
