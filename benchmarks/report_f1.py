@@ -3,9 +3,9 @@
     python benchmarks/report_f1.py --part tune --errors errors.txt     # what the rules were tuned on
     python benchmarks/report_f1.py --part aside --out report_f1.json   # what nobody looked at
 
-The parts are fixed by the SHA-256 of the file name: a third is aside. Reports are read from FINDINGS and IMPRESSION; the
-MeSH headings, from which the labels were made, are never read. Intervals: 1,000 resamples of reports. Needs the folder
-`openi_reports` of MEDVLP_REAL_DATA.
+The parts are fixed by the SHA-256 of the file name: a third is aside. Reports are read from FINDINGS and IMPRESSION;
+the MeSH headings, from which the labels were made, are never read. Intervals: 1,000 resamples of reports. Needs the
+folder `openi_reports` of MEDVLP_REAL_DATA.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +47,7 @@ def place_states(
     report: Report,
     findings: Sequence[str],
     uncertain: FindingState = FindingState.UNCERTAIN,
-    kinds: Mapping[str, Collection[str]] | None = None,
+    kinds: Callable[[str], Collection[str]] | None = None,
 ) -> NDArray[np.int8]:
     """What the report says of each finding in each place.
 
@@ -58,7 +58,8 @@ def place_states(
         report: a parsed report.
         findings: F finding ids, the rows.
         uncertain: the state that a doubted finding gets.
-        kinds: finding -> the findings that it is a kind of, which its presence and doubt raise as well.
+        kinds: gives the findings that a finding is a kind of, which its presence and doubt raise as well, such as
+            `medvlp.knowledge.study_labels.counts_as`.
 
     Returns:
         int8 `[F, 51]` in the four states of `FindingState`, columns in the order of `PLACES`.
@@ -67,7 +68,7 @@ def place_states(
     rank = np.zeros((len(findings), len(PLACES)), dtype=np.int8)
     for mention in report.mentions:
         state = uncertain if mention.assertion == "uncertain" else _STATES[mention.assertion]
-        above = kinds.get(mention.finding, ()) if kinds and mention.assertion != "absent" else ()
+        above = kinds(mention.finding) if kinds and mention.assertion != "absent" else ()
         rows = [row_of[f] for f in (mention.finding, *above) if f in row_of]
         for place in mention_places(mention):
             column = _PLACE_INDEX[place]

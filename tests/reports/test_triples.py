@@ -3,6 +3,7 @@
 import numpy as np
 
 from medvlp.knowledge import places as knowledge_places
+from medvlp.knowledge.study_labels import counts_as
 from medvlp.reports import PLACES, FindingState, parse_report
 from medvlp.reports.triples import Triple, place_states, report_triples
 
@@ -61,10 +62,9 @@ def test_a_bilateral_finding_is_on_both_sides():
 
 
 def test_presence_raises_the_kinds_that_are_given():
-    kinds = {"consolidation": {"lung_opacity"}}
-    states = place_states(parse_report("Consolidation in the lingula."), FINDINGS, kinds=kinds)
+    states = place_states(parse_report("Consolidation in the lingula."), FINDINGS, kinds=counts_as)
     assert _cell(states, "lung_opacity", "upper_left_lobe") == 1
-    states = place_states(parse_report("No consolidation in the lingula."), FINDINGS, kinds=kinds)
+    states = place_states(parse_report("No consolidation in the lingula."), FINDINGS, kinds=counts_as)
     assert _cell(states, "lung_opacity", "upper_left_lobe") == -1
 
 
