@@ -50,7 +50,7 @@ def read_dicom_volume(paths: list[Path], series: int | None, isolated: bool) -> 
     if left_out:
         steps.append(f"{left_out} files left out: no slice of a volume")
     slices = _without_twins(slices, isolated, steps)
-    grid = _grid(slices)
+    grid = plan_grid(slices)
     shape = (len(slices), slices[0].layout.rows, slices[0].layout.columns)
     if len(grid.heights) * shape[1] * shape[2] > MAX_VOXELS:
         raise Unreadable(
@@ -115,7 +115,7 @@ def _without_twins(slices: list[Slice], isolated: bool, steps: list[str]) -> lis
     return kept
 
 
-def _grid(slices: list[Slice]) -> Grid:
+def plan_grid(slices: list[Slice]) -> Grid:
     """Check that the slices lie on a line, at even distances; plan the distances where they do not."""
     first, last = slices[0], slices[-1]
     heights = np.array([one.height for one in slices])

@@ -13,6 +13,7 @@ _GROUPS = {  # each with what it replaces in the object itself
     "PlanePositionSequence": "",  # C.7.6.16.2.3
     "PlaneOrientationSequence": "",  # C.7.6.16.2.4
     "FrameContentSequence": "",  # C.7.6.16.2.2: which stack, which time
+    "SegmentIdentificationSequence": "",  # C.8.20.3.1: which segment
 }
 
 

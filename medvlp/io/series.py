@@ -100,7 +100,7 @@ def _slices(path: Path) -> list[Slice]:
         layout = read_layout(file)
         if layout.samples != 1:
             return []
-        places = [_slice(path, file, layout, frame) for frame in range(layout.frames)]
+        places = [slice_of(path, file, layout, frame) for frame in range(layout.frames)]
         return [one for one in places if one is not None]
 
 
@@ -119,7 +119,7 @@ def _header(path: Path) -> DicomFile | None:
     return parse_dicom(read_bytes(path))
 
 
-def _slice(path: Path, file: DicomFile, layout: PixelLayout, frame: int) -> Slice | None:
+def slice_of(path: Path, file: DicomFile, layout: PixelLayout, frame: int) -> Slice | None:
     """One frame with its place in space; None where the file does not give it one.
 
     Frames of a dose grid lie at Grid Frame Offset Vector (3004,000C) along the normal (PS3.3 C.8.8.3.2).

@@ -1,0 +1,140 @@
+"""Regions in DICOM objects: SEG (PS3.3 A.51, C.8.20) and RTSTRUCT (A.19.3, C.8.8.5, C.8.8.6)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from medvlp.io.dicom_file import DicomFile, parse_dicom
+from medvlp.io.errors import Unreadable
+from medvlp.io.functional_groups import frame_header
+from medvlp.io.geometry import AXES, axis_order, spacing_of, turned_affine, untie
+from medvlp.io.guarded import read_bytes
+from medvlp.io.header_values import integer, item, number, numbers, text
+from medvlp.io.image import Image
+from medvlp.io.outlines import fill_outline
+from medvlp.io.pixel_layout import PixelLayout, read_layout
+from medvlp.io.segmentation import Segmentation, pack
+from medvlp.io.series import Slice, slice_of
+from medvlp.io.stored_values import stored_values
+
+MAX_REGION_VOXELS = 1 << 28
+
+
+def read_dicom_regions(path: Path, like: Image | None) -> Segmentation:
+    """Read a DICOM SEG or an RTSTRUCT; see `read_segmentation`."""
+    file = parse_dicom(read_bytes(path))
+    if item(file.header, "SegmentSequence", 0) is not None and file.pixel_kind:
+        return _segments(path, file)
+    if item(file.header, "ROIContourSequence", 0) is not None:
+        if like is None:
+            raise Unreadable("an RTSTRUCT holds outlines in millimetres: give the image they were drawn on as `like`")
+        return _structures(file.header, like)
+    raise Unreadable("a DICOM object that is neither SEG nor RTSTRUCT")
+
+
+def _segments(path: Path, file: DicomFile) -> Segmentation:
+    """Frames of a SEG, each of one segment at one place, laid on the grid that their positions make."""
+    layout = read_layout(file)
+    names = {
+        integer(segment, "SegmentNumber"): text(segment, "SegmentLabel")[:64]
+        for segment in _items(file.header, "SegmentSequence")
+    }
+    kind = text(file.header, "SegmentationType").upper()
+    threshold = number(file.header, "MaximumFractionalValue", 255.0) / 2 if kind == "FRACTIONAL" else 0.0
+    frames = [slice_of(path, file, layout, index) for index in range(layout.frames)]
+    placed = [one for one in frames if one is not None]
+    if len(placed) != len(frames):
+        return _flat_segments(file, layout, names, threshold, kind)
+    heights = sorted({round(one.height, 2) for one in placed})
+    step = min(np.diff(heights)) if len(heights) > 1 else max(number(placed[0].header, "SliceThickness", 1.0), 1e-3)
+    rows = [round((one.height - heights[0]) / step) for one in placed]
+    shape = (max(rows) + 1, layout.rows, layout.columns)
+    if int(np.prod(shape, dtype=np.int64)) > MAX_REGION_VOXELS:
+        raise Unreadable(f"segments over {shape[0]} slices of {shape[1]} x {shape[2]} are beyond the limit")
+    lowest = min(placed, key=lambda one: one.height)
+    affine = _affine(lowest, float(step))
+    regions: dict[int, NDArray[np.bool_]] = {}
+    order, _ = axis_order(affine)
+    for one, row in zip(placed, rows, strict=True):
+        for value, mask in _of_frame(file, layout, one.frame, one.header, threshold, kind):
+            if value not in regions:
+                regions[value] = np.zeros([shape[old] for old in order], np.bool_)
+            untie(regions[value], affine)[row] |= mask
+    affine = turned_affine(affine, shape)
+    layers = pack(regions, tuple(shape[old] for old in order))
+    return Segmentation(layers, _present(names, regions), spacing_of(affine), AXES, affine, "dicom seg")
+
+
+def _flat_segments(
+    file: DicomFile, layout: PixelLayout, names: dict[int, str], threshold: float, kind: str
+) -> Segmentation:
+    """Segments of a radiograph, which has no place in space: every frame is the whole image."""
+    shape = (layout.rows, layout.columns)
+    regions: dict[int, NDArray[np.bool_]] = {}
+    for index in range(layout.frames):
+        header = frame_header(file.header, index)
+        for value, mask in _of_frame(file, layout, index, header, threshold, kind):
+            regions[value] = regions.get(value, np.zeros(shape, np.bool_)) | mask
+    return Segmentation(pack(regions, shape), _present(names, regions), source="dicom seg")
+
+
+def _of_frame(
+    file: DicomFile, layout: PixelLayout, index: int, header: Dataset, threshold: float, kind: str
+) -> list[tuple[int, NDArray[np.bool_]]]:
+    """(segment number, mask) of one frame; a LABELMAP frame holds several."""
+    stored, _ = stored_values(file, layout, index)
+    if kind == "LABELMAP":
+        return [(int(value), stored == value) for value in np.unique(stored) if value]
+    return [(integer(header, "ReferencedSegmentNumber"), stored > threshold)]
+
+
+def _affine(lowest: Slice, step: float) -> NDArray[np.float64]:
+    affine = np.eye(4)
+    affine[:3, 0] = np.cross(lowest.across, lowest.down) * step
+    affine[:3, 1] = lowest.down * lowest.spacing[0]
+    affine[:3, 2] = lowest.across * lowest.spacing[1]
+    affine[:3, 3] = lowest.position
+    return affine
+
+
+def _structures(header: Dataset, like: Image) -> Segmentation:
+    """Outlines of an RTSTRUCT filled on the grid of `like`; holes are outlines inside outlines (even-odd)."""
+    if like.affine is None:
+        raise Unreadable("the image has no place in space, so outlines in millimetres cannot be laid on it")
+    names = {integer(roi, "ROINumber"): text(roi, "ROIName")[:64] for roi in _items(header, "StructureSetROISequence")}
+    to_voxels = np.linalg.inv(like.affine) @ np.diag([-1.0, -1.0, 1.0, 1.0])  # outlines are in LPS
+    regions: dict[int, NDArray[np.bool_]] = {}
+    outside = 0
+    for roi in _items(header, "ROIContourSequence"):
+        value = integer(roi, "ReferencedROINumber")
+        region = np.zeros(like.array.shape, np.bool_)
+        for contour in _items(roi, "ContourSequence"):
+            if not text(contour, "ContourGeometricType").startswith("CLOSED_PLANAR"):
+                continue
+            points = np.array(numbers(contour, "ContourData"), np.float64)
+            if len(points) < 9 or len(points) % 3:
+                raise Unreadable("Contour Data (3006,0050) are not triples of at least three points")
+            voxels = points.reshape(-1, 3) @ to_voxels[:3, :3].T + to_voxels[:3, 3]
+            outside += not fill_outline(region, voxels)
+        if region.any():
+            regions[value] = region
+    notes = (f"{outside} outlines lie outside the image",) if outside else ()
+    layers = pack(regions, like.array.shape)
+    return Segmentation(
+        layers, _present(names, regions), like.spacing, like.orientation, like.affine, "rtstruct", notes
+    )
+
+
+def _items(header: Dataset, keyword: str) -> list[Dataset]:
+    found: list[Dataset] = []
+    while (one := item(header, keyword, len(found))) is not None:
+        found.append(one)
+    return found
+
+
+def _present(names: dict[int, str], regions: dict[int, NDArray[np.bool_]]) -> dict[int, str]:
+    return {value: names.get(value) or str(value) for value in regions}
