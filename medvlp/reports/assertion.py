@@ -27,6 +27,11 @@ class Spoken:
     cue_words: tuple[int, int] | None = None
 
     @property
+    def is_reading(self) -> bool:
+        """Whether it was said by a subject and a predicate rather than by its name."""
+        return self.match.term.finding is None
+
+    @property
     def assertion(self) -> Assertion:
         """The cue applied to the reading: "not normal" is uncertain rather than present."""
         if self.cue is None or self.cue.means == "present":
@@ -47,6 +52,7 @@ def find_spoken(matches: list[Match], lexicon: Lexicon) -> list[Spoken]:
         if term.finding:
             spoken.append(Spoken(term.finding, match.first, match.last, match))
             held = None
+            continue
         if term.subject:
             if consumed:
                 subjects, consumed = [], False

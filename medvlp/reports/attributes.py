@@ -33,8 +33,9 @@ def temporalities(spoken: list[Spoken], matches: list[Match]) -> dict[int, Tempo
             following = next((s for s in spoken if s.first > match.last), None)
             leads = following is not None and following.first - match.last <= 5
             near = owner(match.first, match.last, spoken, forward=leads)
-            if near is not None:
-                found.setdefault(near, cast(Temporality, match.term.time))
+            # "persistent but decreased" has changed
+            if near is not None and found.get(near, "unchanged") == "unchanged":
+                found[near] = cast(Temporality, match.term.time)
     return found
 
 

@@ -93,7 +93,7 @@ class Lexicon:
     Attributes:
         homes: finding -> the region that it lies in when a sentence names none.
         readings: (subject, predicate) -> ((finding, present?), ...): what "the heart is enlarged" says.
-        located: (finding, region) -> the finding that it is there: a fracture of a rib.
+        located: (finding, region) -> the finding that it is there (a fracture of a rib), None where it is none of ours.
         cues: cue class by name.
         hedges: uncertain cue class -> `present | absent`, the policy for a forced yes or no.
     """
@@ -207,7 +207,9 @@ class Lexicon:
             pass
 
     def _add_findings(self, findings: Mapping[str, Any]) -> None:
-        said = {finding for reading in self.readings.values() for finding, _ in reading} | set(self.located.values())
+        said = {finding for reading in self.readings.values() for finding, _ in reading} | set(
+            filter(None, self.located.values())
+        )
         if unknown := said - set(findings):
             raise LexiconError(f"readings name findings without an entry: {sorted(unknown)}")
         for finding, entry in findings.items():

@@ -63,7 +63,8 @@ PLACES: tuple[str, ...] = (
     "other",
 )
 
-_ANYWHERE_IN_LUNG = "unstated_lung"
+_ANYWHERE_IN_LUNG, _LUNG = "unstated_lung", "lung"
+_LISTING = frozenset({"and", "or", ","})
 _PREPOSITIONS = frozenset(
     [
         "in",
@@ -136,39 +137,65 @@ def _location(opening: Match, region: Match | None, words: list[str]) -> Locatio
     )
 
 
-def locate(
-    spoken: list[Spoken], matches: list[Match], words: list[str], lexicon: Lexicon
-) -> list[tuple[Side | None, Region]]:
-    """Side and region of each finding of a clause.
+Place = tuple[Side | None, Region]
+
+
+def locate(spoken: list[Spoken], matches: list[Match], words: list[str], lexicon: Lexicon) -> list[list[Place]]:
+    """Side and region of each finding of a clause; several where a list of places is stated.
 
     What follows a preposition belongs to the finding before it, and to the findings listed with that one; anything
-    else to the finding after it. A side alone completes a region that came without one ("the lungs are clear on the
-    left"). What a sign is taken for lies where the sign lies ("opacity at the left base may be atelectasis").
+    else to the finding after it. What a sign is taken for lies where the sign lies ("opacity at the left base may be
+    atelectasis").
     """
-    stated: dict[int, Location] = {}
-    for location in find_locations(matches, words):
-        k = owner(location.first, location.last, spoken, forward=not location.after_preposition)
-        if k is None:
-            continue
-        if k not in stated:
-            stated[k] = location
-            while location.after_preposition and k and k - 1 not in stated and _listed(spoken[k - 1], spoken[k]):
-                k -= 1
-                stated[k] = location
-        elif stated[k].side is None and location.region is None:
-            stated[k] = stated[k]._replace(side=location.side)
-    found: list[tuple[Side | None, Region]] = []
+    stated = _stated(spoken, find_locations(matches, words), words)
+    found: list[list[Place]] = []
     for k, one in enumerate(spoken):
-        inner, home, here = one.match.term, lexicon.homes[one.finding], stated.get(k)
-        side = (here and here.side) or cast(Side | None, inner.side)
-        region = (here and here.region) or inner.region
-        if k and not here and _is_taken_for(spoken[k - 1], one):
-            side = side or found[-1][0]
-            if home.name == _ANYWHERE_IN_LUNG and (region is None or region.name == "lung"):
-                region = found[-1][1]
-        region = region or home
-        found.append((side or cast(Side | None, region.side), region))
+        inner, home = one.match.term, lexicon.homes[one.finding]
+        implied = cast(Side | None, inner.side)
+        if k in stated:
+            here = [(place.side or implied, place.region or inner.region or home) for place in stated[k]]
+        elif k and _is_taken_for(spoken[k - 1], one):
+            in_lung = home.name == _ANYWHERE_IN_LUNG and (inner.region is None or inner.region.name == _LUNG)
+            here = [(implied or side, region if in_lung else inner.region or home) for side, region in found[-1]]
+        else:
+            here = [(implied, inner.region or home)]
+        found.append([(side or cast(Side | None, region.side), region) for side, region in here])
     return found
+
+
+def _stated(spoken: list[Spoken], locations: list[Location], words: list[str]) -> dict[int, list[Location]]:
+    """Index of a finding -> the locations that belong to it."""
+    stated: dict[int, list[Location]] = {}
+    for location in locations:
+        subjects = [k for k, one in enumerate(spoken) if one.is_reading and _overlap(one, location)]
+        near = owner(location.first, location.last, spoken, forward=not location.after_preposition)
+        for k in subjects or ([] if near is None else [near]):
+            # "Heart and mediastinum are normal": another subject's region is not the heart's, a side may be.
+            here = location if subjects or not spoken[k].is_reading else location._replace(region=None)
+            if k in stated:
+                _add(stated[k], here, words)
+                continue
+            stated[k] = [here]
+            while here.after_preposition and k and k - 1 not in stated and _listed(spoken[k - 1], spoken[k]):
+                stated[k - 1] = stated[k]
+                k -= 1
+    return stated
+
+
+def _overlap(one: Spoken, location: Location) -> bool:
+    return one.match.first <= location.last and location.first <= one.match.last
+
+
+def _add(own: list[Location], more: Location, words: list[str]) -> None:
+    """Add a further location: a side to the region before it, the other side, or another region of the list."""
+    last = own[-1]
+    if more.region is None or (last.region and last.side is None and more.region.name == _LUNG):
+        if last.side is None:
+            own[-1] = last._replace(side=more.side, last=more.last)
+        elif last.region is None and {last.side, more.side} == {"left", "right"}:
+            own[-1] = last._replace(side="bilateral", last=more.last)
+    elif more.first - last.last <= 4 and not _LISTING.isdisjoint(words[last.last + 1 : more.first]):
+        own.append(more)
 
 
 def _listed(one: Spoken, following: Spoken) -> bool:

@@ -34,14 +34,13 @@ def read_sentence(text: str) -> tuple[Mention, ...]:
             start, end, cue = tokens[one.first].start(), tokens[one.last].end(), None
             if one.cue_words:
                 cue = text[tokens[one.cue_words[0]].start() : tokens[one.cue_words[1]].end()].lower()
-            side, region = where[k]
-            finding = lexicon.located.get((one.finding, region.name), one.finding)
-            found += [
-                Mention(
-                    finding, one.assertion, start, end, 0, place, on, severity.get(k), size.get(k), time.get(k), cue
-                )
-                for place, on in places_of(side, region, lexicon.homes[one.finding])
-            ]
+            for side, region in where[k]:
+                finding = lexicon.located.get((one.finding, region.name), one.finding)
+                if finding is None:
+                    continue
+                attributes = severity.get(k), size.get(k), time.get(k), cue
+                for place, on in places_of(side, region, lexicon.homes[one.finding]):
+                    found.append(Mention(finding, one.assertion, start, end, 0, place, on, *attributes))
     return tuple(found)
 
 
