@@ -99,16 +99,15 @@ def _missing(plan: Plan, out: Path) -> int:
 def _prepare_reports(
     manifest: Manifest, plan: Plan, out: Path, shards: range, workers: int, progress: Progress
 ) -> None:
-    texts = manifest.table["report"]
-    distinct = texts[texts != ""].unique()
+    tasks = _report_tasks(manifest)
     todo = [s for s in shards if not plans.report_file(out, s).is_file()]
     total, left = (sum(len(plan.report_rows(s)) for s in some) for some in (shards, todo))
     with WorkerPool(report_row, workers if left > _WORTH_A_POOL else 0, chunk=32) as pool:
         tick = functools.partial(_tick, progress, "reports", total - left, total)
-        for shard, rows in _by_shard(pool, [(s, [distinct[n] for n in plan.report_rows(s)]) for s in todo], tick):
+        for shard, rows in _by_shard(pool, [(s, [tasks[n] for n in plan.report_rows(s)]) for s in todo], tick):
             start = plan.report_rows(shard).start
             parsed = [
-                unparsed_row(distinct[start + i], row.reason) if isinstance(row, Failure) else row
+                unparsed_row(tasks[start + i][0], row.reason) if isinstance(row, Failure) else row
                 for i, row in enumerate(rows)
             ]
             write_reports(parsed, plans.report_file(out, shard))
@@ -152,6 +151,13 @@ def _by_shard(
 
 def _tick(progress: Progress, stage: str, before: int, total: int, done: int) -> None:
     progress(stage, before + done, total)
+
+
+def _report_tasks(manifest: Manifest) -> list[tuple[str, str | None]]:
+    """Each distinct text, in order of first appearance, with its study's id where the parser knows the archive."""
+    table = manifest.table[manifest.table["report"] != ""].drop_duplicates("report")
+    rows = zip(table["report"], table["study_id"], table["source"], strict=True)
+    return [(text, study if source == "mimic_cxr" else None) for text, study, source in rows]
 
 
 def _image_tasks(manifest: Manifest, plan: Plan) -> list[ImageTask]:

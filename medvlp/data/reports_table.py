@@ -39,13 +39,17 @@ _SCHEMA = pa.schema(
 WHOLE = -1  # the `sentence` of a state that is the whole report's
 
 
-def report_row(text: str) -> dict[str, Any]:
+def report_row(task: tuple[str, str | None]) -> dict[str, Any]:
     """Parse one report into the row that the table holds, with the states of every finding known today.
 
     The states are those of `knowledge.study_labels`, hierarchy included, once over the whole report and once over each
     sentence that mentions something; unmentioned findings take no room.
+
+    Args:
+        task: the text, and its MIMIC-CXR study id where it is one.
     """
-    report = parse_report(text)
+    text, study = task
+    report = parse_report(text, study)
     return {
         "text": text,
         "sections": [asdict(s) for s in report.sections],

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -29,6 +30,7 @@ class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
     owed: deque[tuple[int, Any]] = field(default_factory=deque)
+    ready: bool = False
     since: float = 0.0
 
     def send(self, chunk: Sequence[tuple[int, Any]]) -> None:
@@ -59,7 +61,7 @@ class WorkerPool:
         workers: int,
         timeout: float = 120.0,
         memory: int = 2 << 30,
-        chunk: int = 8,
+        chunk: int = 16,
     ) -> None:
         self.function, self.workers, self.timeout, self.memory, self.chunk = function, workers, timeout, memory, chunk
         self._alive: list[_Worker] = []
@@ -73,7 +75,11 @@ class WorkerPool:
         self._alive.clear()
 
     def map(self, tasks: Iterable[Any]) -> Iterator[tuple[int, Any]]:
-        """Yield `(index of the task, its result or a Failure)` as they come; at most a few chunks are in flight."""
+        """Yield `(index of the task, its result or a Failure)` as they come; at most a few chunks are in flight.
+
+        Raises:
+            RuntimeError: a worker ended before its first task: the installation, not a task, is at fault.
+        """
         if self.workers == 0:
             yield from ((i, guarded(self.function, task)) for i, task in enumerate(tasks))
             return
@@ -88,14 +94,18 @@ class WorkerPool:
             for worker in busy:
                 if worker.connection in ready:
                     yield from self._receive(worker, returned)
-                elif time.monotonic() - worker.since > self.timeout:
+                elif worker.ready and time.monotonic() - worker.since > self.timeout:
                     yield self._bury(worker, returned, f"took longer than {self.timeout:g} s and was stopped")
 
     def _feed(self, source: Iterator[tuple[int, Any]], returned: deque[tuple[int, Any]]) -> None:
-        """Give each worker that owes less than half a chunk another one; start workers while there is work."""
+        """Give each worker that owes nothing a chunk; start workers while there is work.
+
+        Never more than one chunk: a worker that is still answering does not read, and with both sides writing into
+        full pipes neither would go on.
+        """
         while True:
-            hungry = [w for w in self._alive if len(w.owed) <= self.chunk // 2]
-            if not hungry and len(self._alive) >= self.workers:
+            idle = [w for w in self._alive if not w.owed]
+            if not idle and len(self._alive) >= self.workers:
                 return
             chunk: list[tuple[int, Any]] = []
             while len(chunk) < self.chunk:
@@ -105,21 +115,26 @@ class WorkerPool:
                 chunk.append(task)
             if not chunk:
                 return
-            worker = min(hungry, key=lambda w: len(w.owed)) if len(self._alive) >= self.workers else self._start()
-            try:
+            worker = idle[0] if idle else self._start()
+            with suppress(OSError):  # it died between two chunks: `_receive` sees the closed pipe and buries it
                 worker.send(chunk)
-            except OSError:  # it died between two chunks; `_receive` will see the closed pipe and bury it
-                continue
 
     def _receive(self, worker: _Worker, returned: deque[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
         try:
             result = worker.connection.recv()
         except (EOFError, OSError):
             code = worker.process.wait()
+            if not worker.ready:
+                raise RuntimeError(
+                    f"no worker could start ({_exit_reason(code)}): {self.function} must be importable in a fresh "
+                    "interpreter; workers=0 runs in this process and shows the error"
+                ) from None
             yield self._bury(worker, returned, f"the decoder crashed ({_exit_reason(code)})")
             return
         worker.since = time.monotonic()
-        yield worker.owed.popleft()[0], result
+        if worker.ready:
+            yield worker.owed.popleft()[0], result
+        worker.ready = True  # the first message only says so; from now on a task's time counts
 
     def _bury(self, worker: _Worker, returned: deque[tuple[int, Any]], reason: str) -> tuple[int, Failure]:
         culprit = worker.owed.popleft()[0]

@@ -36,10 +36,11 @@ def guarded(function: Callable[[Any], Any], task: Any) -> Any:
 
 
 def serve(descriptor: int) -> None:
-    """Over a pipe: receive the function and the memory limit, then chunks of tasks; send a result for each."""
+    """Over a pipe: receive the function and the memory limit, say ready; then receive chunks, send a result a task."""
     connection = Connection(descriptor)
     function, memory = connection.recv()
     _limit_memory(memory)
+    connection.send(None)
     while True:
         try:
             chunk = connection.recv()

@@ -155,6 +155,21 @@ def test_generated_is_carried(small_manifest: Manifest, small_store: Store, tmp_
     assert not small_store.generated
 
 
+def test_special_reports_of_mimic_cxr_are_read_by_their_study(small_manifest: Manifest, tmp_path: Path) -> None:
+    text = "RECOMMENDATION: Small effusion.\n"
+    rows = {
+        "patient_id": ["1", "2"],
+        "study_id": ["50913680", "x"],
+        "image_id": ["1", "2"],
+        "report": [text, text + " "],
+    }
+    paths = small_manifest.table["path"][:2].tolist()
+    for source, special in (("mimic_cxr", True), ("", False)):
+        manifest = Manifest(pd.DataFrame(rows | {"path": paths, "source": source}))
+        store = prepare(manifest, tmp_path / f"store{source}", Preprocess(size=32), workers=0)
+        assert (store.reports[0].sections != store.reports[1].sections) == special
+
+
 def test_frames_of_one_file(tmp_path: Path) -> None:
     pages = [Image.fromarray(np.full((20, 20), value, np.uint8)) for value in (50, 200)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])

@@ -57,6 +57,12 @@ def test_every_task_is_answered(workers: int) -> None:
         assert list(pool.map([])) == []
 
 
+def test_messages_larger_than_the_pipe() -> None:
+    texts = ["x" * 300_000] * 40
+    with WorkerPool(str.upper, 2, chunk=8) as pool:
+        assert {answer == "X" * 300_000 for _, answer in pool.map(texts)} == {True}
+
+
 def test_a_crash_costs_one_task(hostile: ModuleType) -> None:
     with WorkerPool(hostile.crash, 2, chunk=8) as pool:
         answers = dict(pool.map(range(20)))
@@ -72,9 +78,9 @@ def test_a_process_that_leaves_costs_one_task(hostile: ModuleType) -> None:
 
 
 def test_a_hang_is_stopped(hostile: ModuleType) -> None:
-    with WorkerPool(hostile.hang, 2, timeout=2.0, chunk=4) as pool:
+    with WorkerPool(hostile.hang, 2, timeout=3.0, chunk=4) as pool:
         answers = dict(pool.map(range(12)))
-    assert answers[5] == Failure("took longer than 2 s and was stopped")
+    assert answers[5] == Failure("took longer than 3 s and was stopped")
     assert sorted(i for i, a in answers.items() if a == i) == [i for i in range(12) if i != 5]
 
 
@@ -83,6 +89,12 @@ def test_a_task_that_wants_too_much_memory_fails_alone(hostile: ModuleType) -> N
     with WorkerPool(hostile.grow, 1, memory=512 << 20) as pool:
         answers = dict(pool.map([1, 2000, 2]))
     assert answers == {0: 1 << 20, 1: Failure("needs more memory than a worker may take"), 2: 2 << 20}
+
+
+def test_a_worker_that_cannot_start_stops_the_run(hostile: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONPATH")  # now only this process can import the function
+    with WorkerPool(hostile.crash, 1) as pool, pytest.raises(RuntimeError, match="no worker could start"):
+        dict(pool.map(range(3)))
 
 
 def test_workers_end_with_the_pool(hostile: ModuleType) -> None:

@@ -21,6 +21,8 @@ from medvlp.data.manifest import Manifest
 from medvlp.data.sources.assembly import assemble
 from medvlp.data.sources.csv_tables import coded_states, find, read_table
 from medvlp.knowledge import LabelSpace
+from medvlp.reports.report import Report
+from medvlp.reports.sections import find_sections
 from medvlp.reports.states import FindingState
 
 _LABELS = {
@@ -58,6 +60,7 @@ def manifest(
     ending = _ending(root, folders, table["dicom_id"])
     paths = f"{root}/files/" + folders + "/" + table["dicom_id"] + ending
     texts = _report_texts(reports / "files", folders)
+    findings, impressions = _sections(texts, table["study_id"])
     columns = {
         "patient_id": table["subject_id"],
         "study_id": table["study_id"],
@@ -67,6 +70,8 @@ def manifest(
         "modality": "DX",
         "split": table["split"],
         "report": texts,
+        "section_findings": findings,
+        "section_impression": impressions,
     }
     notes = [f"{int((texts == '').sum())} images have no report text"]
     states: dict[str, np.ndarray] = {}
@@ -91,6 +96,15 @@ def _report_texts(files: Path, folders: pd.Series) -> pd.Series:
         path = files / f"{folder}.txt"
         texts[folder] = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     return folders.map(texts)
+
+
+def _sections(texts: pd.Series, studies: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Findings and impression of each image's report; empty where it has no such section."""
+    distinct = dict(zip(studies, texts, strict=True))
+    reports = {s: Report(text, find_sections(text, s)) for s, text in distinct.items() if text}
+    parts = (studies.map({s: r.section(name) for s, r in reports.items()}) for name in ("findings", "impression"))
+    findings, impressions = (part.fillna("") for part in parts)
+    return findings, impressions
 
 
 def _views(table: pd.DataFrame) -> pd.Series:

@@ -57,6 +57,8 @@ def test_official_layout(ending: str, reports: str, tmp_path: Path) -> None:
     assert table["view"].tolist() == ["PA", "LATERAL", "AP"]
     assert table["split"].tolist() == ["train", "train", "validate"]
     assert table["report"].tolist() == [REPORT, REPORT, ""]
+    assert table["section_findings"].tolist() == ["Mild edema.", "Mild edema.", ""]
+    assert table["section_impression"].tolist() == ["No pneumothorax.", "No pneumothorax.", ""]
     assert table["path"][0] == str(tmp_path / f"{IMAGES[0]}{ending}")
     assert table["atelectasis"].tolist() == [1, 1, -1]
     assert table["edema"].tolist() == [2, 2, -1]  # -1 in their table is uncertain
