@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medvlp.cli.data_errors import data_errors
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -37,10 +39,8 @@ def check(
     from medvlp.data import check as checks
     from medvlp.data.store import Store
 
-    try:
+    with data_errors():
         opened = Store.open(store)
-    except (ValueError, FileNotFoundError) as error:
-        raise typer.BadParameter(str(error)) from error
     with Progress(console=Console(stderr=True), disable=as_json) as bar:
         task = bar.add_task("images", total=len(opened))
         found = checks.check(opened, lambda done, total: bar.update(task, completed=done))

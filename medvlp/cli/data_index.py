@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from medvlp.cli.data_errors import data_errors
+
 
 def index(
     source: Annotated[str, typer.Argument(help="Name of the data set; `folder` for any folder or CSV of images.")],
@@ -21,17 +23,15 @@ def index(
     Example: `medvlp data index mimic_cxr /data/mimic-cxr -o mimic.parquet --option labels=negbio`
 
     Data sets: mimic_cxr, chexpert, nih_cxr, padchest, rsna_pneumonia, siim_pneumothorax, vindr_cxr, openi, ms_cxr,
-    covid_cxr, pediatric_pneumonia, roco, ct_rate, rad_chest_ct, msd, folder. `docs/data.md` says what is peculiar to
-    each.
+    covid_cxr, pediatric_pneumonia, roco, ct_rate, rad_chest_ct, msd, phantom, folder. `docs/data.md` says what is
+    peculiar to each.
     """
     from medvlp.data import sources
 
     pairs = [text.partition("=") for text in option or []]
-    try:
+    with data_errors():
         manifest = sources.load(source, root, **{name: value for name, _, value in pairs})
         manifest.save(out)
-    except (ValueError, FileNotFoundError) as error:
-        raise typer.BadParameter(str(error)) from error
     table = manifest.table
     counts = {
         "images": len(table),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medvlp.cli.data_errors import data_errors
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -36,15 +38,13 @@ def prepare(
     numbers = re.fullmatch(r"(\d+)/(\d+)", part)
     if not numbers:
         raise typer.BadParameter(f"{part!r} is not i/n, such as 2/8", param_hint="--part")
-    try:
+    with data_errors():
         manifest = Manifest.concat([Manifest.load(path) for path in manifests])
         sizes = [Preprocess(size=pixels) for pixels in size or [224]]
         with _Bar(quiet=as_json) as bar:
             missing = prepare_part(
                 manifest, out, int(numbers[1]), int(numbers[2]), sizes, workers=workers, progress=bar.show
             )
-    except (ValueError, FileNotFoundError) as error:
-        raise typer.BadParameter(str(error)) from error
     if missing:
         typer.echo(
             json.dumps({"missing_shards": missing}) if as_json else f"{missing} shards of other parts still to come"

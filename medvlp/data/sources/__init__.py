@@ -13,6 +13,8 @@ from medvlp.data.manifest import Manifest
 
 _PARTS = {"assembly", "csv_tables", "dicom_keys"}  # what sources share; not sources
 
+_YES_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
 
 def names() -> list[str]:
     """The sources that `load` knows."""
@@ -39,10 +41,19 @@ def load(name: str, root: str | Path, **options: Any) -> Manifest:
     if not root.exists():
         raise FileNotFoundError(f"{root} does not exist; give the folder that {name} was unpacked in")
     index = import_module(f"{__name__}.{name}").manifest
-    known = list(inspect.signature(index).parameters)[1:]
+    known = dict(list(inspect.signature(index).parameters.items())[1:])
     for option in options:
         if option not in known:
             near = difflib.get_close_matches(option, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'none'}"
             raise ValueError(f"{name} has no option {option!r}; {hint}")
-    return index(root, **options)
+    return index(root, **{option: _value(value, known[option]) for option, value in options.items()})
+
+
+def _value(value: Any, parameter: inspect.Parameter) -> Any:
+    """An option as the command line gives it, in the parameter's type where that is yes or no."""
+    if parameter.annotation != "bool" or not isinstance(value, str):
+        return value
+    if value.lower() not in _YES_NO:
+        raise ValueError(f"option {parameter.name} is {value!r}; give yes or no")
+    return _YES_NO[value.lower()]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from medvlp.cli.data_index import index
 from medvlp.data import sources
 from medvlp.data.sources.assembly import assemble, box_cells, listed_states
 from medvlp.data.sources.csv_tables import coded_states, read_table
@@ -36,6 +38,21 @@ def test_empty_folder_says_what_is_missing(name: str, tmp_path: Path) -> None:
 def test_unknown_option_names_the_known(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mimic_cxr has no option 'label'; did you mean labels"):
         sources.load("mimic_cxr", tmp_path, label="chexpert")
+
+
+def test_yes_and_no_of_the_command_line(layout: Callable[..., Path]) -> None:
+    root = layout(
+        {"captions.csv": "image,article,caption\na.jpg,A,A cat.\nb.jpg,B,Chest radiograph.\n"}, ["a.jpg", "b.jpg"]
+    )
+    assert len(sources.load("roco", root, chest_radiographs="no")) == 2
+    assert len(sources.load("roco", root, chest_radiographs="yes")) == 1
+    with pytest.raises(ValueError, match="option chest_radiographs is 'maybe'; give yes or no"):
+        sources.load("roco", root, chest_radiographs="maybe")
+
+
+def test_help_names_every_source() -> None:
+    text = " ".join((index.__doc__ or "").split())
+    assert set(text.split("Data sets: ")[1].split(". ")[0].split(", ")) == set(sources.names())
 
 
 def test_missing_column_is_named(tmp_path: Path) -> None:
