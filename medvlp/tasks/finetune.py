@@ -165,7 +165,8 @@ def _optimiser(segmenter: Segmenter, total: int) -> tuple[AdamW, LambdaLR]:
     head = [*net.decoder.parameters(), *net.head.parameters()]
     groups: list[dict[str, Any]] = [{"params": head}]
     if trunk:
-        groups.append({"params": trunk, "lr": settings.learning_rate * settings.encoder_rate})
+        rate = 1.0 if segmenter.recipe.encoder.from_scratch else settings.encoder_rate
+        groups.append({"params": trunk, "lr": settings.learning_rate * rate})
     optimiser = AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     warmup = min(settings.warmup_steps, total // 10)
 

@@ -29,6 +29,17 @@ class EncoderRecipe(RecipePart):
     pretrained: bool = False
     freeze: bool = False
 
+    @property
+    def from_scratch(self) -> bool:
+        """Whether its weights are random at the start."""
+        return self.scratch or (self.model is None and not self.pretrained)
+
+    @model_validator(mode="after")
+    def _frozen_knows_something(self) -> EncoderRecipe:
+        if self.freeze and self.from_scratch:
+            raise ValueError("freeze keeps random weights, since the encoder is from scratch; give encoder.model")
+        return self
+
 
 class DecoderRecipe(RecipePart):
     """The decoder of segmentation-models-pytorch and the channels of its finest level."""
@@ -61,7 +72,8 @@ class FinetuneTrainingRecipe(RecipePart):
     Attributes:
         epochs, max_steps: the run ends at whichever comes first.
         learning_rate: of the decoder, after a linear warm-up of `warmup_steps`; a cosine brings it to zero.
-        encoder_rate: the encoder's learning rate as a share of it.
+        encoder_rate: a pretrained encoder's learning rate as a share of it; one from scratch learns at the full rate,
+            so that the comparison is fair.
         dice_weight: the loss is `dice_weight` x soft Dice + (1 - `dice_weight`) x pixel cross entropy.
         precision: `bf16` (autocast) or `32`.
         validate_every: epochs between validations.

@@ -9,7 +9,7 @@ import torch
 from medvlp.data import Preprocess, prepare
 from medvlp.metrics import dice, mask_areas
 from medvlp.tasks import TaskError, compare_dice, evaluate_segmentation, load
-from medvlp.tasks.finetune import build_segmenter, finetune, training_rows
+from medvlp.tasks.finetune import _optimiser, build_segmenter, finetune, training_rows
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.tasks.mask_batches import MaskBatches, mask_rows
 from medvlp.tasks.segment_rows import row_areas
@@ -103,6 +103,14 @@ def test_the_encoder_is_that_of_the_model_unless_from_scratch(recipe, store, mod
     assert not torch.equal(trunk[next(iter(trunk))], scratch[next(iter(trunk))])
 
 
+def test_an_encoder_from_scratch_learns_at_the_full_rate(recipe, store):
+    rates = {}
+    for scratch in (False, True):
+        optimiser, _ = _optimiser(build_segmenter(recipe(f"encoder.scratch={scratch}"), store), total=20)
+        rates[scratch] = [group["initial_lr"] for group in optimiser.param_groups]
+    assert rates == {False: [5e-3, pytest.approx(1.5e-3)], True: [5e-3, 5e-3]}
+
+
 def test_equal_seeds_give_equal_weights(recipe, tmp_path):
     short = recipe("training.max_steps=2", "data.augment=true")
     folders = [finetune(short, tmp_path / name, shows=False) for name in "ab"]
@@ -158,6 +166,7 @@ def test_what_does_not_fit_is_said_before_the_first_step(recipe, tmp_path, overr
         ("training.epoch=3", "did you mean training.epochs"),
         ("training.precision=fp16", "Valid: 32, bf16"),
         ("structures=[lungs, lungs]", "names one twice"),
+        ("encoder={freeze: true}", "freeze keeps random weights"),
     ],
 )
 def test_a_misspelt_recipe_names_the_nearest(recipe, override, message):
