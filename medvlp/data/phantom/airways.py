@@ -34,9 +34,10 @@ def trachea(a: Anatomy) -> NDArray[np.float64]:
 def bronchi(a: Anatomy) -> list[NDArray[np.float64]]:
     """Middle lines of the two main bronchi, right first: it is wider, shorter and steeper."""
     start = carina(a)
+    right, left = hilum(a, "right"), hilum(a, "left")
     return [
-        np.stack([start, 0.5 * (start + hilum(a, "right")) + [0, 3, 0], hilum(a, "right") + [4, 6, 4]]),
-        np.stack([start, 0.5 * (start + hilum(a, "left")) + [0, 4, 0], hilum(a, "left") + [-2, 10, 6]]),
+        np.stack([start, 0.5 * (start + right) + np.array([0, 3, 0]), right + np.array([4, 6, 4])]),
+        np.stack([start, 0.5 * (start + left) + np.array([0, 4, 0]), left + np.array([-2, 10, 6])]),
     ]
 
 

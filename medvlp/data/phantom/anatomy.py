@@ -7,7 +7,7 @@ is a measurement of a population.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -38,6 +38,7 @@ class Anatomy:
         kyphosis: added bow of the spine to the back.
         rib_drop: scale of how far ribs descend from back to front.
         mineral: density of bone.
+        sternal_wires: whether an operation on the heart has left its wires.
         inflation: how far the diaphragm stands below its usual level.
         flatness: of the diaphragm, 0 (domes) to 1.
         rise_left, rise_right: how far a dome is pulled up.
@@ -61,6 +62,7 @@ class Anatomy:
     kyphosis: float = 0.0
     rib_drop: float = 1.0
     mineral: float = 1.0
+    sternal_wires: bool = False
     inflation: float = 0.0
     flatness: float = 0.0
     rise_left: float = 0.0
@@ -69,7 +71,7 @@ class Anatomy:
     aeration: float = 1.0
     vessels: float = 1.0
 
-    def changed(self, **changes: float) -> Anatomy:
+    def changed(self, **changes: Any) -> Anatomy:
         """A copy with some numbers replaced."""
         return replace(self, **changes)
 
@@ -110,4 +112,5 @@ def sample_anatomy(rng: Generator) -> Anatomy:
         kyphosis=float(max(0.0, rng.normal(6 * old, 6))),
         rib_drop=float(rng.normal(1.0, 0.08)),
         mineral=float(np.clip(rng.normal(1.05 - 0.22 * old, 0.08), 0.6, 1.3)),
+        sternal_wires=bool(rng.random() < 0.2 * old),
     )

@@ -11,7 +11,7 @@ from medvlp.data.phantom.anatomy import SIDES, Anatomy, sign
 from medvlp.data.phantom.geometry import Ellipsoid, Floats, Interval, Projection
 from medvlp.data.phantom.ribs import Break, ribs
 from medvlp.data.phantom.scene import Mask, Scene, left_over, texture
-from medvlp.data.phantom.shoulders import shoulders
+from medvlp.data.phantom.shoulders import humeral_heads, shoulders
 from medvlp.data.phantom.strokes import deposit
 
 
@@ -111,4 +111,4 @@ def _bowel_gas(a: Anatomy, p: Projection) -> Floats:
 
 def _bones(a: Anatomy, p: Projection, breaks: Sequence[Break]) -> Floats:
     clouds = [*ribs(a, p, breaks), *shoulders(a, p), *spine.sternum(a, p), spine.processes(a, p)]
-    return (deposit(p, *clouds) + spine.bodies(a, p)) * np.float32(a.mineral)
+    return (deposit(p, *clouds) + spine.bodies(a, p) + humeral_heads(a, p)) * np.float32(a.mineral)

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
 from medvlp.data.phantom.geometry import Floats, Projection
 
 _ROOT = "2.25."
 
 
-def uid(*parts: object) -> str:
+def uid(*parts: object) -> UID:
     """A valid UID (UUID-derived, root 2.25) that depends on its parts alone."""
     digest = hashlib.sha256(repr(parts).encode()).digest()[:15]
-    return _ROOT + str(int.from_bytes(digest, "big"))
+    return UID(_ROOT + str(int.from_bytes(digest, "big")))
 
 
 def write_dicom(
@@ -37,16 +39,13 @@ def write_dicom(
 
     Stored values run the other way for MONOCHROME1; half of the files carry a window, the others span their full range.
     """
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, RLELossless
-
     inverted = rng.random() < 0.4
     windowed = rng.random() < 0.5
     level = np.rint(np.clip(image, 0, 1) * 4095).astype(np.uint16)
     pixels = (4095 - level) if inverted else level
     portable = projection.view == "AP"
     meta = FileMetaDataset()
-    sop_class = "1.2.840.10008.5.1.4.1.1.1" if portable else "1.2.840.10008.5.1.4.1.1.1.1"
+    sop_class = UID("1.2.840.10008.5.1.4.1.1.1" if portable else "1.2.840.10008.5.1.4.1.1.1.1")
     meta.MediaStorageSOPClassUID = sop_class
     meta.MediaStorageSOPInstanceUID = uid("image", *key)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian

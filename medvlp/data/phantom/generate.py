@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -167,7 +168,8 @@ def _write_view(root: Path, folder: Path, world: World, patient: Patient, study:
         rng=rng,
         compress=bool(rng.random() < world.rle),
     )
-    np.savez_compressed(root / "truth" / "masks" / f"{image}.npz", **picture.masks())
+    masks: dict[str, Any] = dict(picture.masks())
+    np.savez_compressed(root / "truth" / "masks" / f"{image}.npz", **masks)
     rows.metadata.append(layout.metadata_row(patient, study, image, name, world.size))
     rows.split.append(dict(zip(layout.SPLIT, (image, study.number, patient.number, patient.split), strict=True)))
     rows.images.append(layout.image_row(patient, study, image, name, {s.lesion.finding for s in picture.seen}))

@@ -142,7 +142,7 @@ class Stack:
     @property
     def levels(self) -> NDArray[np.float64]:
         """Levels `y` of the sections, `[K]`."""
-        return self.top + self.step * np.arange(len(self.sections))
+        return self.top + self.step * np.arange(len(self.sections), dtype=np.float64)
 
     def at(self, y: ArrayLike) -> NDArray[np.float64]:
         """Sections at any levels, `[N, 4]`; half widths are 0 outside."""

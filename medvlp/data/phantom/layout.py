@@ -99,7 +99,7 @@ def report_states(statements: list[Statement]) -> dict[str, str]:
 
 
 def chexpert_row(patient: Patient, study: Study, report: Written) -> Row:
-    """One row of `mimic-cxr-2.0.0-chexpert.csv.gz`: 1.0, 0.0, -1.0 or blank, as a labeller takes them from the report."""
+    """One row of `mimic-cxr-2.0.0-chexpert.csv.gz`: 1.0, 0.0, -1.0 or blank, as a labeller reads the report."""
     row: Row = {"subject_id": patient.number, "study_id": study.number, **dict.fromkeys(CHEXPERT, "")}
     labels: dict[str, str] = {}
 

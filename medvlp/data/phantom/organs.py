@@ -1,4 +1,4 @@
-"""The large solids of the chest, built from an `Anatomy`: trunk, spaces of the lungs, diaphragm, heart, great vessels."""
+"""The large solids of the chest, built from an `Anatomy`: trunk, lungs' spaces, diaphragm, heart, great vessels."""
 
 from __future__ import annotations
 
@@ -123,8 +123,7 @@ def heart_parts(a: Anatomy) -> list[Ellipsoid]:
 
 
 def vessel_parts(a: Anatomy) -> list[Ellipsoid]:
-    """Pulmonary trunk, aortic arch, descending and ascending aorta, superior vena cava, the vessels to the arms, and what
-    lies between the domes."""
+    """Great vessels: pulmonary trunk, aorta, superior vena cava, those to the arms; and what lies between the domes."""
     b, s, x = a.breadth, a.stature, a.shift
     return [
         Ellipsoid((x * 0.8 + 19 * b, 114 * s, -14), (20 * b, 27 * s, 24), -0.45),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from medvlp.data.phantom.accessories import Accessories, draw_accessories, sample_accessories
 from medvlp.data.phantom.anatomy import Anatomy
 from medvlp.data.phantom.chest import build_scene
 from medvlp.data.phantom.findings import DRAWINGS, Lesion
@@ -75,6 +76,7 @@ def render(
     projection: Projection,
     exposure: Exposure,
     noise: Generator | None = None,
+    accessories: Accessories | None = None,
 ) -> Picture:
     """Draw a chest with its lesions. Without `noise` the picture depends on the other arguments alone."""
     for lesion in lesions:
@@ -86,6 +88,7 @@ def render(
         mask = DRAWINGS[lesion.finding].draw(scene, lesion)
         if mask.any():
             seen.append(Seen(lesion, box_of(mask), mask))
+    draw_accessories(scene, accessories or Accessories())
     image = expose(scene.line_integral(), projection, exposure, noise)
     return Picture(image, projection, scene.lungs, scene.heart, tuple(seen))
 
@@ -102,4 +105,5 @@ def take(seed: Sequence[int], anatomy: Anatomy, lesions: Sequence[Lesion], view:
     projection = sample_projection(rng, view, size, anatomy)
     person = posed(rng, anatomy, view)
     exposure = sample_exposure(rng, view)
-    return render(person, lesions, projection, exposure, np.random.default_rng([*seed, 3]))
+    accessories = sample_accessories(rng, view)
+    return render(person, lesions, projection, exposure, np.random.default_rng([*seed, 3]), accessories)

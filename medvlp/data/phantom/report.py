@@ -66,6 +66,8 @@ def write_report(seed: int, patient: Patient, study: Study) -> Written:
     rng = np.random.default_rng([seed, patient.index, study.number, 4])
     statements = plan(rng, study)
     lines = list(_findings(rng, statements))
+    if patient.anatomy.sternal_wires and rng.random() < 0.6:
+        lines.insert(0, Line(expand(rng, choose(rng, phrases("report")["sternal_wires"]))))
     report = Written(statements=statements)
     report.text = " " * 33 + "FINAL REPORT\n"
     common, view = phrases("report"), study.views[-1]

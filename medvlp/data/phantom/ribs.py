@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
 from medvlp.data.phantom.geometry import Projection
 from medvlp.data.phantom.organs import hemithorax
-from medvlp.data.phantom.strokes import Cloud, dither, section
+from medvlp.data.phantom.strokes import Cloud, section
 
 RIB_SPACING = 22.0
 
@@ -28,7 +28,7 @@ class Break:
 
 
 def rib_curve(a: Anatomy, side: Side, rib: ArrayLike, angle: ArrayLike) -> NDArray[np.float64]:
-    """Points `[..., 3]` on the middle line of ribs 1 to 12, at angles from the back (0) over the side to the front (pi)."""
+    """Points `[..., 3]` on the middle lines of ribs 1 to 12, at angles from the back (0) round to the front (pi)."""
     rib, angle = np.broadcast_arrays(np.asarray(rib, dtype=np.float64), np.asarray(angle, dtype=np.float64))
     drop = np.interp(rib, [1, 2, 3, 6, 10, 12], [44, 66, 84, 112, 120, 104]) * a.rib_drop
     back = -9 + RIB_SPACING * (rib - 1) + 0.35 * np.maximum(0, rib - 6) ** 1.4
@@ -59,11 +59,11 @@ def ribs(a: Anatomy, p: Projection, breaks: Sequence[Break] = ()) -> list[Cloud]
         for b in (b for b in breaks if b.side == side):
             _break(curve[b.rib - 1], area[b.rib - 1], theta[b.rib - 1], b)
         length = np.linalg.norm(np.gradient(curve, axis=1), axis=2)
-        up = (across[:, 0] + dither(count, across)[:, None]) / 7.5
+        up = across[:, 0] / 7.5
         deep = across[:, 1] / 7.5 * 4.0
         points = np.empty((12, count, len(across), 4))
         points[..., 0] = curve[..., 0, None] + deep * (sign(side) * np.sin(theta))[..., None]
-        points[..., 1] = curve[..., 1, None] + up[None] * high[..., None]
+        points[..., 1] = curve[..., 1, None] + up * high[..., None]
         points[..., 2] = curve[..., 2, None] + deep * np.cos(theta)[..., None]
         points[..., 3] = (length * area)[..., None] * across[:, 2]
         clouds.append(points.reshape(-1, 4))

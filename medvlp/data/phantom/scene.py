@@ -1,4 +1,4 @@
-"""`Scene`: one chest before one beam, as maps of millimetres of each material, and the verbs by which findings change it."""
+"""`Scene`: one chest before one beam, as maps of millimetres of each material; findings change it by its verbs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Scene:
     def fill(self, side: Side, path: Floats) -> None:
         """Put soft tissue in the place of `path` mm of lung; its vessels drown in it."""
         path = np.minimum(path, self.lung[side])
-        self.markings = self.markings * (1 - path / np.maximum(self.lung[side], 1.0))
+        self.markings = (self.markings * (1 - path / np.maximum(self.lung[side], 1))).astype(np.float32)
         self.lung[side] = self.lung[side] - path
 
     def empty(self, side: Side, path: Floats) -> None:
@@ -125,11 +125,14 @@ def texture(projection: Projection, seed: int, grain: float) -> Floats:
     field = np.random.default_rng(seed).standard_normal((cells, cells), dtype=np.float32)
     rows = np.arange(height, dtype=np.float32) * np.float32(projection.pitch / grain) + 1
     columns = np.arange(width, dtype=np.float32) * np.float32(projection.pitch / grain) + 1
-    return _weights(rows, cells) @ field @ _weights(columns, cells).T
+    return np.asarray(_weights(rows, cells) @ field @ _weights(columns, cells).T, dtype=np.float32)
 
 
 def _weights(at: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
     """Smooth interpolation from `cells` samples as a matrix `[N, cells]`, scaled to keep unit variance."""
     distance = np.abs(at[:, None] - np.arange(cells, dtype=np.float32))
-    weights = np.where(distance < 1.5, np.cos(distance * np.float32(np.pi / 3)) ** 2, 0).astype(np.float32)
-    return weights / np.linalg.norm(weights, axis=1, keepdims=True)
+    weights: NDArray[np.float32] = np.where(distance < 1.5, np.cos(distance * np.float32(np.pi / 3)) ** 2, 0).astype(
+        np.float32
+    )
+    weights /= np.sqrt((weights * weights).sum(axis=1, keepdims=True))
+    return weights

@@ -5,12 +5,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.data.phantom.anatomy import SIDES, Anatomy, sign
-from medvlp.data.phantom.geometry import Projection
+from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
+from medvlp.data.phantom.geometry import Ellipsoid, Floats, Projection
 from medvlp.data.phantom.strokes import Cloud, spline, tube
 
 # how far the shoulder blades are rolled off the lungs, in mm
 _ABDUCTED = {"PA": 30.0, "AP": 10.0, "LATERAL": 45.0}
+
+
+def humeral_head(a: Anatomy, p: Projection, side: Side) -> tuple[float, float, float]:
+    """Centre of the head of an upper arm."""
+    s = sign(side)
+    return (s * (184 * a.breadth + _ABDUCTED[p.view]), (36 if p.frontal else -48) * a.stature, 8 * a.depth)
+
+
+def humeral_heads(a: Anatomy, p: Projection) -> Floats:
+    """Path lengths in bone through the heads of both upper arms: thin cortex around loose bone."""
+    total = np.zeros(p.shape, np.float32)
+    for side in SIDES:
+        centre = humeral_head(a, p, side)
+        outer, inner = (Ellipsoid(centre, (r, 1.05 * r, r)).chord(p) for r in (23.0, 21.6))
+        total += outer - 0.78 * inner
+    return total
 
 
 def shoulders(a: Anatomy, p: Projection) -> list[Cloud]:
@@ -37,11 +53,10 @@ def shoulders(a: Anatomy, p: Projection) -> list[Cloud]:
             clouds.append(shell(p, spline(border, p.pitch), radius, 1.6))
         ridge = np.array([(96, 46, 100), (130, 30, 92), (158, 14, 55), (174, 6, 22)]) * place + moved
         clouds.append(shell(p, spline(ridge, p.pitch), 4.5, 1.5))
-        head = np.array([184, -48 if raised else 36, 8]) * place + [s * abducted, 0, 0]
-        hand = head + ([0, -200, -70] if raised else [s * (11 + 0.6 * abducted), 280, 0])
+        head = np.array(humeral_head(a, p, side))
+        hand = head + np.array([0, -200, -70] if raised else [s * (11 + 0.6 * abducted), 280, 0])
         shaft = np.stack([head, 0.8 * head + 0.2 * hand + [s * 4, 0, 0], hand])
         clouds.append(shell(p, spline(shaft, p.pitch), 12, 3.5))
-        clouds.append(ball(head, 23.0, p.pitch, 1.2))
     return clouds
 
 
@@ -60,16 +75,3 @@ def plate(corners: NDArray[np.float64], thickness: float, step: float) -> Cloud:
     points = corners[0] + i[:, None] * (corners[1] - corners[0]) + j[:, None] * (corners[2] - corners[0])
     area = 0.5 * np.linalg.norm(np.cross(corners[1] - corners[0], corners[2] - corners[0]))
     return np.concatenate([points, np.full((len(points), 1), area * thickness / len(points))], axis=1)
-
-
-def ball(centre: NDArray[np.float64], radius: float, step: float, cortex: float) -> Cloud:
-    """A spherical head of bone: cortex around loose trabeculae."""
-    n = max(200, int(2 * np.pi * (radius / step) ** 2))
-    k = np.arange(n) + 0.5
-    polar, turn = np.arccos(1 - 2 * k / n), np.pi * (1 + 5**0.5) * k
-    unit = np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1)
-    rim = np.concatenate([centre + radius * unit, np.full((n, 1), 4 * np.pi * radius**2 * cortex / n)], axis=1)
-    depth = ((np.arange(n) * 0.618034) % 1.0) ** (1 / 3)
-    core_volume = 4.2 * radius**3 * 0.24
-    core = np.concatenate([centre + radius * depth[:, None] * unit, np.full((n, 1), core_volume / n)], axis=1)
-    return np.concatenate([rim, core])

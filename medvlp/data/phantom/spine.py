@@ -13,7 +13,7 @@ from medvlp.data.phantom.strokes import Cloud, resample, tube
 VERTEBRA = 23.0  # mm from one vertebra to the next
 
 
-def spine_line(a: Anatomy, y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def spine_line(a: Anatomy, y: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Position across and depth of the spine at levels `y`."""
     t = np.clip(y / (260 * a.stature), -0.3, 1.4)
     x = a.curve * np.sin(np.pi * t)
@@ -45,7 +45,7 @@ def processes(a: Anatomy, p: Projection) -> Cloud:
         middle = np.array([s * 10.5, 0, 18])
         loop = middle + np.stack([3.2 * np.cos(angle), 5.0 * np.sin(angle), 0 * angle], axis=1)
         parts.append(tube(p, resample(loop, p.pitch), 1.0))
-        parts.append(shell(p, resample(np.stack([middle, middle + [s * 18, 2, 14]]), p.pitch), 4.0, 1.2))
+        parts.append(shell(p, resample(np.stack([middle, middle + np.array([s * 18, 2, 14])]), p.pitch), 4.0, 1.2))
     shape = np.concatenate(parts)
     y = (VERTEBRA * np.arange(-3, 16) - 70 + 0.42 * VERTEBRA) * a.stature
     x, z = spine_line(a, y)

@@ -1,4 +1,4 @@
-"""`Statement`: what a report will say of one finding, decided before any word of it is chosen; and the words it needs."""
+"""`Statement`: what a report will say of one finding, decided before its words are; and the words that it needs."""
 
 from __future__ import annotations
 

@@ -38,14 +38,13 @@ def deposit(projection: Projection, *clouds: Cloud) -> Floats:
 
 
 def spline(points: ArrayLike, step: float) -> NDArray[np.float64]:
-    """A smooth curve (centripetal Catmull-Rom) through points `[K, 3]`, resampled every `step` mm, `[N, 3]`."""
+    """A smooth curve (Catmull-Rom) through points `[K, 3]`, resampled every `step` mm, `[N, 3]`."""
     points = np.asarray(points, dtype=np.float64)
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     t = np.linspace(0, 1, 24, endpoint=False)[:, None, None]
     p0, p1, p2, p3 = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
-    pieces = 0.5 * (
-        2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
-    )
+    bent = (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
+    pieces = 0.5 * (2 * p1 + (p2 - p0) * t + bent)
     curve = np.concatenate([pieces.transpose(1, 0, 2).reshape(-1, 3), points[-1:]])
     return resample(curve, step)
 
@@ -60,13 +59,14 @@ def resample(curve: NDArray[np.float64], step: float) -> NDArray[np.float64]:
 def section(radius: float, step: float, inner: float = 0.0, core: float = 0.0) -> NDArray[np.float64]:
     """The round section of a tube as points with weights, `[M, 3]`; the weights sum to 1.
 
-    The points lie evenly across, at most `step` apart, with their weights after the chord; in depth they alternate between near and far wall, or fill a solid tube.
+    The points lie evenly across, at most `step` apart, with their weights after the chord. In depth they alternate
+    between near and far wall, or fill a solid tube.
 
     Args:
         inner: radius of the core, 0 for a solid tube.
         core: density of the core relative to the wall.
     """
-    count = max(1, int(np.ceil((3 if inner else 2) * radius / step)))
+    count = max(1, int(np.ceil(2 * radius / step)))
     index = np.arange(count)
     v = (index + 0.5) / count * 2 - 1
     chord = np.sqrt(1 - v**2)
@@ -75,16 +75,10 @@ def section(radius: float, step: float, inner: float = 0.0, core: float = 0.0) -
     return np.stack([v * radius, deep * chord * radius, weight / weight.sum()], axis=1)
 
 
-def dither(count: int, across: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shifts across `[count]`, within one spacing of a section's points, that keep their rows from showing as streaks."""
-    spacing = across[1, 0] - across[0, 0] if len(across) > 1 else 0.0
-    return ((np.arange(count) * 0.618034) % 1 - 0.5) * spacing
-
-
 def frames(along: NDArray[np.float64], beam: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For directions `[N, 3]`, the unit vectors across them in the picture and in depth, `[N, 3]` each.
 
-    The second lies along the beam where the direction is square to it, so that only what is seen end-on shows its depth.
+    The second lies along the beam where the direction is square to it: only what is seen end-on shows its depth.
     """
     first = np.cross(along, beam)
     end_on = (first * first).sum(axis=1) < 1e-6 * (along * along).sum(axis=1)
@@ -108,13 +102,12 @@ def tube(
         radius: of the tube; `inner` of its empty core.
         swell: factor of the radius at each point of the curve, `[N]`.
     """
-    across = section(radius, projection.pitch, inner)
     factor = np.ones(len(curve)) if swell is None else np.asarray(swell, dtype=np.float64)
+    across = section(radius, projection.pitch / factor.max(), inner)
     along = np.gradient(curve, axis=0)
     first, second = frames(along, projection.beam)
     points = np.empty((len(curve), len(across), 4))
-    aside = across[:, 0] + dither(len(curve), across)[:, None]
-    offset = aside[..., None] * first[:, None] + across[:, 1:2] * second[:, None]
+    offset = across[:, :1] * first[:, None] + across[:, 1:2] * second[:, None]
     points[..., :3] = curve[:, None] + offset * factor[:, None, None]
     area = np.pi * (radius**2 - inner**2) * (factor if inner else factor**2)
     points[..., 3] = (np.sqrt((along * along).sum(axis=1)) * area)[:, None] * across[:, 2]
@@ -141,8 +134,7 @@ def rods(
     across = section(float(radius.max()), projection.pitch)
     first, second = frames(ends - starts, projection.beam)
     relative = (radius / radius.max())[:, None, None, None]
-    aside = (across[:, 0] + dither(len(t), across)[:, None])[None, :, :, None]
-    offset = aside * first[:, None, None] + across[:, 1:2] * second[:, None, None]
+    offset = across[:, :1] * first[:, None, None] + across[:, 1:2] * second[:, None, None]
     points = np.empty((len(starts), len(t), len(across), 4))
     points[..., :3] = line[:, :, None] + relative * offset
     points[..., 3] = (np.pi * radius**2 * span / (len(t) - 1))[:, None, None] * across[:, 2]

@@ -44,7 +44,7 @@ def sample_exposure(rng: Generator, view: View) -> Exposure:
     """Draw a technique: portable AP exposures are noisier, with more scatter."""
     border = tuple(np.where(rng.random(4) < 0.12, rng.uniform(3, 18, 4), 0.0).tolist())
     return Exposure(
-        photons=float(np.exp(rng.normal(np.log({"PA": 130, "AP": 90, "LATERAL": 400}[view]), 0.3))),
+        photons=float(np.exp(rng.normal(np.log({"PA": 130, "AP": 140, "LATERAL": 400}[view]), 0.3))),
         scatter=float(np.clip(rng.normal({"PA": 0.32, "AP": 0.45, "LATERAL": 0.42}[view], 0.06), 0.15, 0.65)),
         blur=float(rng.uniform(0.2, 0.55)),
         low=float(rng.uniform(0.5, 4)),

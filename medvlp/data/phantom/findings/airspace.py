@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 from medvlp.data.phantom.airways import hilum
 from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
 from medvlp.data.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register, zone
-from medvlp.data.phantom.geometry import Ellipsoid, Floats
+from medvlp.data.phantom.geometry import Floats
 from medvlp.data.phantom.organs import lung_point
 from medvlp.data.phantom.scene import Mask, Scene
 from medvlp.data.phantom.strokes import rods
@@ -92,7 +92,7 @@ class Consolidation(Drawing):
 
 @register("edema")
 class Edema(Drawing):
-    """Both lungs hazy from the hila outwards, thick blurred vessels also in the upper zones, septal lines at the edges."""
+    """Lungs hazy from the hila outwards, thick blurred vessels also in the upper zones, septal lines at the edges."""
 
     rate, lasting = 0.18, 0.4
 

@@ -1,4 +1,4 @@
-"""Atelectasis: collapse, as plates of dense lung above a raised dome or as a lower lobe folded down beside the spine."""
+"""Atelectasis: collapse, as plates of dense lung above a raised dome or a lower lobe folded down beside the spine."""
 
 from __future__ import annotations
 
@@ -52,15 +52,13 @@ class Atelectasis(Drawing):
 
     @staticmethod
     def _lobe(scene: Scene, lesion: Lesion) -> Mask:
-        """A wedge from the hilum to the dome: seen through the heart in frontal views, against the spine in lateral ones."""
+        """A wedge from hilum to dome: seen through the heart in frontal views, against the spine in lateral ones."""
         p, a, s = scene.projection, scene.anatomy, sign(lesion.own_side)
         top = hilum(a, lesion.own_side)[1] + 8
         floor = a.dome_top(lesion.own_side) + 25
         width = np.clip((p.y - top) / (floor - top), 0, 1) * (30 + 42 * lesion.level)
-        if p.frontal:
-            edge = width + 18 + s * a.shift - s * p.u
-        else:
-            edge = 1.4 * width - (p.u + 97 * a.depth)
+        beside_spine = width + 18 + s * a.shift - s * p.u
+        edge = beside_spine if p.frontal else 1.4 * width - (p.u + 97 * a.depth)
         inside = np.clip(edge / 3, 0, 1) * (p.y > top)
         path = (inside * np.minimum(scene.lung[lesion.own_side], 80)).astype(np.float32)
         scene.fill(lesion.own_side, path)

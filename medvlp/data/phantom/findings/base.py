@@ -14,8 +14,8 @@ import numpy as np
 from numpy.random import Generator
 
 from medvlp.data.phantom.anatomy import Anatomy, Side
-from medvlp.data.phantom.scene import Mask, Scene
 from medvlp.data.phantom.ribs import Break
+from medvlp.data.phantom.scene import Mask, Scene
 
 FINDINGS = (
     "pleural_effusion",

@@ -38,9 +38,9 @@ class EndotrachealTube(Drawing):
         assert lesion.size_mm is not None
         line = spline(trachea(scene.anatomy), 2.0)
         tip = carina(scene.anatomy)[1] - lesion.size_mm
-        line = line[line[:, 1] <= tip] + [lesion.rng.normal(0, 1.5), 0, 0]
+        line = line[line[:, 1] <= tip] + np.array([lesion.rng.normal(0, 1.5), 0, 0])
         wall = scene.strand(line[::4], 5.0, inner=3.8)
-        stripe = scene.strand(line[::4] + [3.6, 0, 0], 1.1)
+        stripe = scene.strand(line[::4] + np.array([3.6, 0, 0]), 1.1)
         scene.bone = scene.bone + 2.2 * wall + 11.0 * stripe
         return _around(wall + stripe)
 
@@ -95,7 +95,7 @@ class Pacemaker(Drawing):
         vein = np.array([(s * 78, 30, -60), (s * 40, 34, -34), (-18, 52, -22), (-24, 92, -10)]) * [b, h, 1.0]
         leads = np.zeros(scene.projection.shape, np.float32)
         for way in ends:
-            start = box + [-s * rng.uniform(8, 18), -22, 0]
+            start = box + np.array([-s * rng.uniform(8, 18), -22, 0])
             leads = leads + scene.strand(
                 np.concatenate([start[None], vein + rng.normal(0, 1.2, vein.shape), way]), 0.75
             )
@@ -105,7 +105,7 @@ class Pacemaker(Drawing):
     @staticmethod
     def _lead_ends(a: Anatomy) -> list[NDArray[np.float64]]:
         body = heart_parts(a)[0]
-        x, y, z = body.centre
+        x, y, _ = body.centre
         low = y + 0.42 * body.radii[1]
         return [
             np.array([(-22 + a.shift, y - 10, -15), (x - 12, low, -40), (x + 26, low + 2, -58)]),

@@ -1,4 +1,4 @@
-"""Pleura: effusion, pneumothorax and thickening, all as a gap between the ribs and a lung that has withdrawn from them."""
+"""Pleura: effusion, pneumothorax and thickening, all as a gap between the ribs and a lung that has withdrawn."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Pneumothorax(Drawing):
         side, k = lesion.own_side, lesion.level
         depth = np.clip(scene.space[side].levels / scene.anatomy.dome_top(side), 0, 1)
         base = 0.75 * max(0.0, k - 0.25)
-        gap = (9 + 66 * k) * (1 - (1 - base) * depth**1.4 * (3 - 2 * depth**1.4))
-        lung = scene.withdrawn(side, np.maximum(gap, 0))
+        gap = (9 + 66 * k) * (1 - (1 - base) * depth**2 * (3 - 2 * depth))
+        lung = scene.withdrawn(side, gap)
         air = scene.between(side, lung)
         pleura = np.maximum(scene.aerated(lung, side) - scene.aerated(lung.withdrawn(np.full(1, 0.8), 0.0), side), 0)
         bare = (scene.lung[side] > 3) & ~lung.interval(scene.projection).hit

@@ -7,9 +7,8 @@ from numpy.random import Generator
 
 from medvlp.data.phantom.anatomy import Anatomy
 from medvlp.data.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register
-from medvlp.data.phantom.scene import Mask, Scene
 from medvlp.data.phantom.ribs import Break, rib_curve
-
+from medvlp.data.phantom.scene import Mask, Scene
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh")
 
@@ -61,6 +60,6 @@ class RibFracture(Drawing):
             rows = (np.arange(seen.shape[0], dtype=np.float32)[:, None] - np.float32(row)) * scene.pitch
             columns = (np.arange(seen.shape[1], dtype=np.float32)[None, :] - np.float32(column)) * scene.pitch
             distance = rows**2 + columns**2
-            scene.soft = scene.soft + np.float32(blood) * np.exp(-distance / 11**2)
+            scene.soft += np.float32(blood) * np.exp(-distance / np.float32(11**2))
             seen |= distance < 13**2
         return seen
