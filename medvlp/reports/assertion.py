@@ -7,98 +7,12 @@ is normal") is not reached by a cue before its subject, and a cue after a list c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from medvlp.reports.lexicon import Cue, Lexicon, Match
-from medvlp.reports.report import Assertion
-
-
-@dataclass(slots=True)
-class Spoken:
-    """A finding that a clause speaks of, words `first` to `last`, and what has been made out about it so far."""
-
-    finding: str
-    first: int
-    last: int
-    match: Match
-    present: bool = True  # False for readings such as "heart size is normal"
-    own_clause: bool = False
-    cue: Cue | None = None
-    cue_words: tuple[int, int] | None = None
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether it was said by a subject and a predicate rather than by its name."""
-        return self.match.term.finding is None
-
-    @property
-    def assertion(self) -> Assertion:
-        """The cue applied to the reading: "not normal" is uncertain rather than present."""
-        if self.cue is None or self.cue.means == "present":
-            return "present" if self.present else "absent"
-        if self.cue.means == "uncertain":
-            return "uncertain"
-        return "absent" if self.present else "uncertain"
-
-
-def find_spoken(matches: list[Match], lexicon: Lexicon) -> list[Spoken]:
-    """The findings of a clause: by their names, and by predicates that meet a subject."""
-    spoken: list[Spoken] = []
-    subjects: list[Match] = []  # subjects waiting for their predicate
-    consumed = False
-    held: Match | None = None  # a predicate waiting for its subject
-    for k, match in enumerate(matches):
-        term = match.term
-        if term.finding:
-            spoken.append(Spoken(term.finding, match.first, match.last, match))
-            held = None
-            continue
-        if term.subject:
-            if consumed:
-                subjects, consumed = [], False
-            if held and match.first - held.last <= 5:
-                spoken += _readings(lexicon, match, held, False)
-            subjects.append(match)
-            held = None
-        if term.adjective or term.noun:
-            following = matches[k + 1] if k + 1 < len(matches) else None
-            leads = following and following.term.subject and following.first == match.last + 1
-            if subjects and not (leads and term.adjective) and not (term.noun and match.first - subjects[-1].last > 2):
-                said = [s for subject in subjects for s in _readings(lexicon, subject, match, not term.noun)]
-                if said:
-                    spoken += said
-                    consumed = True
-                    continue
-            held = match
-    return spoken
-
-
-def _readings(lexicon: Lexicon, subject: Match, predicate: Match, own_clause: bool) -> list[Spoken]:
-    first, last = min(subject.first, predicate.first), max(subject.last, predicate.last)
-    for name in predicate.term.adjective + predicate.term.noun:
-        said = lexicon.readings.get((subject.term.subject or "", name))
-        if said:
-            return [Spoken(finding, first, last, subject, present, own_clause) for finding, present in said]
-    return []
-
-
-def owner(first: int, last: int, spoken: list[Spoken], forward: bool) -> int | None:
-    """Index of the finding that a modifier at words `first..last` belongs to: the next one, or the one before it."""
-    following = preceding = None
-    for k, one in enumerate(spoken):
-        if one.first <= last and first <= one.last:
-            return k
-        if one.last < first:
-            preceding = k
-        elif following is None:
-            following = k
-    order = (following, preceding) if forward else (preceding, following)
-    return next((k for k in order if k is not None), None)
+from medvlp.reports.lexicon import Cue, Match
+from medvlp.reports.spoken import LISTED, Spoken
 
 
 def assert_findings(spoken: list[Spoken], matches: list[Match]) -> None:
     """Give each finding of a clause the cue that reaches it."""
-    spoken.sort(key=lambda s: (s.first, s.last))
     _reach_forward(spoken, matches)
     _reach_back(spoken, matches)
 
@@ -183,7 +97,10 @@ def _reach_back(spoken: list[Spoken], matches: list[Match]) -> None:
             continue
         # A list that another cue governs gives up its last finding only: "no effusion, pneumothorax not excluded".
         governed = nearest.cue_words
+        following = nearest
         for one in reversed(before):
-            if one.cue_words != governed or (governed and cue.where != "around" and one is not nearest):
+            alone = governed and cue.where != "around" and one is not nearest
+            if one.cue_words != governed or alone or following.first - one.last > LISTED:
                 break
             one.cue, one.cue_words = cue, (match.first, match.last)
+            following = one

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from medvlp.reports.assertion import Spoken, owner
-from medvlp.reports.lexicon import Match
+from medvlp.reports.lexicon import Lexicon, Match
 from medvlp.reports.report import Temporality
+from medvlp.reports.spoken import LISTED, Spoken, owner
 
 _MILLIMETRES = {"mm": 1.0, "cm": 10.0, "millimeter": 1.0, "millimeters": 1.0, "centimeter": 10.0, "centimeters": 10.0}
 _DISTANCE = frozenset(
@@ -14,29 +14,41 @@ _DISTANCE = frozenset(
 )
 
 
-def severities(spoken: list[Spoken], matches: list[Match]) -> dict[int, str]:
+def severities(spoken: list[Spoken], matches: list[Match], words: list[str]) -> dict[int, str]:
     """Index of a finding -> its severity word."""
     found = {k: s.match.term.severity for k, s in enumerate(spoken) if s.match.term.severity}
     for match in matches:
         if match.term.severity and not match.term.finding:
-            near = owner(match.first, match.last, spoken, forward=True)
+            bracketed = match.first > 0 and words[match.first - 1] == "("  # "pleural effusion (small)"
+            near = owner(match.first, match.last, spoken, forward=not bracketed)
             if near is not None:
                 found.setdefault(near, match.term.severity)
     return found
 
 
-def temporalities(spoken: list[Spoken], matches: list[Match]) -> dict[int, Temporality]:
-    """Index of a finding -> its temporality."""
+def temporalities(
+    spoken: list[Spoken], matches: list[Match], words: list[str], lexicon: Lexicon
+) -> dict[int, Temporality]:
+    """Index of a finding -> its temporality: a word of change before it, or the predicate of it and its list."""
     found = {k: cast(Temporality, s.cue.time) for k, s in enumerate(spoken) if s.cue and s.cue.time}
-    for match in matches:
-        if match.term.time:
-            following = next((s for s in spoken if s.first > match.last), None)
-            leads = following is not None and following.first - match.last <= 5
-            near = owner(match.first, match.last, spoken, forward=leads)
-            # "persistent but decreased" has changed
-            if near is not None and found.get(near, "unchanged") == "unchanged":
-                found[near] = cast(Temporality, match.term.time)
+    for n, match in enumerate(matches):
+        if not match.term.time or _is_predicate(match, spoken):
+            continue
+        following = next((s for s in spoken if s.first > match.last), None)
+        parted = n + 1 < len(matches) and matches[n + 1].term.join is not None
+        told = match.first > 0 and words[match.first - 1] in lexicon.copulas
+        leads = following is not None and following.first - match.last <= 5 and not (parted and told)
+        near = owner(match.first, match.last, spoken, forward=leads)
+        while near is not None and found.get(near, "unchanged") in ("unchanged", "prior"):
+            found[near] = cast(Temporality, match.term.time)  # "persistent but decreased" has changed
+            shared = told and near > 0 and spoken[near].first - spoken[near - 1].last < LISTED
+            near = near - 1 if shared else None
     return found
+
+
+def _is_predicate(match: Match, spoken: list[Spoken]) -> bool:
+    """Whether the word has made a reading already: "increased interstitial markings" need not have increased."""
+    return bool(match.term.adjective) and any(s.is_reading and s.first <= match.first <= s.last for s in spoken)
 
 
 def sizes(spoken: list[Spoken], words: list[str], first: int, last: int) -> dict[int, float]:

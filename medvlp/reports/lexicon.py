@@ -42,6 +42,7 @@ class Region(NamedTuple):
     unsided: str | None
     both: str | None
     side: str | None
+    in_lung: bool
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class Term:
     stop: bool = False
     join: str | None = None
     closes: bool = False
+    gone: bool = False
 
 
 class Match(NamedTuple):
@@ -95,6 +97,7 @@ class Lexicon:
         readings: (subject, predicate) -> ((finding, present?), ...): what "the heart is enlarged" says.
         located: (finding, region) -> the finding that it is there (a fracture of a rib), None where it is none of ours.
         cues: cue class by name.
+        prepositions, qualifiers, copulas: single words that open a place, may stand between the two, tell a predicate.
         hedges: uncertain cue class -> `present | absent`, the policy for a forced yes or no.
     """
 
@@ -108,6 +111,8 @@ class Lexicon:
         self._trie: dict[str, Any] = {}
         self.hedges = dict(hedges)
         self.regions = {name: _region(name, entry) for name, entry in anatomy["regions"].items()}
+        self.prepositions, self.qualifiers = frozenset(cues["prepositions"]), frozenset(cues["qualifiers"])
+        self.copulas = frozenset(cues["copulas"])
         self.cues = {name: Cue(name, c["where"], c["means"], c.get("time")) for name, c in cues["cues"].items()}
         self.homes: dict[str, Region] = {}
         self.readings: dict[tuple[str, str], tuple[tuple[str, bool], ...]] = {}
@@ -214,11 +219,14 @@ class Lexicon:
             raise LexiconError(f"readings name findings without an entry: {sorted(unknown)}")
         for finding, entry in findings.items():
             self.homes[finding] = self.regions[entry["home"]]
-            for phrase, term in self._add(entry["words"]):
+            gone = {phrase for pattern in entry.get("gone", ()) for phrase in expand(pattern)}
+            for phrase, term in self._add([*entry["words"], *entry.get("gone", ())]):
                 if term.finding not in (None, finding):
                     raise LexiconError(f"{phrase!r} names both {term.finding!r} and {finding!r}")
                 term.finding = finding
                 self._read_inside(phrase, term)
+                if phrase in gone:
+                    term.gone, term.time = True, "resolved"
 
     def _read_inside(self, phrase: str, term: Term) -> None:
         """Side, region and severity that stand inside a finding's own phrase ("bibasilar atelectasis")."""
@@ -235,7 +243,9 @@ class Lexicon:
 def _region(name: str, entry: Mapping[str, Any]) -> Region:
     places = entry["places"]
     left, right, unsided = places if isinstance(places, list) else (places, places, places)
-    return Region(name, left, right, unsided, entry.get("both", unsided), entry.get("side"))
+    return Region(
+        name, left, right, unsided, entry.get("both", unsided), entry.get("side"), entry.get("in_lung", False)
+    )
 
 
 @lru_cache(maxsize=1)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 
-from medvlp.reports.assertion import Spoken, assert_findings, find_spoken
+from medvlp.reports.assertion import assert_findings
 from medvlp.reports.attributes import severities, sizes, temporalities
 from medvlp.reports.lexicon import Lexicon, Match, load_lexicon
-from medvlp.reports.place import locate, places_of
+from medvlp.reports.location import locate, places_of
 from medvlp.reports.report import Mention
+from medvlp.reports.spoken import Spoken, find_spoken
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?|[,;:?()/]")
 
@@ -28,7 +29,7 @@ def read_sentence(text: str) -> tuple[Mention, ...]:
     found: list[Mention] = []
     for spoken, clause, first, last in _clauses(lexicon.match(words), len(words), lexicon):
         assert_findings(spoken, clause)
-        severity, time = severities(spoken, clause), temporalities(spoken, clause)
+        severity, time = severities(spoken, clause, words), temporalities(spoken, clause, words, lexicon)
         size, where = sizes(spoken, words, first, last), locate(spoken, clause, words, lexicon)
         for k, one in enumerate(spoken):
             start, end, cue = tokens[one.first].start(), tokens[one.last].end(), None

@@ -72,7 +72,8 @@ def _lexicon(**changes):
         "predicates": {},
         "located": {},
     }
-    cues = {"cues": {}, "severity": {}, "temporality": {}, "stops": [], "joins": [], "closers": [], "pseudo": []}
+    lists = ("stops", "joins", "closers", "pseudo", "prepositions", "qualifiers", "copulas")
+    cues = {"cues": {}, "severity": {}, "temporality": {}, **{name: [] for name in lists}}
     return Lexicon(findings | changes.pop("findings", {}), anatomy | changes, cues, {})
 
 
