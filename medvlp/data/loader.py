@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -33,6 +33,8 @@ class BatchLoader:
         max_tokens, max_sentences, max_sentence_tokens: what is beyond is cut off; batches are padded to their longest.
         sections: of the reports, which are read; a report without any of them is read whole.
         places: also make `Batch.places`.
+        rates: how often an epoch shows the rows of a data set (the table's `source`): 2 is twice, 0.5 a new half each
+            time; 1 where it is not named. Ignored unless `train`.
         rank, world_size: this process and how many there are. The batches of all processes together are those of one
             process with `batch_size * world_size`, augmentation included.
         threads: batches that are made ahead, each in its own thread.
@@ -57,6 +59,7 @@ class BatchLoader:
         max_sentence_tokens: int = 48,
         sections: Sequence[str] = READ_SECTIONS,
         places: bool = False,
+        rates: Mapping[str, float] | None = None,
         rank: int = 0,
         world_size: int = 1,
         threads: int = 2,
@@ -69,7 +72,9 @@ class BatchLoader:
             )
         if train and len(self.rows) < world_size:
             raise ValueError(f"{len(self.rows)} rows cannot be shared by {world_size} processes")
-        self.batch_size = min(batch_size, len(self.rows) // world_size) if train else batch_size
+        self._portions = self._by_source(rates or {}) if train else [(self.rows, 1.0)]
+        self.shown = sum(_repeats(rows, rate) for rows, rate in self._portions)
+        self.batch_size = min(batch_size, self.shown // world_size) if train else batch_size
         self.everywhere = self.batch_size * world_size
         self.findings = tuple(findings)
         self.states = torch.from_numpy(store.states(self.findings))
@@ -81,13 +86,23 @@ class BatchLoader:
 
     def __len__(self) -> int:
         """Batches of an epoch."""
-        return len(self.rows) // self.everywhere if self.train else -(-len(self.rows) // self.everywhere)
+        return self.shown // self.everywhere if self.train else -(-self.shown // self.everywhere)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """The rows in the order in which an epoch shows them."""
         if not self.train:
             return self.rows
-        return np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+        random = np.random.default_rng([self.seed, epoch])
+        parts = [np.resize(random.permutation(rows), _repeats(rows, rate)) for rows, rate in self._portions]
+        return random.permutation(np.concatenate(parts))
+
+    def _by_source(self, rates: Mapping[str, float]) -> list[tuple[NDArray[np.int64], float]]:
+        """The rows of each data set, and how often an epoch shows them."""
+        sources = self.store.table["source"].to_numpy(object)[self.rows]
+        unknown = sorted(set(rates) - set(sources))
+        if unknown:
+            raise ValueError(f"no row is of {unknown[0]!r}; the rows are of {', '.join(sorted(set(sources)))}")
+        return [(self.rows[sources == name], rates.get(name, 1.0)) for name in sorted(set(sources))]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from step `start` on, made ahead in threads."""
@@ -123,3 +138,8 @@ class BatchLoader:
             study_ids=list(self._ids["study_id"][rows]),
             patient_ids=list(self._ids["patient_id"][rows]),
         )
+
+
+def _repeats(rows: NDArray[np.int64], rate: float) -> int:
+    """How many rows of a data set an epoch shows."""
+    return round(len(rows) * rate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -17,6 +17,8 @@ class DataRecipe(RecipePart):
         store: the folder that `medvlp data prepare` wrote.
         batch_size: images of a batch over all ranks; a step sees `training.accumulate` times as many.
         views: views to train on (`PA`, `AP`, `LATERAL`, ...); None takes all.
+        rates: how often an epoch shows the images of a data set of the store, `{nih_cxr: 2, covid_cxr: 0.5}`; 1 where
+            it is not named. For data sets of unequal size.
         train_split, validate_split: names in the store's `split` column.
         validate_images: at most so many validation images are scored, the same ones each time.
         augment: shift, zoom, turn and change the contrast of training images (never a flip).
@@ -27,6 +29,7 @@ class DataRecipe(RecipePart):
     store: Path
     batch_size: int = Field(default=32, ge=2)
     views: tuple[str, ...] | None = None
+    rates: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     train_split: str = "train"
     validate_split: str = "validate"
     validate_images: int = Field(default=512, ge=1)

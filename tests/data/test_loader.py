@@ -107,6 +107,21 @@ def test_processes_share_the_batches_of_one(small_store: Store) -> None:
         assert torch.equal(batch.images, torch.cat([s[step].images for s in shared]))
 
 
+def test_rates_repeat_and_thin_out_data_sets(small_store: Store) -> None:
+    sources = small_store.table["source"].to_numpy()
+    rows = np.arange(len(small_store))
+    first, second = np.flatnonzero(sources == "a"), np.flatnonzero(sources == "b")
+    rated = BatchLoader(small_store, rows, tokenizer, ["cardiomegaly"], 1, rates={"a": 2, "b": 0.5})
+    order = rated.order(0)
+    assert np.bincount(order, minlength=len(rows))[first].tolist() == [2] * len(first)
+    assert np.isin(order, second).sum() == round(len(second) / 2)
+    assert len(rated) == len(order)
+    halves = [set(rated.order(epoch)) & set(second.tolist()) for epoch in range(8)]
+    assert len(set.union(*halves)) == len(second)
+    with pytest.raises(ValueError, match="no row is of 'c'; the rows are of a, b"):
+        BatchLoader(small_store, rows, tokenizer, ["cardiomegaly"], 1, rates={"c": 1})
+
+
 def test_small_and_empty_row_sets(small_store: Store) -> None:
     few = BatchLoader(small_store, [1, 2], words, FINDINGS, batch_size=64)
     assert [len(b) for b in few.epoch(0)] == [2]

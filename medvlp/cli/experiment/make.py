@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from medvlp.cli.experiment.plan import UNTRAINED, Plan, SourcePlan
@@ -12,6 +13,7 @@ from medvlp.data import sources
 from medvlp.data.manifest import Manifest
 from medvlp.data.preparation import prepare
 from medvlp.data.preprocess import Preprocess
+from medvlp.data.splits import splits_by_patient
 from medvlp.data.store import Store
 from medvlp.tasks.finetune import finetune
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
@@ -42,7 +44,7 @@ def make_store(plan: Plan, place: Workplace, data: Path) -> Store:
 
 def _manifest(source: SourcePlan, place: Workplace, data: Path) -> Manifest:
     if source.name != "phantom":
-        return sources.load(source.name, data / source.root, **source.options)
+        return _split(sources.load(source.name, data / source.root, **source.options), source.split)
     if not place.done("phantom"):
         from medvlp.data.phantom import generate
 
@@ -51,7 +53,14 @@ def _manifest(source: SourcePlan, place: Workplace, data: Path) -> Manifest:
         with place.stage("phantom", f"Generating studies of {patients} patients"), progress_bar("patients") as progress:
             count = iter(range(1, patients + 1))
             generate(place.phantom, **source.options, progress=lambda _: progress(next(count), patients))
-    return sources.load("phantom", place.phantom)
+    return _split(sources.load("phantom", place.phantom), source.split)
+
+
+def _split(manifest: Manifest, shares: tuple[float, float, float] | None) -> Manifest:
+    if shares is None:
+        return manifest
+    table = manifest.table.assign(split=splits_by_patient(manifest.table["patient_id"], shares))
+    return replace(manifest, table=table)
 
 
 def train_models(plan: Plan, recipes: Path, place: Workplace, store: Store) -> None:

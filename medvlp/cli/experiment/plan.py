@@ -19,11 +19,13 @@ class SourcePlan(RecipePart):
         name: a source of `medvlp data index`.
         root: its folder, under the experiment's `--data`; a phantom is generated into the experiment's folder instead.
         options: of the source's manifest function; of the generator (`patients`, `size`, `seed`) for a phantom.
+        split: shares of patients for train, validate and test, instead of the data set's own split.
     """
 
     name: str
     root: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
+    split: tuple[float, float, float] | None = None
 
 
 class ZeroShotPlan(RecipePart):
