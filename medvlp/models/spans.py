@@ -1,0 +1,40 @@
+"""Means over parts of a text: words of their pieces, concepts of their tokens, without a loop."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def pool_words(tokens: Tensor, ids: Tensor, mask: Tensor, continues: Tensor) -> tuple[Tensor, Tensor]:
+    """Word pieces -> words, as means over their pieces.
+
+    Which word a piece belongs to is counted on the device (`cumsum` over the pieces that open a word) and summed by one
+    scatter, where GLoRIA, MGCA and PRIOR loop over tokens and ask the device for each.
+
+    Args:
+        tokens: `[N, T, D]`. ids: int64 `[N, T]`. mask: bool `[N, T]`, True at pieces that belong to words: leave
+            [CLS] and [SEP] out where they should not be words.
+        continues: bool `[V]`, of `ReportTokenizer.continues_word`.
+
+    Returns:
+        words `[N, T, D]`, those of each text first and then zeros, and mask bool `[N, T]`.
+    """
+    opens = mask & ~continues[ids]
+    opens = opens | (mask & (mask.cumsum(1) == 1))  # a text that begins in the middle of a word
+    word = (opens.cumsum(1) - 1).clamp_min(0)
+    weight = mask.to(tokens.dtype)
+    summed = torch.zeros_like(tokens).scatter_add(1, word[..., None].expand_as(tokens), tokens * weight[..., None])
+    count = torch.zeros_like(weight).scatter_add(1, word, weight)
+    return summed / count.clamp_min(1)[..., None], count > 0
+
+
+def span_mean(tokens: Tensor, text: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Mean of `tokens[text, start:end]` for C spans, `[C, D]`; zero for an empty one (ConceptCLIP's concept vectors).
+
+    Args:
+        tokens: `[N, T, D]`. text, start, end: int64 `[C]`.
+    """
+    place = torch.arange(tokens.shape[1], device=tokens.device)
+    inside = ((place >= start[:, None]) & (place < end[:, None])).to(tokens.dtype)
+    return torch.einsum("ct,ctd->cd", inside, tokens[text]) / inside.sum(1, keepdim=True).clamp_min(1)

@@ -1,0 +1,51 @@
+"""Words and concepts as means of their pieces, against loops."""
+
+import torch
+
+from medvlp.models.spans import pool_words, span_mean
+
+CONTINUES = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1]).bool()  # pieces 6 and 7 continue a word
+IDS = torch.tensor([[2, 4, 6, 7, 5, 3], [2, 5, 4, 6, 3, 0], [6, 4, 3, 0, 0, 0]])
+MASK = torch.tensor([[0, 1, 1, 1, 1, 0], [0, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 0]]).bool()
+
+
+def slow_words(tokens):
+    texts = []
+    for n in range(len(IDS)):
+        words = []
+        for t in range(IDS.shape[1]):
+            if MASK[n, t] and (not words or not CONTINUES[IDS[n, t]]):
+                words.append([tokens[n, t]])
+            elif MASK[n, t]:
+                words[-1].append(tokens[n, t])
+        texts.append([torch.stack(word).mean(0) for word in words])
+    return texts
+
+
+def test_words_are_the_means_of_their_pieces():
+    torch.manual_seed(0)
+    tokens = torch.randn(3, 6, 4, dtype=torch.float64, requires_grad=True)
+    words, mask = pool_words(tokens, IDS, MASK, CONTINUES)
+    assert mask.sum(1).tolist() == [2, 2, 2]
+    for n, expected in enumerate(slow_words(tokens)):
+        torch.testing.assert_close(words[n, : len(expected)], torch.stack(expected))
+    assert not words[~mask].any()
+    assert torch.autograd.gradcheck(lambda x: pool_words(x, IDS, MASK, CONTINUES)[0], tokens)
+
+
+def test_what_stands_in_the_padding_does_not_matter():
+    tokens = torch.randn(3, 6, 4)
+    junk = torch.where(MASK[..., None], tokens, 1e3)
+    torch.testing.assert_close(pool_words(junk, IDS, MASK, CONTINUES)[0], pool_words(tokens, IDS, MASK, CONTINUES)[0])
+
+
+def test_it_runs_without_asking_the_device():
+    arguments = (torch.randn(3, 6, 4), IDS, MASK, CONTINUES)
+    assert pool_words(*(x.to("meta") for x in arguments))[0].shape == (3, 6, 4)
+
+
+def test_a_span_is_the_mean_of_its_slice_and_an_empty_one_is_zero():
+    tokens = torch.randn(2, 6, 4, dtype=torch.float64)
+    got = span_mean(tokens, torch.tensor([1, 0]), torch.tensor([2, 3]), torch.tensor([5, 3]))
+    torch.testing.assert_close(got[0], tokens[1, 2:5].mean(0))
+    assert not got[1].any()
