@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medvlp.cli.data_errors import data_errors
+from medvlp.cli.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,17 +34,13 @@ def check(
 
     Ends with status 1 where there is something to look at. The page shows pictures without any id or report text.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from medvlp.data import check as checks
     from medvlp.data.store import Store
 
     with data_errors():
         opened = Store.open(store)
-    with Progress(console=Console(stderr=True), disable=as_json) as bar:
-        task = bar.add_task("images", total=len(opened))
-        found = checks.check(opened, lambda done, total: bar.update(task, completed=done))
+    with progress_bar("images", quiet=as_json) as progress:
+        found = checks.check(opened, progress)
     if out:
         _page(opened, found).write(out)
     if table:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from medvlp.cli.data_errors import data_errors
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
+from medvlp.cli.progress_bar import progress_bar
 
 
 def prepare(
@@ -41,9 +41,9 @@ def prepare(
     with data_errors():
         manifest = Manifest.concat([Manifest.load(path) for path in manifests])
         sizes = [Preprocess(size=pixels) for pixels in size or [224]]
-        with _Bar(quiet=as_json) as bar:
+        with _bars(quiet=as_json) as show:
             missing = prepare_part(
-                manifest, out, int(numbers[1]), int(numbers[2]), sizes, workers=workers, progress=bar.show
+                manifest, out, int(numbers[1]), int(numbers[2]), sizes, workers=workers, progress=show
             )
     if missing:
         typer.echo(
@@ -61,34 +61,16 @@ def prepare(
     raise typer.Exit(1 if store.quarantined else 0)
 
 
-class _Bar:
-    """A bar for each stage: done, rate, time left. On standard error, so that `--json` stays readable."""
+@contextmanager
+def _bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each stage; the stages come one after the other."""
+    with ExitStack() as stage:
+        shown: dict[str, Callable[[int, int], None]] = {}
 
-    def __init__(self, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        def show(name: str, done: int, total: int) -> None:
+            if name not in shown:
+                stage.close()
+                shown[name] = stage.enter_context(progress_bar(name, quiet))
+            shown[name](done, total)
 
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=quiet,
-        )
-        self.tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> _Bar:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.progress.stop()
-
-    def show(self, stage: str, done: int, total: int) -> None:
-        if stage not in self.tasks:  # what an earlier run has done does not count for the rate
-            self.tasks[stage] = self.progress.add_task(stage, total=total, completed=done, rate="")
-        task = self.tasks[stage]
-        speed = self.progress.tasks[task].speed
-        self.progress.update(task, completed=done, rate=f"{speed:.0f}/s" if speed else "")
+        yield show

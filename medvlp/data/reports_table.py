@@ -124,5 +124,16 @@ class ReportTable:
         lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
         columns = {"report": np.repeat(np.arange(len(lists)), lengths)}
         for field, values in zip(flat.type, flat.flatten(), strict=True):
-            columns[field.name] = values.to_numpy(zero_copy_only=False)
+            columns[field.name] = _words(values) if pa.types.is_string(field.type) else _numbers(values)
         return columns
+
+
+def _words(values: pa.Array) -> np.ndarray:
+    """Names as an object array in which equal names are one object; None where there is none."""
+    coded = values.dictionary_encode()
+    names = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+    return names[coded.indices.fill_null(-1).to_numpy()]
+
+
+def _numbers(values: pa.Array) -> np.ndarray:
+    return values.to_numpy(zero_copy_only=False)
