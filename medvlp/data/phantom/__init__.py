@@ -9,5 +9,6 @@ Everything is drawn from numbers; no picture, sentence or number of a real perso
 
 from medvlp.data.phantom.findings import FINDINGS
 from medvlp.data.phantom.generate import NOTICE, World, generate
+from medvlp.data.phantom.sheet import write_sheet
 
-__all__ = ["FINDINGS", "NOTICE", "World", "generate"]
+__all__ = ["FINDINGS", "NOTICE", "World", "generate", "write_sheet"]

@@ -95,35 +95,43 @@ def generate(
     however many patients or workers there are.
 
     Args:
-        root: folder to write; made when missing, refused when it already holds something else.
+        root: folder to write; made when missing. One that holds the same archive, whole or in part, is written again.
         patients: how many.
-        workers: processes; by default one for each core.
-        progress: called with the number of patients just finished.
+        workers: processes; by default one for each core. More than one needs an importable `__main__`, as ever.
+        progress: called with the number of patients that are finished.
 
     Returns:
         `root`.
 
     Raises:
         ValueError: an argument is out of range.
-        FileExistsError: `root` holds files that no phantom wrote.
+        FileExistsError: `root` holds other files, or a phantom with other settings.
     """
     if patients < 1:
         raise ValueError(f"patients is at least 1; got {patients}")
     root, world = Path(root), World(seed, size, studies_per_patient, split, rle)
-    if root.exists() and any(root.iterdir()) and not (root / "phantom.json").exists():
-        raise FileExistsError(f"{root} holds other files; give an empty or a new folder")
-    (root / "truth" / "masks").mkdir(parents=True, exist_ok=True)
     description = {"generated": True, "notice": NOTICE, "patients": patients, **asdict(world), "findings": FINDINGS}
-    (root / "phantom.json").write_text(json.dumps(description, indent=2) + "\n")
+    _claim(root, json.dumps(description, indent=2) + "\n")
     write = partial(write_patient, root, world)
     total = Rows()
-    for rows in _spread(write, patients, workers or os.cpu_count() or 1):
+    for done, rows in enumerate(_spread(write, patients, workers or os.cpu_count() or 1), start=1):
         for name, values in vars(rows).items():
             getattr(total, name).extend(values)
         if progress:
-            progress(1)
+            progress(done)
     _write_tables(root, total)
     return root
+
+
+def _claim(root: Path, description: str) -> None:
+    """Make the folder ours: its description is written first, so that an interrupted run can be told and repeated."""
+    mine = root / "phantom.json"
+    if mine.exists() and mine.read_text() != description:
+        raise FileExistsError(f"{root} holds a phantom with other settings; give an empty or a new folder")
+    if not mine.exists() and root.exists() and any(root.iterdir()):
+        raise FileExistsError(f"{root} holds other files; give an empty or a new folder")
+    (root / "truth" / "masks").mkdir(parents=True, exist_ok=True)
+    mine.write_text(description)
 
 
 def _spread(write: Callable[[int], Rows], patients: int, workers: int) -> Iterator[Rows]:
