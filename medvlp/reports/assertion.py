@@ -19,7 +19,7 @@ def assert_findings(spoken: list[Spoken], matches: list[Match]) -> None:
 
 def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
     governing: Match | None = None
-    k, joined = 0, False
+    k = 0
     for k_match, match in enumerate(matches):
         term = match.term
         while k < len(spoken) and spoken[k].first <= match.first:
@@ -29,12 +29,13 @@ def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
             governing = None
         if term.stop:
             governing = None
+        before = matches[k_match - 1] if k_match else None
+        joined = before is not None and before.term.join is not None and before.last == match.first - 1
         reaches_on = term.cue and (term.cue.where in ("before", "around") or _leads(match, matches))
         if term.cue and reaches_on and (joined or not (governing and _outlives(governing, term.cue))):
             governing = match
         if term.closes and not _modifies_next(k_match, matches):
             governing = None
-        joined = term.join is not None
     for rest in spoken[k:]:
         _govern(rest, governing, matches)
 
