@@ -18,6 +18,7 @@ from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.text_bank import TextBank
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.objectives.ranks import ONE_RANK, Ranks
 
 
 class Options(BaseModel):
@@ -56,6 +57,8 @@ class Method(nn.Module, ABC):
         reads_text: False for a method without a text tower, which cannot read a phrase.
 
     Attributes:
+        ranks: of a distributed run; what compares images with each other passes it to its loss, and gathers the columns
+            with `ranks.gather`. The training loop sets it.
         image_encoder: the pretrained trunk, which a segmentation or classification head is put on.
         text_encoder, bank: its text tower, and features of fixed texts, computed once for the same weights; absent
             where `reads_text` is False.
@@ -65,6 +68,7 @@ class Method(nn.Module, ABC):
     Options: ClassVar[type[Options]] = Options
     needs: ClassVar[frozenset[str]] = frozenset()
     reads_text: ClassVar[bool] = True
+    ranks: Ranks = ONE_RANK
 
     def __init__(self, parts: MethodParts, options: Any) -> None:
         super().__init__()

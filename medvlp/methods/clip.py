@@ -77,10 +77,12 @@ class CLIP(Method):
             text_group=batch.text_group,
             states=batch.findings,
             ancestors=self.ancestors,
+            ranks=self.ranks,
         )
         has_report = batch.report_mask.any(1)
-        valid = has_report[:, None] & has_report[None]
-        return {"contrast": target_nce(self.scale(cosines(image, text)), target, valid, self.options.image_weight)}
+        valid = has_report[:, None] & self.ranks.gather(has_report)[None]
+        logits = self.scale(cosines(image, self.ranks.gather(text)))
+        return {"contrast": target_nce(logits, target, valid, self.options.image_weight, self.ranks)}
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
         features = self.image_encoder(images)

@@ -8,10 +8,17 @@ import torch
 from torch import Tensor
 
 from medvlp.objectives.precision import at_least_float32
+from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.reports.states import FindingState
 
 
-def target_nce(logits: Tensor, target: Tensor, valid: Tensor | None = None, row_weight: float = 0.5) -> Tensor:
+def target_nce(
+    logits: Tensor,
+    target: Tensor,
+    valid: Tensor | None = None,
+    row_weight: float = 0.5,
+    ranks: Ranks = ONE_RANK,
+) -> Tensor:
     """Soft cross-entropy over rows and over columns, against row- and column-normalised targets.
 
         L = w mean_i H(T_i. / sum_j T_ij, softmax_j S_ij) + (1 - w) mean_j H(T_.j / sum_i T_ij, softmax_i S_ij)
@@ -26,17 +33,33 @@ def target_nce(logits: Tensor, target: Tensor, valid: Tensor | None = None, row_
         valid: bool `[N, M]`; an entry that is False is neither positive nor negative: it leaves numerator and
             denominator, and its gradient is exactly zero.
         row_weight: share w of the rows' direction.
+        ranks: of a distributed run: rows are this rank's, columns are the same on all. Of a column, the ranks exchange
+            three numbers.
 
     Returns:
         a scalar in at least float32; 0 where nothing has a positive.
     """
-    rows = _soft_cross_entropy(logits, target, valid)
-    columns = _soft_cross_entropy(logits.t(), target.t(), None if valid is None else valid.t())
+    logits = at_least_float32(logits)
+    target = target.to(logits.dtype)
+    if valid is not None:
+        target = target * valid
+        logits = logits.masked_fill(~valid, torch.finfo(logits.dtype).min)  # not -inf: a row may be all invalid
+    agreement = target * logits
+    by_row, row_counts = _cross_entropy(agreement.sum(1), target.sum(1), logits.logsumexp(1))
+    of_columns = torch.stack([agreement.sum(0), target.sum(0), logits.logsumexp(0)])
+    parts = ranks.gather(of_columns[None])  # [ranks, 3, M]
+    by_column, column_counts = _cross_entropy(parts[:, 0].sum(0), parts[:, 1].sum(0), parts[:, 2].logsumexp(0))
+    rows = by_row.sum() / mean_over_ranks(row_counts.sum(), ranks).clamp_min(1e-6)
+    columns = by_column.sum() / column_counts.sum().clamp_min(1)
     return row_weight * rows + (1 - row_weight) * columns
 
 
 def multi_positive_nce(
-    logits: Tensor, states: Tensor, unmentioned: Literal["ignore", "negative"] = "ignore", row_weight: float = 0.5
+    logits: Tensor,
+    states: Tensor,
+    unmentioned: Literal["ignore", "negative"] = "ignore",
+    row_weight: float = 0.5,
+    ranks: Ranks = ONE_RANK,
 ) -> Tensor:
     """Contrast of images with findings: an image with n present findings has n positives.
 
@@ -48,21 +71,15 @@ def multi_positive_nce(
         states: int8 `[B, F]`, four states.
         unmentioned: what silence counts as.
         row_weight: share of the direction image to finding.
+        ranks: as in `target_nce`.
     """
     known = (states == FindingState.PRESENT) | (states == FindingState.ABSENT)
     if unmentioned == "negative":
         known = states != FindingState.UNCERTAIN
-    return target_nce(logits, (states == FindingState.PRESENT).to(logits.dtype), known, row_weight)
+    return target_nce(logits, (states == FindingState.PRESENT).to(logits.dtype), known, row_weight, ranks)
 
 
-def _soft_cross_entropy(logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean over rows that have a positive of the cross-entropy with the row-normalised target."""
-    logits = at_least_float32(logits)
-    target = target.to(logits.dtype)
-    if valid is not None:
-        target = target * valid
-        logits = logits.masked_fill(~valid, torch.finfo(logits.dtype).min)  # not -inf: a row may be all invalid
-    mass = target.sum(1)
-    per_row = -(target * logits.log_softmax(1)).sum(1) / mass.clamp_min(torch.finfo(logits.dtype).tiny)
-    has_positive = mass > 0
-    return (per_row * has_positive).sum() / has_positive.sum().clamp_min(1)
+def _cross_entropy(agreement: Tensor, mass: Tensor, log_sum: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy `log sum_j exp S_ij - sum_j T_ij S_ij / sum_j T_ij` of each line; and 1 or 0, whether it counts."""
+    has_positive = (mass > 0).to(mass.dtype)
+    return (log_sum - agreement / mass.clamp_min(torch.finfo(mass.dtype).tiny)) * has_positive, has_positive

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.objectives.precision import at_least_float32
+from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.reports.states import FindingState
 
 Unmentioned = Literal["ignore", "negative"]
@@ -49,6 +50,7 @@ def masked_bce(
     unmentioned: Unmentioned = "ignore",
     uncertain: Uncertain = "ignore",
     unmentioned_weight: float = 1.0,
+    ranks: Ranks = ONE_RANK,
 ) -> Tensor:
     """Mean of the binary cross-entropy over the entries that count; 0 when none does.
 
@@ -59,12 +61,13 @@ def masked_bce(
         states: int8 `[B, F]`, four states.
         unmentioned, uncertain: see `labels_and_mask`. The gradient at an ignored entry is exactly zero.
         unmentioned_weight: weight w of an unmentioned entry under `negative`; stated ones weigh 1.
+        ranks: of a distributed run; the mean is then over the entries of all ranks.
     """
     logits = at_least_float32(logits)
     label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain))
     weight = torch.where(states == FindingState.UNMENTIONED, mask * unmentioned_weight, mask)
     bce = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
-    return (bce * weight).sum() / weight.sum().clamp_min(1)
+    return (bce * weight).sum() / mean_over_ranks(weight.sum(), ranks).clamp_min(1e-6)
 
 
 def per_sample_bce(

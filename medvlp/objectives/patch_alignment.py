@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from medvlp.objectives.precision import at_least_float32, cosines, without_autocast
+from medvlp.objectives.ranks import ONE_RANK, Ranks
 
 
 def patch_sentence_similarity(
@@ -51,7 +52,12 @@ def _attended_cosine(patches: Tensor, gram: Tensor, sentences: Tensor, sharpness
 
 
 def sentence_targets(
-    sentence_states: Tensor, image_states: Tensor, owner: Tensor, group: Tensor, kind: str = "same_labels"
+    sentence_states: Tensor,
+    image_states: Tensor,
+    owner: Tensor,
+    group: Tensor,
+    kind: str = "same_labels",
+    ranks: Ranks = ONE_RANK,
 ) -> tuple[Tensor, Tensor]:
     """For which images a sentence is true: target and validity `[B, N]`, bool.
 
@@ -65,12 +71,16 @@ def sentence_targets(
         sentence_states: int8 `[N, F]`. image_states: int8 `[B, F]`.
         owner: int64 `[N]`, the image that each sentence is of. group: int64 `[N]`, equal for equal sentences.
         kind: as above.
+        ranks: of a distributed run; all arguments are this rank's, and the result is for the sentences of all ranks.
     """
-    own = owner[None] == torch.arange(len(image_states), device=owner.device)[:, None]  # [B, N]
+    images = torch.arange(len(image_states), device=owner.device)[:, None]
+    mine = owner[None] == images  # this rank's sentences
+    own = ranks.gather(owner + ranks.first_row(len(images)))[None] == images + ranks.first_row(len(images))  # [B, N]
+    sentence_states, groups = ranks.gather(sentence_states), ranks.gather(group)
     everywhere = torch.ones_like(own)
     if kind == "identity":
         return own, everywhere
-    said = own.float() @ (group[:, None] == group[None]).float() > 0
+    said = mine.float() @ (group[:, None] == groups[None]).float() > 0
     if kind == "same_text":
         return said, everywhere
     if kind != "same_labels":

@@ -10,13 +10,19 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from medvlp.objectives.ranks import ONE_RANK, Ranks, own_columns
 from medvlp.reports.states import FindingState
 
 TargetKind = Literal["identity", "same_text", "same_labels", "ontology"]
 
 
 def target_matrix(
-    kind: TargetKind, *, text_group: Tensor, states: Tensor | None = None, ancestors: Tensor | None = None
+    kind: TargetKind,
+    *,
+    text_group: Tensor,
+    states: Tensor | None = None,
+    ancestors: Tensor | None = None,
+    ranks: Ranks = ONE_RANK,
 ) -> Tensor:
     """Target `[B, B]`, float32 with ones on the diagonal: how far text `j` is right for image `i`.
 
@@ -34,14 +40,16 @@ def target_matrix(
         states: int8 `[B, F]`, four states; needed by the last two.
         ancestors: bool `[F, A]`, True where concept `a` is the finding or one of its ancestors; needed by `ontology`.
             A may be larger than F, since ancestors need not be in the label space.
+        ranks: of a distributed run; then the target is `[b, B]`, this rank's images against the texts of all.
 
     Raises:
         ValueError: an unknown kind, or what it needs is missing.
     """
-    own = torch.eye(len(text_group), dtype=torch.bool, device=text_group.device)
+    every_group = ranks.gather(text_group)
+    own = own_columns(len(text_group), len(every_group), ranks, text_group.device)
     if kind == "identity":
         return own.float()
-    same_text = own | (text_group[:, None] == text_group[None])
+    same_text = own | (text_group[:, None] == every_group[None])
     if kind == "same_text":
         return same_text.float()
     if kind not in ("same_labels", "ontology"):
@@ -51,7 +59,7 @@ def target_matrix(
     present = (states == FindingState.PRESENT).float()
     if kind == "ontology" and ancestors is not None:
         present = (present @ ancestors.to(present)).clamp_max(1)
-    shared = jaccard(present, present)
+    shared = jaccard(present, ranks.gather(present))
     if kind == "same_labels":
         shared = (shared == 1).float()
     return torch.maximum(shared, same_text.float())

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
 from medvlp.methods.base import Method
+from medvlp.objectives.ranks import ONE_RANK
+from medvlp.training.gather import AllRanks
 from medvlp.training.loss_window import LossWindow
 from medvlp.training.moving_average import MovingAverage
 from medvlp.training.optimiser import learning_rate, make_optimiser, set_learning_rate
@@ -59,6 +61,7 @@ class Trainer:
     ) -> None:
         self.fabric, self.method, self.settings = fabric, method, settings
         self.seed, self.total_steps, self.window = seed, total_steps, window
+        method.ranks = AllRanks() if fabric.world_size > 1 else ONE_RANK
         self.model, self.optimiser = fabric.setup(_Losses(method), make_optimiser(method, settings))
         self.average = MovingAverage(method, settings.ema) if settings.ema is not None else None
         self._trainable = [parameter for parameter in method.parameters() if parameter.requires_grad]

@@ -14,6 +14,7 @@ from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
 from medvlp.methods.base import Method
 from medvlp.metrics import auroc
+from medvlp.objectives.ranks import ONE_RANK
 from medvlp.reports.states import FindingState
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
@@ -95,11 +96,13 @@ class ValidationLoss:
 
 @contextmanager
 def evaluating(method: Method) -> Iterator[None]:
-    """Evaluation mode without gradients inside the block; training mode after it, if the method was in it."""
-    was_training = method.training
+    """Evaluation mode, without gradients and without other ranks inside the block; afterwards as before it."""
+    was_training, ranks = method.training, method.ranks
     method.eval()
+    method.ranks = ONE_RANK
     try:
         with torch.no_grad():
             yield
     finally:
         method.train(was_training)
+        method.ranks = ranks

@@ -1,92 +1,153 @@
-"""N gloo ranks on B/N rows give the loss and the gradients of one rank on B, and never hold a B x B matrix."""
+"""N gloo ranks on B/N images give the losses and gradients of one rank on B, and hold no B x B matrix."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from dataclasses import fields
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from medvlp.training.gather import first_row, gather
+import medvlp.methods.clip
+import medvlp.methods.devide
+from medvlp.data.batch import Batch
+from medvlp.knowledge import KnowledgeBook
+from medvlp.methods.base import Method
+from medvlp.methods.registry import build_method
+from medvlp.models.image_encoder import ImageEncoder
+from medvlp.models.text_encoder import TextEncoder
+from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.objectives.contrast import target_nce
+from medvlp.training.gather import AllRanks
 
-ROWS = 12
-
-
-class Pair(nn.Module):
-    """Two towers and a scale: the smallest contrast that has everything a method has."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.image, self.text = nn.Linear(5, 4), nn.Linear(6, 4)
-        self.scale = nn.Parameter(torch.tensor(1.5))
-
-    def forward(self, images: Tensor, texts: Tensor, keep: Tensor) -> Tensor:
-        """InfoNCE over the images with `keep`, local rows against gathered columns in both directions."""
-        image, text = F.normalize(self.image(images), dim=1), F.normalize(self.text(texts), dim=1)
-        own = torch.arange(len(image)) + first_row(len(image))
-        mean_count = gather(keep.float().sum()[None]).mean()
-        loss = image.new_zeros(())
-        for rows, columns in ((image, text), (text, image)):
-            logits = self.scale.exp() * rows @ gather(columns).t()
-            assert logits.shape == (len(rows), ROWS)
-            loss = loss + (F.cross_entropy(logits, own, reduction="none") * keep).sum() / mean_count
-        return loss
-
-
-def data() -> tuple[Tensor, Tensor, Tensor]:
-    random = torch.Generator().manual_seed(0)
-    keep = torch.tensor([True] * 5 + [False] + [True, False] * 3)
-    return torch.randn(ROWS, 5, generator=random), torch.randn(ROWS, 6, generator=random), keep
+RANKS, IMAGES = 3, 6
+FINDINGS = ("pleural_effusion", "pneumothorax", "edema")
+SENTENCES = ("There is pleural effusion.", "No pneumothorax.", "Mild edema.", "The patient is rotated.")
+STATES = ((1, -1, -1), (-1, 0, -1), (-1, -1, 1), (-1, -1, -1))
+METHODS = {
+    "clip": {"false_negatives": "same_labels"},
+    "clip with own texts only": {"false_negatives": "identity"},
+    "devide": {"decoder_width": 16, "dim": 16, "unmentioned": "ignore"},
+    "devide with negatives": {
+        "decoder_width": 16,
+        "dim": 16,
+        "unmentioned": "negative",
+        "sentence_target": "same_text",
+    },
+    "unimodal": {"dim": 16},
+}
 
 
-def model() -> Pair:
+def tokenizer() -> ReportTokenizer:
+    return ReportTokenizer.train(list(SENTENCES), vocab_size=100, min_frequency=1)
+
+
+def build(name: str) -> Method:
+    """Without batch norm, whose statistics are a rank's own; in evaluation mode, so that nothing is drawn."""
+    torch.manual_seed(0)
+    tokens = tokenizer()
+    method = build_method(
+        name.split()[0],
+        image_encoder=ImageEncoder("test_convnext", image_size=32, dim=16),
+        text_encoder=TextEncoder("small", vocab_size=tokens.vocab_size, layers=1, width=16, heads=2),
+        tokenizer=tokens,
+        findings=FINDINGS,
+        book=KnowledgeBook.load("default"),
+        options=METHODS[name],
+    )
+    return method.eval()
+
+
+def whole_batch() -> Batch:
+    """Report i says sentences i, i + 1 and i + 2 of the four; the last image has no report."""
     torch.manual_seed(1)
-    return Pair()
+    said = [[(i + j) % len(SENTENCES) for j in range(3)] for i in range(IMAGES)]
+    tokens, mask = tokenizer()([" ".join(SENTENCES[s] for s in row) for row in said], 48)
+    sentences, sentence_mask = tokenizer()([SENTENCES[s] for row in said for s in row], 16)
+    states = torch.tensor([[STATES[s] for s in row] for row in said], dtype=torch.int8)
+    mask[-1] = False
+    return Batch(
+        images=torch.randn(IMAGES, 1, 32, 32),
+        report_tokens=tokens,
+        report_mask=mask,
+        sentence_tokens=sentences.unflatten(0, (IMAGES, 3)),
+        sentence_mask=sentence_mask.unflatten(0, (IMAGES, 3)),
+        findings=states.amax(1),
+        sentence_findings=states,
+        text_group=torch.arange(IMAGES) % len(SENTENCES),
+        image_ids=[""] * IMAGES,
+        study_ids=[""] * IMAGES,
+        patient_ids=[""] * IMAGES,
+    )
 
 
-def run_rank(rank: int, ranks: int, folder: str) -> None:
+def share(batch: Batch, rank: int) -> Batch:
+    rows = slice(rank * IMAGES // RANKS, (rank + 1) * IMAGES // RANKS)
+    parts = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return Batch(**{name: None if value is None else value[rows] for name, value in parts.items()})
+
+
+def losses_and_gradients(method: Method, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    losses = method.losses(batch)
+    sum(losses.values()).backward()  # type: ignore[union-attr]
+    gradients = {name: p.grad for name, p in method.named_parameters() if p.grad is not None}
+    return {name: loss.detach() for name, loss in losses.items()}, gradients
+
+
+def run_rank(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=ranks)
-    mine = slice(rank * ROWS // ranks, (rank + 1) * ROWS // ranks)
-    parallel = nn.parallel.DistributedDataParallel(model())
-    loss = parallel(*(part[mine] for part in data()))
-    loss.backward()
-    dist.all_reduce(loss.detach())
-    result = {
-        "loss": loss.detach() / ranks,
-        "gradients": [p.grad for p in parallel.parameters()],
-        "keep": gather(data()[2][mine]),
-        "ids": gather(torch.tensor([[rank, 7]])),
-    }
-    if rank == ranks - 1:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS)
+    shapes: list[tuple[int, ...]] = []
+
+    def noting_shapes(logits: Tensor, *arguments: Any, **settings: Any) -> Tensor:
+        shapes.append(tuple(logits.shape))
+        return target_nce(logits, *arguments, **settings)
+
+    medvlp.methods.clip.target_nce = medvlp.methods.devide.target_nce = noting_shapes
+    result: dict[str, Any] = {"ids": AllRanks().gather(torch.tensor([[rank, 7]]))}
+    for name in METHODS:
+        method = build(name)
+        method.ranks = AllRanks()
+        losses, gradients = losses_and_gradients(method, share(whole_batch(), rank))
+        for tensor in (*losses.values(), *gradients.values()):
+            dist.all_reduce(tensor)
+            tensor /= RANKS
+        result[name] = losses, gradients
+    result["shapes"] = shapes
+    if rank == RANKS - 1:
         torch.save(result, f"{folder}/result.pt")
     dist.barrier()
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("ranks", [3])
-def test_ranks_together_equal_one(tmp_path: Path, ranks: int) -> None:
-    mp.spawn(run_rank, (ranks, str(tmp_path)), nprocs=ranks)
-    got: dict[str, Any] = torch.load(tmp_path / "result.pt")
-    alone = model()
-    loss = alone(*data())
-    loss.backward()
-    torch.testing.assert_close(got["loss"], loss.detach())
-    for name_and_parameter, gradient in zip(alone.named_parameters(), got["gradients"], strict=True):
-        name, parameter = name_and_parameter
-        torch.testing.assert_close(gradient, parameter.grad, msg=name)
-    assert torch.equal(got["keep"], data()[2])
-    assert got["ids"].tolist() == [[rank, 7] for rank in range(ranks)]
+@pytest.fixture(scope="module")
+def of_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("ranks")
+    mp.spawn(run_rank, (str(folder),), nprocs=RANKS)
+    return torch.load(folder / "result.pt")
 
 
-def test_one_rank_gathers_itself() -> None:
-    local = torch.ones(2, 3, requires_grad=True)
-    assert gather(local) is local
-    assert first_row(2) == 0
+@pytest.mark.parametrize("name", METHODS)
+def test_ranks_together_equal_one(of_ranks: dict[str, Any], name: str) -> None:
+    expected_losses, expected_gradients = losses_and_gradients(build(name), whole_batch())
+    losses, gradients = of_ranks[name]
+    for term, expected in expected_losses.items():
+        torch.testing.assert_close(losses[term], expected, rtol=1e-5, atol=1e-6, msg=term)
+    assert gradients.keys() == expected_gradients.keys()
+    for parameter, expected in expected_gradients.items():
+        difference, size = (gradients[parameter] - expected).abs().max(), expected.abs().max()
+        assert difference <= 1e-4 * size + 1e-6, parameter  # sums in another order, in float32
+
+
+def test_a_rank_scores_its_own_images_against_all_columns(of_ranks: dict[str, Any]) -> None:
+    texts, sentences = (IMAGES // RANKS, IMAGES), (IMAGES // RANKS, 3 * IMAGES)
+    assert of_ranks["shapes"] == [texts, texts, texts, sentences, texts, sentences]
+
+
+def test_rows_come_in_the_order_of_the_ranks(of_ranks: dict[str, Any]) -> None:
+    assert of_ranks["ids"].tolist() == [[rank, 7] for rank in range(RANKS)]

@@ -11,6 +11,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from medvlp.data import Store
+from medvlp.objectives.ranks import ONE_RANK, Ranks
+from medvlp.training.gather import AllRanks
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 from medvlp.training.validation import ZeroShotAuroc, evaluating, validation_rows
@@ -20,6 +22,8 @@ FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly")
 
 class BrightSquare(nn.Module):
     """Knows where the first finding is drawn; guesses 0.5 for the others."""
+
+    ranks: Ranks = ONE_RANK
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
         assert not self.training
@@ -64,12 +68,15 @@ def test_rows_are_few_and_always_the_same(tiny_recipe: Callable[..., Recipe], ti
 
 
 def test_evaluating_restores_the_mode_after_an_error() -> None:
-    method = nn.Dropout().train()
+    method = BrightSquare().train()
+    method.ranks = elsewhere = AllRanks()
 
     def fail() -> None:
         with evaluating(method):  # type: ignore[arg-type]
+            assert method.ranks is ONE_RANK  # every rank validates by itself
             raise ValueError("inside")
 
     with pytest.raises(ValueError, match="inside"):
         fail()
     assert method.training
+    assert method.ranks is elsewhere
