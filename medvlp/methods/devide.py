@@ -140,15 +140,20 @@ class DeViDe(Method):
             text_group=batch.text_group,
             states=batch.findings,
             ancestors=self.ancestors,
+            ranks=self.ranks,
         )
         has_report = batch.report_mask.any(1)
-        return target_nce(self.report_scale(cosines(image, report)), target, has_report[:, None] & has_report[None])
+        valid = has_report[:, None] & self.ranks.gather(has_report)[None]
+        logits = self.report_scale(cosines(image, self.ranks.gather(report)))
+        return target_nce(logits, target, valid, ranks=self.ranks)
 
     def _knowledge_contrast(self, states: Tensor, image: Tensor, book: Tensor, mask: Tensor) -> Tensor:
         """L_tnc. A facet that the book lacks for a finding is as unmentioned."""
         facets = [
             multi_positive_nce(
-                scale(cosines(image, book[:, k])), states.masked_fill(~mask[:, k], FindingState.UNMENTIONED)
+                scale(cosines(image, book[:, k])),
+                states.masked_fill(~mask[:, k], FindingState.UNMENTIONED),
+                ranks=self.ranks,
             )
             for k, scale in enumerate(self.facet_scales)
         ]
@@ -164,12 +169,14 @@ class DeViDe(Method):
             shuffle=self.training,
         )
         sentences = self.sentence_head(self.text_encoder(drawn.tokens, drawn.mask).global_)
-        similarity = patch_sentence_similarity(self.patch_head(patches), sentences, self.attention_scale.scale)
+        every_sentence = self.ranks.gather(sentences)
+        similarity = patch_sentence_similarity(self.patch_head(patches), every_sentence, self.attention_scale.scale)
         target, valid = sentence_targets(
-            drawn.states, batch.findings, drawn.owner, drawn.group, self.options.sentence_target
+            drawn.states, batch.findings, drawn.owner, drawn.group, self.options.sentence_target, self.ranks
         )
         counts = drawn.states_finding if self.options.sentence_target == "same_labels" else drawn.exists
-        return target_nce(self.patch_scale(similarity), target.float(), valid & counts)
+        counts = self.ranks.gather(counts)
+        return target_nce(self.patch_scale(similarity), target.float(), valid & counts, ranks=self.ranks)
 
     def _finding_bce(
         self, states: Tensor, features: ImageFeatures, image: Tensor, book: Tensor, mask: Tensor
@@ -177,7 +184,7 @@ class DeViDe(Method):
         """L_bce."""
         logits, _ = self._ask(features, image, book, mask)
         o = self.options
-        return masked_bce(logits, states, o.unmentioned, o.uncertain, o.unmentioned_weight)
+        return masked_bce(logits, states, o.unmentioned, o.uncertain, o.unmentioned_weight, self.ranks)
 
     # -------------------------------------------------------------------------------------------- knowledge and queries
 
