@@ -10,6 +10,7 @@ from medvlp.cli.demo import demo, experiment
 from medvlp.cli.evaluate import evaluate
 from medvlp.cli.finetune import finetune
 from medvlp.cli.ground import ground
+from medvlp.cli.inspect import inspect
 from medvlp.cli.label import label
 from medvlp.cli.pretrain import pretrain
 from medvlp.cli.segment import segment
@@ -33,6 +34,7 @@ app.command("finetune")(finetune)
 app.command("segment")(segment)
 app.add_typer(retrieve.app, name="retrieve")
 app.command("ground")(ground)
+app.command("inspect")(inspect)
 
 
 def _version(show: bool) -> None:

@@ -1,0 +1,128 @@
+"""What a file or a folder is, and what reading does to its values; never who it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydicom.uid import UID
+
+from medvlp.io.decoders import syntax_name
+from medvlp.io.dicom_file import looks_like_dicom, parse_dicom
+from medvlp.io.errors import ReadError, Unreadable
+from medvlp.io.guarded import guarded, open_file, read_bytes
+from medvlp.io.header_values import text
+from medvlp.io.image import Image
+from medvlp.io.pixel_layout import read_layout
+from medvlp.io.radiograph import read_image
+from medvlp.io.series import find_volumes
+from medvlp.io.volume import read_volume
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """`facts` are for print and JSON; `image` is what was read, None where `reason` says why not."""
+
+    path: Path
+    facts: dict[str, Any]
+    image: Image | None = None
+    reason: str = ""
+    parts: list[Description] = field(default_factory=list)
+
+
+def describe(path: str | Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Description:
+    """Describe a file; or a folder, as a volume where its DICOM files make one, else file by file.
+
+    Args:
+        path: what to look at.
+        progress: called with (done, total) after each file of a folder.
+
+    Raises:
+        ReadError: there is nothing at `path`.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        with guarded(path), open_file(path):
+            return _file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    sizes = _volumes_of(path, files)
+    if sizes:
+        return _volume(path, sizes)
+    parts = []
+    for done, file in enumerate(files, 1):
+        parts.append(_file(file))
+        progress(done, len(files))
+    refused = sum(part.image is None for part in parts)
+    return Description(path, {"kind": "folder", "files": len(files), "refused": refused}, parts=parts)
+
+
+def _volumes_of(path: Path, files: list[Path]) -> list[int]:
+    """Slices of each volume, where most files of the folder are slices of volumes; else []."""
+    try:
+        with guarded(path):
+            volumes, _ = find_volumes(files)
+    except ReadError:
+        return []  # a damaged file: described one by one, it says itself what is wrong with it
+    in_volumes = {one.path for volume in volumes if len(volume) > 2 for one in volume}
+    return [len(volume) for volume in volumes] if 2 * len(in_volumes) > len(files) else []
+
+
+def _volume(path: Path, sizes: list[int]) -> Description:
+    facts: dict[str, Any] = {"kind": "DICOM series", "slices of volumes": sizes}
+    try:
+        image = read_volume(path, series=0)
+    except ReadError as error:
+        return Description(path, {**facts, "refused": error.reason}, reason=error.reason)
+    return Description(path, {**facts, **_of_image(image)}, image)
+
+
+def _file(path: Path) -> Description:
+    facts: dict[str, Any] = {"kind": "unknown"}
+    try:
+        with guarded(path):
+            facts = _of_header(path)
+        volumetric = path.name.lower().endswith((".nii", ".nii.gz"))
+        image = read_volume(path) if volumetric else read_image(path)
+    except ReadError as error:
+        return Description(path, {**facts, "refused": error.reason}, reason=error.reason)
+    return Description(path, {**facts, **_of_image(image)}, image)
+
+
+def _of_header(path: Path) -> dict[str, Any]:
+    """Facts of a DICOM header that reading does not change; the kind alone for other files."""
+    with open_file(path) as stream:
+        if not looks_like_dicom(stream.read(256)):
+            return {"kind": "NIfTI" if path.name.lower().endswith((".nii", ".nii.gz")) else "picture"}
+    file = parse_dicom(read_bytes(path))
+    object_class = UID(text(file.header, "SOPClassUID"))
+    facts: dict[str, Any] = {
+        "kind": "DICOM",
+        "object": object_class.name if object_class.name != object_class else "not known",
+        "transfer syntax": syntax_name(file.syntax),
+    }
+    if not file.pixel_kind:
+        raise Unreadable(f"{facts['object']}: a DICOM object without pixels")
+    layout = read_layout(file)
+    bits = f"{layout.bits_stored} of {layout.bits_allocated}" if layout.kind == "integer" else layout.kind
+    return facts | {
+        "stored": f"{layout.rows} x {layout.columns}, {layout.photometric}",
+        "bits": f"{bits}{', signed' if layout.signed and layout.kind == 'integer' else ''}",
+        "frames": layout.frames,
+    }
+
+
+def _of_image(image: Image) -> dict[str, Any]:
+    array = image.array
+    return {
+        "modality": image.modality,
+        "view": image.view,
+        "shape": list(array.shape),
+        "spacing mm": None if image.spacing is None else [round(value, 4) for value in image.spacing],
+        "orientation": image.orientation,
+        "smallest": round(float(array.min()), 4),
+        "largest": round(float(array.max()), 4),
+        "mean": round(float(array.mean()), 4),
+        "steps": list(image.steps),
+    }
