@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from medvlp.data.mask_files import read_mask
 from medvlp.data.preprocess import Preprocess
 from medvlp.io.errors import ReadError
+from medvlp.io.image import Image
 from medvlp.io.radiograph import read_image  # not when it is called: a broken installation is not a row's bad file
 
 
@@ -55,14 +56,14 @@ def prepare_image(task: ImageTask, preprocess: tuple[Preprocess, ...]) -> Prepar
     if image.array.ndim != 2:
         raise ReadError(task.path, f"a volume of shape {image.array.shape}, not a radiograph")
     height, width = image.array.shape
-    masks, mask_reason = _masks(task, (height, width), preprocess)
+    masks, mask_reason = _masks(task, image, preprocess)
     pixels = tuple(p.apply(image) for p in preprocess)
     spacing = image.spacing[0] if image.spacing else float("nan")
     return PreparedImage(pixels, masks, height, width, spacing, zlib.crc32(pixels[0].tobytes()), mask_reason)
 
 
 def _masks(
-    task: ImageTask, shape: tuple[int, int], preprocess: tuple[Preprocess, ...]
+    task: ImageTask, image: Image, preprocess: tuple[Preprocess, ...]
 ) -> tuple[tuple[NDArray[np.uint8], ...] | None, str]:
     """The masks at each size, and why one is missing though it was named; a bad mask does not cost its image."""
     if not any(task.masks):
@@ -73,7 +74,7 @@ def _masks(
         if not cell:
             continue
         try:
-            mask = read_mask(cell, shape)
+            mask = read_mask(cell, image)
         except ReadError as error:
             reason = error.reason
             continue

@@ -1,4 +1,4 @@
-"""A mask's cell of the manifest -> a bool array: a PNG, a NIfTI file, an npz member, or run lengths."""
+"""A mask's cell of the manifest -> a bool array on the grid of its image."""
 
 from __future__ import annotations
 
@@ -8,68 +8,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlp.io.errors import ReadError
+from medvlp.io.image import Image
+from medvlp.io.run_length import decode_siim
+from medvlp.io.segmentation import read_segmentation
 
 
-def read_mask(cell: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def read_mask(cell: str, image: Image) -> NDArray[np.bool_]:
     """Read the mask that a cell of `mask_<name>` names.
 
-    Cells: `lungs.png`, `seg.nii.gz` (non-zero is in), `labels.png#2` (this value is in), `truth.npz#heart` (that
-    array), `rle:5 3 10 2;40 4` (run lengths, see `runs_to_mask`).
+    Cells: `lungs.png`, `seg.nii.gz`, `seg.dcm` (DICOM SEG, RTSTRUCT): all regions of the file; `labels.png#2` and
+    `seg.dcm#Lung`: this region; `truth.npz#heart`: this array; `rle:5 3 10 2;40 4`: run lengths as SIIM-ACR writes
+    them, `;` between the parts of a mask.
 
     Args:
         cell: the manifest's cell, not empty.
-        shape: of the image that the mask belongs to, `[H, W]`.
+        image: the image that the mask belongs to.
 
     Raises:
-        ReadError: no such file or member, or another shape than the image.
+        ReadError: no such file or region, or a mask that does not lie on the image.
     """
+    shape = image.array.shape
     if cell.startswith("rle:"):
-        return runs_to_mask(cell.removeprefix("rle:"), shape)
-    path, _, member = cell.partition("#")
+        try:
+            parts = [decode_siim(part, shape) for part in cell.removeprefix("rle:").split(";")]
+        except ValueError as error:
+            raise ReadError("run lengths", str(error)) from None
+        return np.any(parts, axis=0)
+    path, _, region = cell.partition("#")
+    if path.endswith(".npz"):
+        return _array(Path(path), region, shape)
+    found = read_segmentation(path, like=image)
+    if not region:
+        return np.asarray(found.layers.any(axis=0))
+    if region.isdigit():  # a value that this file does not hold is an empty mask: nothing of that kind was drawn
+        return np.asarray((found.layers == int(region)).any(axis=0))
     try:
-        array = _array(Path(path), member)
+        return found.mask(region)
+    except KeyError as error:
+        raise ReadError(path, str(error.args[0])) from None
+
+
+def _array(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            array = np.asarray(arrays[name] != 0)
     except (OSError, ValueError, KeyError) as error:
-        raise ReadError(
-            path, f"the mask cannot be read ({type(error).__name__}); correct the path or empty the cell"
-        ) from None
+        raise ReadError(path, f"holds no readable array {name!r} ({type(error).__name__}); correct the cell") from None
     if array.shape != shape:
         raise ReadError(path, f"the mask is {array.shape} and its image {shape}; they must have one shape")
     return array
-
-
-def _array(path: Path, member: str) -> NDArray[np.bool_]:
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            return arrays[member] != 0
-    if path.name.endswith((".nii", ".nii.gz")):
-        import nibabel
-
-        values = np.squeeze(np.asarray(nibabel.load(path).dataobj)).T  # type: ignore[attr-defined]
-    else:
-        from PIL import Image
-
-        with Image.open(path) as picture:
-            values = np.asarray(picture if picture.mode in ("1", "L", "P", "I", "I;16") else picture.convert("L"))
-    return values == int(member) if member else values != 0
-
-
-def runs_to_mask(runs: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Run lengths as SIIM-ACR writes them: `start length start length ...`, `;` between the parts of a mask.
-
-    A start counts from the end of the run before it (the first from 0), and pixels go down the columns.
-
-    Raises:
-        ReadError: not pairs of numbers, or runs that leave the image.
-    """
-    flat = np.zeros(shape[0] * shape[1], bool)
-    for part in runs.split(";"):
-        numbers = part.split()
-        if len(numbers) % 2 or not all(n.isdigit() for n in numbers):
-            raise ReadError("run lengths", "the run lengths of a mask are not pairs of start and length")
-        gaps, lengths = np.array(numbers, np.int64).reshape(-1, 2).T
-        ends = np.cumsum(gaps + lengths)
-        if len(ends) and ends[-1] > flat.size:
-            raise ReadError("run lengths", f"the run lengths of a mask leave its image of {shape}")
-        for start, end in zip(ends - lengths, ends, strict=True):
-            flat[start:end] = True
-    return flat.reshape(shape[::-1]).T
