@@ -1,0 +1,84 @@
+"""Who is generated: the same people for the same seed, with findings as common and as linked as documented."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from medvlp.data.phantom.findings import DRAWINGS, FINDINGS
+from medvlp.data.phantom.generate import World
+
+WORLD = World(seed=4)
+
+
+@pytest.fixture(scope="module")
+def people() -> list:
+    return [WORLD.patient(k) for k in range(500)]
+
+
+def test_a_patient_depends_on_seed_and_index_alone(people: list) -> None:
+    assert World(seed=4).patient(17) == people[17]
+    assert World(seed=5).patient(17).anatomy != people[17].anatomy
+
+
+def test_numbers_are_unique_and_in_the_official_ranges(people: list) -> None:
+    subjects = [p.number for p in people]
+    studies = [s.number for p in people for s in p.studies]
+    assert len(set(subjects)) == len(subjects)
+    assert len(set(studies)) == len(studies)
+    assert all(10_000_000 <= n < 20_000_000 for n in subjects)
+    assert all(50_000_000 <= n < 60_000_000 for n in studies)
+
+
+def test_findings_are_common_enough_and_a_third_of_studies_is_clean(people: list) -> None:
+    studies = [s for p in people for s in p.studies]
+    count = Counter(f for s in studies for f in s.present)
+    for finding in FINDINGS:
+        assert 0.05 <= count[finding] / len(studies) <= 0.26, finding
+    assert 0.2 <= sum(not s.present for s in studies) / len(studies) <= 0.38
+
+
+def test_what_goes_together(people: list) -> None:
+    studies = [s for p in people for s in p.studies]
+    have = {f: np.array([f in s.present for s in studies]) for f in FINDINGS}
+    assert have["edema"][have["cardiomegaly"]].mean() > 1.3 * have["edema"].mean()
+    assert not (have["edema"] & have["emphysema"]).any()
+    for study in studies:
+        if any(DRAWINGS[f].portable for f in study.present):
+            assert study.views == ("AP",)
+        assert study.views in {("AP",), ("PA",), ("PA", "LATERAL")}
+
+
+def test_split_is_by_patient_and_near_its_shares(people: list) -> None:
+    share = Counter(p.split for p in people)
+    assert [share[s] / 500 for s in ("train", "validate", "test")] == pytest.approx([0.7, 0.1, 0.2], abs=0.01)
+    few = Counter(p.split for p in people[:10])
+    assert set(few) == {"train", "validate", "test"}
+
+
+def test_courses_tell_what_changed(people: list) -> None:
+    seen = Counter()
+    for person in people:
+        assert not person.studies[0].course
+        for before, study in zip(person.studies, person.studies[1:], strict=False):
+            assert before.day < study.day
+            for finding, course in study.course.items():
+                seen[course] += 1
+                assert (finding in study.present) == (course != "resolved")
+                assert (finding in before.present) == (course != "new")
+    assert set(seen) == {"new", "unchanged", "improved", "worsened", "resolved"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 10}, "between 64 and 4096"),
+        ({"studies_per_patient": (3, 1)}, "fewest, most"),
+        ({"split": (0.5, 0.2, 0.2)}, "sum to 1"),
+    ],
+)
+def test_settings_out_of_range(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        World(**options)
