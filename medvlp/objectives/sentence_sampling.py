@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from medvlp.reports.states import FindingState
 
@@ -41,11 +42,13 @@ def sample_sentences(tokens: Tensor, mask: Tensor, states: Tensor, k: int, shuff
 
     Args:
         tokens: int64 `[B, S, U]`. mask: bool `[B, S, U]`. states: int8 `[B, S, F]`.
-        k: sentences of each report, at most S.
+        k: sentences of each report, also where S is less: ranks of a distributed run then hold equally many.
         shuffle: draw at random; False takes the first ones (of those that state a finding, then of the others).
     """
+    short = max(0, k - tokens.shape[1])
+    tokens, mask = F.pad(tokens, (0, 0, 0, short)), F.pad(mask, (0, 0, 0, short))
+    states = F.pad(states, (0, 0, 0, short), value=FindingState.UNMENTIONED)
     images, sentences = tokens.shape[:2]
-    k = min(k, sentences)
     order = torch.rand(images, sentences, device=tokens.device) if shuffle else _falling(sentences, tokens.device)
     rank = order + 2.0 * mask.any(2) + (states != FindingState.UNMENTIONED).any(2)
     chosen = rank.topk(k, dim=1).indices

@@ -177,6 +177,7 @@ class Run:
                 rank=self.fabric.global_rank if train else 0,
                 world_size=self.fabric.world_size if train else 1,
                 threads=data.prefetch,
+                rates=data.rates,
             )
         except ValueError as error:
             raise RecipeError(f"data: {error}") from error

@@ -29,8 +29,12 @@ def test_all_are_drawn_alike_when_shuffled():
     assert 0.35 < share < 0.65
 
 
-def test_more_than_there_are_takes_all():
-    assert sample_sentences(TOKENS, MASK, STATES, k=9).tokens.shape == (8, 2)
+def test_more_than_there_are_takes_all_and_fills_up():
+    drawn = sample_sentences(TOKENS, MASK, STATES, k=9)
+    assert drawn.tokens.shape == (18, 2)
+    assert drawn.exists.sum() == MASK.any(2).sum()
+    assert drawn.states_finding.sum() == 2
+    assert drawn.exists[:4].tolist() == [True, True, True, False]  # those without tokens come last
 
 
 def test_equal_sentences_have_equal_groups_whatever_their_padding():
