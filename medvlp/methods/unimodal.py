@@ -10,7 +10,8 @@ with a linear h without bias, and s = exp(.) learnt within [1, 100].
 
 Faithful: the loss, its mask, the scale, the head's width and the prototypes' start.
 Departs: a learnt bias b_e is added to each logit when `bias` is on (the default): a cosine classifier without one
-cannot say that most findings are rare. `unmentioned: negative` is an option that the paper has not.
+cannot say that most findings are rare. What a report leaves unmentioned counts as absent by default, as in `devide`,
+since devices and rare findings are hardly ever denied; `unmentioned: ignore` is the mask of the paper.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class UnimodalOptions(Options):
     """
 
     dim: int = 512
-    unmentioned: Unmentioned = "ignore"
+    unmentioned: Unmentioned = "negative"
     uncertain: Uncertain = "ignore"
     bias: bool = True
 
@@ -68,7 +69,8 @@ class Unimodal(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         logits = self._logits(self.image_encoder(batch.images).global_)
-        return {"bce": per_sample_bce(logits, batch.findings, self.options.unmentioned, self.options.uncertain)}
+        reported, o = batch.report_mask.any(1), self.options
+        return {"bce": per_sample_bce(logits, batch.findings, o.unmentioned, o.uncertain, reported)}
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
         features = self.image_encoder(images)

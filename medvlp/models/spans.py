@@ -9,8 +9,9 @@ from torch import Tensor
 def pool_words(tokens: Tensor, ids: Tensor, mask: Tensor, continues: Tensor) -> tuple[Tensor, Tensor]:
     """Word pieces -> words, as means over their pieces.
 
-    Which word a piece belongs to is counted on the device (`cumsum` over the pieces that open a word) and summed by one
-    scatter, where GLoRIA, MGCA and PRIOR loop over tokens and ask the device for each.
+    Which word a piece belongs to is counted on the device (`cumsum` over the pieces that open a word), and the means
+    are one product, which sums in the same order each time; GLoRIA, MGCA and PRIOR loop over tokens and ask the device
+    for each.
 
     Args:
         tokens: `[N, T, D]`. ids: int64 `[N, T]`. mask: bool `[N, T]`, True at pieces that belong to words: leave
@@ -22,11 +23,11 @@ def pool_words(tokens: Tensor, ids: Tensor, mask: Tensor, continues: Tensor) -> 
     """
     opens = mask & ~continues[ids]
     opens = opens | (mask & (mask.cumsum(1) == 1))  # a text that begins in the middle of a word
-    word = (opens.cumsum(1) - 1).clamp_min(0)
-    weight = mask.to(tokens.dtype)
-    summed = torch.zeros_like(tokens).scatter_add(1, word[..., None].expand_as(tokens), tokens * weight[..., None])
-    count = torch.zeros_like(weight).scatter_add(1, word, weight)
-    return summed / count.clamp_min(1)[..., None], count > 0
+    word = opens.cumsum(1) - 1
+    belongs = (word[:, None] == torch.arange(ids.shape[1], device=ids.device)[:, None]) & mask[:, None]  # [N, word, T]
+    count = belongs.sum(2)
+    share = belongs.to(tokens.dtype) / count.clamp_min(1)[..., None]
+    return share @ tokens, count > 0
 
 
 def span_mean(tokens: Tensor, text: Tensor, start: Tensor, end: Tensor) -> Tensor:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
+from medvlp.objectives.masked_bce import Unmentioned, silence_counts
 from medvlp.objectives.precision import at_least_float32
 from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.reports.states import FindingState
@@ -57,8 +56,9 @@ def target_nce(
 def multi_positive_nce(
     logits: Tensor,
     states: Tensor,
-    unmentioned: Literal["ignore", "negative"] = "ignore",
+    unmentioned: Unmentioned = "ignore",
     row_weight: float = 0.5,
+    reported: Tensor | None = None,
     ranks: Ranks = ONE_RANK,
 ) -> Tensor:
     """Contrast of images with findings: an image with n present findings has n positives.
@@ -69,13 +69,14 @@ def multi_positive_nce(
     Args:
         logits: `[B, F]`, image against finding.
         states: int8 `[B, F]`, four states.
-        unmentioned: what silence counts as.
+        unmentioned: what silence counts as, in images that have a report.
         row_weight: share of the direction image to finding.
+        reported: bool `[B]`, images that have a report. None: all have.
         ranks: as in `target_nce`.
     """
     known = (states == FindingState.PRESENT) | (states == FindingState.ABSENT)
     if unmentioned == "negative":
-        known = states != FindingState.UNCERTAIN
+        known = known | silence_counts(states, reported)
     return target_nce(logits, (states == FindingState.PRESENT).to(logits.dtype), known, row_weight, ranks)
 
 

@@ -17,14 +17,19 @@ Uncertain = Literal["ignore", "absent", "present", "half"]
 
 
 def labels_and_mask(
-    states: Tensor, unmentioned: Unmentioned = "ignore", uncertain: Uncertain = "ignore"
+    states: Tensor,
+    unmentioned: Unmentioned = "ignore",
+    uncertain: Uncertain = "ignore",
+    reported: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Four states `[..., F]` -> labels in {0, 0.5, 1} and mask in {0, 1}, float32.
+    """Four states `[B, F]` -> labels in {0, 0.5, 1} and mask in {0, 1}, float32.
 
     Args:
         states: int8, as in `FindingState`.
-        unmentioned: `ignore`, or `negative`: reports mention what is there, so silence is weak evidence of absence.
+        unmentioned: `ignore`, or `negative`: reports mention what is there, so silence is evidence of absence. Devices
+            and rare findings are hardly ever denied, and without this have next to no negatives.
         uncertain: U-Ignore, U-Zeros (`absent`), U-Ones (`present`) of CheXpert (Irvin et al. 2019), or `half`.
+        reported: bool `[B]`, images that have a report: only their silence says something. None: all have.
 
     Raises:
         ValueError: neither of the named policies.
@@ -37,11 +42,17 @@ def labels_and_mask(
     label = (states == FindingState.PRESENT).float()
     mask = ((states == FindingState.PRESENT) | (states == FindingState.ABSENT)).float()
     if unmentioned == "negative":
-        mask = torch.where(states == FindingState.UNMENTIONED, 1.0, mask)
+        mask = torch.where(silence_counts(states, reported), 1.0, mask)
     if uncertain != "ignore":
         mask = torch.where(doubtful, 1.0, mask)
         label = torch.where(doubtful, {"absent": 0.0, "present": 1.0, "half": 0.5}[uncertain], label)
     return label, mask
+
+
+def silence_counts(states: Tensor, reported: Tensor | None = None) -> Tensor:
+    """bool `[B, F]`: unmentioned findings of images that have a report."""
+    unmentioned = states == FindingState.UNMENTIONED
+    return unmentioned if reported is None else unmentioned & reported[:, None]
 
 
 def masked_bce(
@@ -50,6 +61,7 @@ def masked_bce(
     unmentioned: Unmentioned = "ignore",
     uncertain: Uncertain = "ignore",
     unmentioned_weight: float = 1.0,
+    reported: Tensor | None = None,
     ranks: Ranks = ONE_RANK,
 ) -> Tensor:
     """Mean of the binary cross-entropy over the entries that count; 0 when none does.
@@ -59,19 +71,23 @@ def masked_bce(
     Args:
         logits: `[B, F]`.
         states: int8 `[B, F]`, four states.
-        unmentioned, uncertain: see `labels_and_mask`. The gradient at an ignored entry is exactly zero.
+        unmentioned, uncertain, reported: see `labels_and_mask`. The gradient at an ignored entry is exactly zero.
         unmentioned_weight: weight w of an unmentioned entry under `negative`; stated ones weigh 1.
         ranks: of a distributed run; the mean is then over the entries of all ranks.
     """
     logits = at_least_float32(logits)
-    label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain))
+    label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain, reported))
     weight = torch.where(states == FindingState.UNMENTIONED, mask * unmentioned_weight, mask)
     bce = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
     return (bce * weight).sum() / mean_over_ranks(weight.sum(), ranks).clamp_min(1e-6)
 
 
 def per_sample_bce(
-    logits: Tensor, states: Tensor, unmentioned: Unmentioned = "ignore", uncertain: Uncertain = "ignore"
+    logits: Tensor,
+    states: Tensor,
+    unmentioned: Unmentioned = "ignore",
+    uncertain: Uncertain = "ignore",
+    reported: Tensor | None = None,
 ) -> Tensor:
     """Binary cross-entropy averaged within each image first, then over images (DLILP, Silva-Rodriguez et al. 2025).
 
@@ -80,6 +96,6 @@ def per_sample_bce(
     An image with two stated findings weighs as much as one with fourteen. Arguments as in `masked_bce`.
     """
     logits = at_least_float32(logits)
-    label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain))
+    label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain, reported))
     bce = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
     return ((bce * mask).sum(1) / (mask.sum(1) + 1e-3)).mean()

@@ -16,14 +16,14 @@ def test_weights_scale_their_term(build, make_batch):
 
 
 def test_a_finding_unmentioned_everywhere_sends_no_gradient_to_its_book_row(build, make_batch):
-    method, batch = build("devide", report_weight=0.0, patch_weight=0.0), make_batch()
+    method, batch = build("devide", unmentioned="ignore"), make_batch()
     batch.findings[:, 1] = -1
     book, mask = method._book(method.findings)
     book = book.detach().requires_grad_()
     features = method.image_encoder(batch.images)
     image = method.image_head(features.global_)
-    loss = method._knowledge_contrast(batch.findings, image, book, mask)
-    loss = loss + method._finding_bce(batch.findings, features, image, book, mask)
+    loss = method._knowledge_contrast(batch, image, book, mask)
+    loss = loss + method._finding_bce(batch, features, image, book, mask)
     (gradient,) = torch.autograd.grad(loss, book)
     assert not gradient[1].any()
     assert gradient[[0, 2, 3]].flatten(1).any(1).all()

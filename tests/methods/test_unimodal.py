@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def test_the_loss_is_the_masked_cross_entropy_of_cosines_with_prototypes(build, make_batch):
-    method, batch = build("unimodal").eval(), make_batch(4)
+    method, batch = build("unimodal", unmentioned="ignore").eval(), make_batch(4)
     image = F.normalize(method.head.layers(method.image_encoder(batch.images).global_), dim=1)
     logits = image @ F.normalize(method.prototypes, dim=1).t() / 0.07 + method.bias
     per_image = []
@@ -18,7 +18,7 @@ def test_the_loss_is_the_masked_cross_entropy_of_cosines_with_prototypes(build, 
 
 
 def test_a_finding_that_no_report_mentions_leaves_its_prototype_alone(build, make_batch):
-    method, batch = build("unimodal"), make_batch(4)
+    method, batch = build("unimodal", unmentioned="ignore"), make_batch(4)
     batch.findings[:, 2] = -1
     method.losses(batch)["bce"].backward()
     assert not method.prototypes.grad[2].any()

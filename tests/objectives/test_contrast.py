@@ -108,6 +108,10 @@ def test_silence_may_be_taken_as_absence():
     expected = 0.5 * slow_rows(logits, (states == 1).double(), known)
     expected += 0.5 * slow_rows(logits.t(), (states == 1).double().t(), known.t())
     torch.testing.assert_close(multi_positive_nce(logits, states, "negative"), expected)
+    nobody = torch.zeros(3, dtype=torch.bool)
+    torch.testing.assert_close(
+        multi_positive_nce(logits, states, "negative", reported=nobody), multi_positive_nce(logits, states)
+    )
 
 
 def test_images_with_equal_labels_may_be_swapped():

@@ -40,6 +40,14 @@ def test_equals_a_loop_for_each_policy(unmentioned, uncertain):
     assert loss.item() == pytest.approx(slow_bce(logits, STATES, unmentioned, uncertain, 0.3), abs=1e-9)
 
 
+def test_silence_says_something_only_where_there_is_a_report():
+    reported = torch.tensor([True, False, True])
+    _, mask = labels_and_mask(STATES, "negative", reported=reported)
+    assert mask.tolist() == [[1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0]]
+    _, mask = labels_and_mask(STATES, "ignore", reported=reported)
+    assert mask.tolist() == [[1, 0, 1, 0], [1, 0, 1, 0], [1, 0, 1, 0]]
+
+
 def test_gradient_is_exactly_zero_where_nothing_is_known():
     logits = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     (gradient,) = torch.autograd.grad(masked_bce(logits, STATES), logits)
