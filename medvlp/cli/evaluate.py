@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,9 @@ from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
-    from medvlp.metrics import Estimate
+    from medvlp.data.store import Store
+    from medvlp.tasks.model import Model
+    from medvlp.tasks.result import Result
 
 
 class Task(StrEnum):
@@ -64,32 +65,36 @@ def evaluate(
 
         if split not in SPLITS:
             raise typer.BadParameter(f"{split!r} is none of {', '.join(SPLITS)}", param_hint="--split")
-        rows: dict[str, Any] = {"split": split, "views": views.split(",") if views else None}
-        draws = {"resamples": resamples, "seed": seed}
         asked = finding_list(findings)
         loaded, opened = load(model, device), Store.open(store)
+        zero_shot = {"source": source, "labels": labels, "unmentioned": unmentioned.value}
         with progress_bar(task.value, quiet=as_json) as progress:
-            common = {**rows, **draws, "progress": progress}
-            own = {"source": source, "labels": labels, "unmentioned": unmentioned.value}
-            result = _measure(task, loaded, opened, asked, own, common)
+            common = {
+                "split": split,
+                "views": views.split(",") if views else None,
+                "resamples": resamples,
+                "seed": seed,
+                "progress": progress,
+            }
+            result = _measure(task, loaded, opened, asked, zero_shot, common)
         if out is not None:
             result.save(out)
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2))
     else:
-        _print(task, result)
+        _print(result)
         if out is not None:
             typer.echo(f"written to {out}", err=True)
 
 
 def _measure(
     task: Task,
-    model: Any,
-    store: Any,
+    model: Model,
+    store: Store,
     findings: tuple[str, ...] | None,
-    zero_shot: Mapping[str, Any],
-    common: Mapping[str, Any],
-) -> Any:
+    zero_shot: dict[str, Any],
+    common: dict[str, Any],
+) -> Result:
     from medvlp import tasks
 
     if task is Task.SEGMENTATION:
@@ -101,37 +106,19 @@ def _measure(
     return tasks.evaluate_zero_shot(model.pretrained, store, findings=findings, **zero_shot, **common)
 
 
-def _print(task: Task, result: Any) -> None:
+def _print(result: Result) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{task.value}, {result.protocol['patients']} patients, 95 % intervals")
-    head, rows = _rows(task, result)
-    for position, name in enumerate(head):
-        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=position > 0)
+    table = Table(title=f"{result.task}, {result.protocol['patients']} patients, 95 % intervals")
+    headings, rows = result.summary()
+    for position, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if position == 0 else "right", no_wrap=position > 0)
     for row in rows:
         table.add_row(*map(str, row))
     console = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width
     console.print(table)
+    for remark in result.remarks():
+        console.print(remark, style="dim")
     if result.notice:
         console.print(result.notice, style="bold yellow")
-    for name, reason in getattr(result, "left_out", {}).items():
-        console.print(f"left out: {name} ({reason})", style="dim")
-    if task is Task.ZERO_SHOT and result.macro.skipped:
-        lacking = f"{result.macro.skipped} of {result.protocol['resamples']} resamples lack a class of some finding"
-        console.print(f"macro: {lacking} and are not in its interval", style="dim")
-
-
-def _rows(task: Task, result: Any) -> tuple[list[str], list[list[Any]]]:
-    if task is Task.ZERO_SHOT:
-        rows: list[list[Any]] = [
-            [name, r.positives, r.negatives, r.auroc, r.average_precision] for name, r in result.findings.items()
-        ]
-        return ["finding", "n+", "n-", "AUROC", "AUPRC"], [*rows, ["macro", "", "", result.macro, ""]]
-    if task is Task.RETRIEVAL:
-        return ["figure", "value"], [[name, estimate] for name, estimate in result.figures.items()]
-    named: dict[str, Mapping[str, Estimate]] = (
-        result.structures if task is Task.SEGMENTATION else {**result.findings, "macro": result.macro}
-    )
-    columns = list(next(iter(named.values())))
-    return ["", *columns], [[name, *(each[c] for c in columns)] for name, each in named.items()]

@@ -34,8 +34,8 @@ def segment(
         from medvlp.tasks.errors import TaskError
         from medvlp.tasks.image_files import SUFFIXES, find_files
         from medvlp.tasks.model import load
+        from medvlp.tasks.result import with_notice
         from medvlp.tasks.segment import segment_files
-        from medvlp.tasks.zero_shot import with_notice
 
         sources = find_files(files)
         if not sources:

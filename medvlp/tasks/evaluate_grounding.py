@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -20,14 +19,14 @@ from medvlp.metrics import Estimate, bootstrap_by_patient, box_mask, cnr, image_
 from medvlp.tasks.embed import need_text
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
-from medvlp.tasks.zero_shot import with_notice
+from medvlp.tasks.result import Result
 from medvlp.training.model_folder import TrainedModel
 
 METRICS = ("pointing", "cnr", "cnr_abs", "miou", "chance")
 
 
-@dataclass(frozen=True, eq=False)
-class GroundingResult:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GroundingResult(Result):
     """How well heat maps meet boxes.
 
     Attributes:
@@ -35,33 +34,22 @@ class GroundingResult:
             inside the boxes, which is what pointing blindly reaches) -> estimate.
         macro: metric -> the mean over the findings.
         pairs: one row an image and finding: `image_id, patient_id, finding`, and the metrics.
-        protocol: everything that decides these figures beside the model.
-        notice: of a model trained on generated data, or None.
     """
 
+    task: ClassVar[str] = "grounding"
     findings: dict[str, dict[str, Estimate]]
     macro: dict[str, Estimate]
     pairs: pd.DataFrame
-    protocol: dict[str, Any]
-    notice: str | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values: what `--json` prints and `result.json` holds."""
-        return {
-            "task": "grounding",
-            "notice": self.notice,
-            "macro": {name: e.to_json() for name, e in self.macro.items()},
-            "findings": {f: {name: e.to_json() for name, e in each.items()} for f, each in self.findings.items()},
-            "protocol": self.protocol,
-        }
+    def figures_by_name(self) -> dict[str, Any]:
+        return {"macro": self.macro, "findings": self.findings}
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `result.json` and `pairs.csv`."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
-        with_notice(self.pairs, self.notice).to_csv(folder / "pairs.csv", index=False)
-        return folder
+    def summary(self) -> tuple[list[str], list[list[Any]]]:
+        named = {**self.findings, "macro": self.macro}
+        return ["finding", *METRICS], [[name, *each.values()] for name, each in named.items()]
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        return {"pairs.csv": self.pairs}
 
 
 def evaluate_grounding(
@@ -164,7 +152,7 @@ def _result(table: pd.DataFrame, protocol: dict[str, Any], notice: str | None) -
     }
     patients, names = table["patient_id"].to_numpy(object), table["finding"].to_numpy(object)
     macro = {name: bootstrap_by_patient(_finding_mean, patients, table[name], names, **draws) for name in METRICS}
-    return GroundingResult(findings, macro, table, protocol, notice)
+    return GroundingResult(findings=findings, macro=macro, pairs=table, protocol=protocol, notice=notice)
 
 
 def _finding_mean(values: NDArray[np.float64], findings: NDArray[np.object_], weights: NDArray[np.float64]) -> Any:

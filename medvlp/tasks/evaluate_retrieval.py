@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,42 +23,30 @@ from medvlp.reports.states import FindingState
 from medvlp.tasks.embed import embed_rows, embed_texts, need_text
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, batches_of, check_preprocessing
+from medvlp.tasks.result import Result
 from medvlp.training.model_folder import TrainedModel
 
 DEPTHS = (1, 5, 10)
 _QUERIES = 512  # rows of the similarity matrix held at once
 
 
-@dataclass(frozen=True)
-class RetrievalResult:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RetrievalResult(Result):
     """Recall of the own report or image, and precision by finding set among other patients.
 
     Attributes:
         figures: `image_to_report_recall@k`, `report_to_image_recall@k`, `finding_precision@k`, and
             `finding_precision_chance`, what a random order reaches.
-        protocol: everything that decides these figures beside the model.
-        notice: of a model trained on generated data, or None.
     """
 
+    task: ClassVar[str] = "retrieval"
     figures: dict[str, Estimate]
-    protocol: dict[str, Any]
-    notice: str | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values: what `--json` prints and `result.json` holds."""
-        return {
-            "task": "retrieval",
-            "notice": self.notice,
-            "figures": {name: e.to_json() for name, e in self.figures.items()},
-            "protocol": self.protocol,
-        }
+    def figures_by_name(self) -> dict[str, Any]:
+        return {"figures": self.figures}
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `result.json`."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
-        return folder
+    def summary(self) -> tuple[list[str], list[list[Any]]]:
+        return ["figure", "value"], [[name, estimate] for name, estimate in self.figures.items()]
 
 
 def evaluate_retrieval(
@@ -115,7 +101,7 @@ def evaluate_retrieval(
         "resamples": resamples,
         "seed": seed,
     }
-    return RetrievalResult(figures, protocol, model.notice)
+    return RetrievalResult(figures=figures, protocol=protocol, notice=model.notice)
 
 
 def _by_image(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -25,9 +23,9 @@ from medvlp.metrics import (
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, check_preprocessing
 from medvlp.tasks.mask_batches import mask_rows
+from medvlp.tasks.result import Result
 from medvlp.tasks.segment_rows import row_areas
 from medvlp.tasks.segmenter import Segmenter
-from medvlp.tasks.zero_shot import with_notice
 
 DEFINITIONS = {
     "dice": dice_foreground,
@@ -36,38 +34,27 @@ DEFINITIONS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class SegmentationResult:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SegmentationResult(Result):
     """Dice of each structure.
 
     Attributes:
         structures: structure -> definition (`dice` is ours, the others are the two legacy ones) -> estimate.
         images: `image_id, patient_id` and one Dice a structure (NaN where nothing was there to be found).
-        protocol: everything that decides these figures beside the model.
-        notice: of a model trained on generated data, or None.
     """
 
+    task: ClassVar[str] = "segmentation"
     structures: dict[str, dict[str, Estimate]]
     images: pd.DataFrame
-    protocol: dict[str, Any]
-    notice: str | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values: what `--json` prints and `result.json` holds."""
-        return {
-            "task": "segmentation",
-            "notice": self.notice,
-            "structures": {s: {d: e.to_json() for d, e in each.items()} for s, each in self.structures.items()},
-            "protocol": self.protocol,
-        }
+    def figures_by_name(self) -> dict[str, Any]:
+        return {"structures": self.structures}
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `result.json` and `images.csv`."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
-        with_notice(self.images, self.notice).to_csv(folder / "images.csv", index=False)
-        return folder
+    def summary(self) -> tuple[list[str], list[list[Any]]]:
+        return ["structure", *DEFINITIONS], [[name, *each.values()] for name, each in self.structures.items()]
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        return {"images.csv": self.images}
 
 
 def evaluate_segmentation(
@@ -113,7 +100,9 @@ def evaluate_segmentation(
         "resamples": resamples,
         "seed": seed,
     }
-    return SegmentationResult(results, pd.DataFrame(images), protocol, segmenter.notice)
+    return SegmentationResult(
+        structures=results, images=pd.DataFrame(images), protocol=protocol, notice=segmenter.notice
+    )
 
 
 def compare_dice(first: SegmentationResult, second: SegmentationResult) -> dict[str, Estimate]:

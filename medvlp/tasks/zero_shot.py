@@ -10,6 +10,7 @@ from torch import Tensor
 
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, run_files
+from medvlp.tasks.result import with_notice
 from medvlp.training.model_folder import TrainedModel
 
 
@@ -48,8 +49,3 @@ def label_files(
         values = np.full(len(asked), np.nan, np.float32) if scores is None else scores
         rows.append((file.path, *values.tolist(), file.status))
     return with_notice(pd.DataFrame(rows, columns=["path", *asked, "status"]), model.notice)
-
-
-def with_notice(table: pd.DataFrame, notice: str | None) -> pd.DataFrame:
-    """The table with the column `notice` where there is one: whoever opens the file alone has to see it."""
-    return table if notice is None else table.assign(notice=notice)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -24,7 +22,7 @@ from medvlp.metrics import (
 )
 from medvlp.reports.states import FindingState
 from medvlp.tasks.errors import TaskError
-from medvlp.tasks.zero_shot import with_notice
+from medvlp.tasks.result import Result
 
 MACRO = "macro"
 
@@ -39,8 +37,8 @@ class FindingResult:
     average_precision: Estimate
 
 
-@dataclass(frozen=True, eq=False)
-class ZeroShotResult:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ZeroShotResult(Result):
     """Scores beside known labels, and what follows from them.
 
     Attributes:
@@ -51,10 +49,9 @@ class ZeroShotResult:
         scores: float32 `[N, F]`; states: int8 `[N, F]`; columns in the order of `names`.
         names: the findings asked for.
         known: bool `[N, F]`, the cells that count; truth: bool `[N, F]`.
-        protocol: everything that decides these figures beside the model.
-        notice: of a model trained on generated data, or None.
     """
 
+    task: ClassVar[str] = "zero-shot"
     findings: dict[str, FindingResult]
     macro: Estimate
     left_out: dict[str, str]
@@ -65,24 +62,12 @@ class ZeroShotResult:
     names: tuple[str, ...]
     known: NDArray[np.bool_]
     truth: NDArray[np.bool_]
-    protocol: dict[str, Any]
-    notice: str | None
 
     def columns(self, finding: str) -> tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.float32]]:
         """Patients, truth and scores of the rows where one finding is known."""
         f = self.names.index(finding)
         rows = self.known[:, f]
         return self.patient_ids[rows], self.truth[rows, f], self.scores[rows, f]
-
-    def table(self) -> pd.DataFrame:
-        """One row a finding and the macro average last, with intervals in columns of their own."""
-        rows = [
-            {"finding": name, "positives": r.positives, "negatives": r.negatives}
-            | _columns("auroc", r.auroc)
-            | _columns("average_precision", r.average_precision)
-            for name, r in self.findings.items()
-        ]
-        return with_notice(pd.DataFrame([*rows, {"finding": MACRO} | _columns("auroc", self.macro)]), self.notice)
 
     def roc(self, finding: str) -> dict[str, NDArray[np.float64]]:
         """`rates`, `hits`, `low`, `high` `[101]`: the curve and its 95 % band, from the same resamples as the table."""
@@ -91,41 +76,43 @@ class ZeroShotResult:
         low, high = np.nanpercentile(curves, (2.5, 97.5), axis=1)
         return {"rates": FALSE_POSITIVE_RATES, "hits": roc_curve(*columns[1:]), "low": low, "high": high}
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values: what `--json` prints and `result.json` holds."""
-        return {
-            "task": "zero-shot",
-            "notice": self.notice,
-            "macro_auroc": self.macro.to_json(),
-            "findings": {
-                name: {
-                    "positives": r.positives,
-                    "negatives": r.negatives,
-                    "auroc": r.auroc.to_json(),
-                    "average_precision": r.average_precision.to_json(),
-                }
-                for name, r in self.findings.items()
-            },
-            "left_out": self.left_out,
-            "protocol": self.protocol,
-        }
+    def figures_by_name(self) -> dict[str, Any]:
+        findings = {name: vars(r) for name, r in self.findings.items()}
+        return {"macro_auroc": self.macro, "findings": findings, "left_out": self.left_out}
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `result.json`, `result.csv`, `scores.csv` (each image's scores and states) and `roc.csv`."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "result.json").write_text(json.dumps(self.to_json(), indent=2) + "\n")
-        self.table().to_csv(folder / "result.csv", index=False)
-        cells: dict[str, Any] = {name: self.scores[:, f] for f, name in enumerate(self.names)}
-        cells |= {
-            f"{name}_label": [FindingState(s).cell for s in self.states[:, f]] for f, name in enumerate(self.names)
-        }
-        ids = {"image_id": self.image_ids, "patient_id": self.patient_ids}
-        with_notice(pd.DataFrame(ids | cells), self.notice).to_csv(folder / "scores.csv", index=False)
+    def summary(self) -> tuple[list[str], list[list[Any]]]:
+        rows: list[list[Any]] = [
+            [name, r.positives, r.negatives, r.auroc, r.average_precision] for name, r in self.findings.items()
+        ]
+        return ["finding", "n+", "n-", "AUROC", "AUPRC"], [*rows, [MACRO, "", "", self.macro, ""]]
+
+    def remarks(self) -> list[str]:
+        said = [f"left out: {name} ({reason})" for name, reason in self.left_out.items()]
+        if self.macro.skipped:
+            said.append(
+                f"{self.macro.skipped} of {self.protocol['resamples']} resamples lack a positive or a negative of some "
+                "finding and are not in the interval of the macro average"
+            )
+        return said
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """`result.csv` (figures), `scores.csv` (each image's scores and labels) and `roc.csv` (curves with bands)."""
+        rows = [
+            {"finding": name, "positives": r.positives, "negatives": r.negatives}
+            | _columns("auroc", r.auroc)
+            | _columns("average_precision", r.average_precision)
+            for name, r in self.findings.items()
+        ]
+        cells: dict[str, Any] = {"image_id": self.image_ids, "patient_id": self.patient_ids}
+        for f, name in enumerate(self.names):
+            cells[name] = self.scores[:, f]
+            cells[f"{name}_label"] = [FindingState(state).cell for state in self.states[:, f]]
         curves = [pd.DataFrame({"finding": name} | self.roc(name)) for name in self.findings]
-        if curves:
-            with_notice(pd.concat(curves), self.notice).to_csv(folder / "roc.csv", index=False)
-        return folder
+        return {
+            "result.csv": pd.DataFrame([*rows, {"finding": MACRO} | _columns("auroc", self.macro)]),
+            "scores.csv": pd.DataFrame(cells),
+            "roc.csv": pd.concat(curves),
+        }
 
 
 def zero_shot_result(
@@ -169,7 +156,18 @@ def zero_shot_result(
     use = [names.index(name) for name in results]
     macro = bootstrap_by_patient(macro_auroc, patient_ids, truth[:, use], scores[:, use], known[:, use], **draws)
     return ZeroShotResult(
-        results, macro, left_out, image_ids, patient_ids, scores, states, names, known, truth, protocol, notice
+        findings=results,
+        macro=macro,
+        left_out=left_out,
+        image_ids=image_ids,
+        patient_ids=patient_ids,
+        scores=scores,
+        states=states,
+        names=names,
+        known=known,
+        truth=truth,
+        protocol=protocol,
+        notice=notice,
     )
 
 
