@@ -80,13 +80,22 @@ def frames(along: NDArray[np.float64], beam: NDArray[np.float64]) -> tuple[NDArr
 
     The second lies along the beam where the direction is square to it: only what is seen end-on shows its depth.
     """
-    first = np.cross(along, beam)
+    first = _cross(along, np.broadcast_to(beam, along.shape))
     end_on = (first * first).sum(axis=1) < 1e-6 * (along * along).sum(axis=1)
-    first[end_on] = np.cross(along[end_on], [0.0, 1.0, 0.0])
-    second = np.cross(along, first)
+    if end_on.any():
+        first[end_on] = _cross(along[end_on], np.broadcast_to([0.0, 1.0, 0.0], along[end_on].shape))
+    second = _cross(along, first)
     for vector in (first, second):
         vector /= np.maximum(np.sqrt((vector * vector).sum(axis=1, keepdims=True)), 1e-9)
     return first, second
+
+
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cross products of `[N, 3]`; a third of the time of `np.cross`, which counts for many short curves."""
+    (ax, ay, az), (bx, by, bz) = a.T, b.T
+    out = np.empty(a.shape)
+    out[:, 0], out[:, 1], out[:, 2] = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    return out
 
 
 def tube(
