@@ -31,8 +31,10 @@ class AttentionPool(nn.Module):
         exists = mask.any(1)
         count = mask.sum(1, keepdim=True).clamp_min(1)
         asked = (tokens * mask[..., None]).sum(1) / count if self.asked is None else self.asked.expand(len(tokens), -1)
-        query, key, value = self.query(asked)[:, None], self.key(tokens), self.value(tokens)
-        heads = [x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value)]
+        query, key, value = self._split(self.query(asked)[:, None]), self._split(self.key(tokens)), self.value(tokens)
         attended = (mask | ~exists[:, None])[:, None, None]  # an empty row looks at its padding, and is zeroed below
-        pooled = F.scaled_dot_product_attention(*heads, attn_mask=attended).flatten(1)
-        return self.out(pooled) * exists[:, None]
+        pooled = F.scaled_dot_product_attention(query, key, self._split(value), attn_mask=attended)
+        return self.out(pooled.flatten(1)) * exists[:, None]
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [N, heads, T, D / heads]
