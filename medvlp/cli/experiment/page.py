@@ -67,11 +67,11 @@ def _trained(page: Page, plan: Plan, place: Workplace, store: Store) -> None:
         ],
         caption="No patient stands in two splits",
     )
-    lines = {name: _validation(place, name) for name in plan.models}
-    page.figure(
-        training_figure({n: line for n, line in lines.items() if len(line[0])}, axis="AUROC", title="Validation AUROC"),
-        "Zero-shot AUROC on validation patients while training, against the labels of their reports.",
-    )
+    if lines := {name: line for name in plan.models if (line := _validation(place, name))[0]}:
+        page.figure(
+            training_figure(lines, axis="AUROC", title="Validation AUROC"),
+            "Zero-shot AUROC on validation patients while training, against the labels of their reports.",
+        )
     page.table(
         ["step", "minutes"],
         [[name, round(value, 1)] for name, value in minutes.items()],
