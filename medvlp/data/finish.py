@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from medvlp.data import prepare_plan as plans
 from medvlp.data.atomic import replaced
 from medvlp.data.manifest import Manifest
+from medvlp.data.manifest_columns import PREFIXES
 from medvlp.data.prepare_plan import Plan, table_hash
 
 _FORMAT = 1
@@ -26,7 +27,7 @@ def finish(manifest: Manifest, plan: Plan, out: Path) -> None:
     shards = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
     numbers = _report_numbers(manifest)
     failed = (shards["reason"] != "").to_numpy()
-    kept = [c for c in manifest.table.columns if c not in ("path", "report") and not c.startswith("mask_")]
+    kept = [c for c in manifest.table.columns if c not in ("path", "report") and not c.startswith(PREFIXES)]
     where = shards[["shard", "slot", "mask_slot", "height", "width", "spacing", "checksum"]]
     table = pd.concat([manifest.table[kept], pd.Series(numbers, name="report"), where], axis=1)
     table = table.loc[~failed].reset_index(drop=True)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from medvlp.data import prepare_plan as plans
 from medvlp.data.finish import finish
@@ -82,9 +84,10 @@ def prepare_part(
     plan.settle(out)
     workers = (os.cpu_count() or 1) if workers is None else workers
     report = progress or (lambda stage, done, total: None)
-    if not (out / "store.json").is_file():
-        _prepare_reports(manifest, plan, out, range(part - 1, plan.report_shards, parts), workers, report)
-        _prepare_images(manifest, plan, sizes, out, range(part - 1, plan.image_shards, parts), workers, report)
+    if (out / "store.json").is_file():
+        return 0
+    _prepare_reports(manifest, plan, out, range(part - 1, plan.report_shards, parts), workers, report)
+    _prepare_images(manifest, plan, sizes, out, range(part - 1, plan.image_shards, parts), workers, report)
     missing = _missing(plan, out)
     if not missing:
         finish(manifest, plan, out)
@@ -99,16 +102,21 @@ def _missing(plan: Plan, out: Path) -> int:
 def _prepare_reports(
     manifest: Manifest, plan: Plan, out: Path, shards: range, workers: int, progress: Progress
 ) -> None:
-    tasks = _report_tasks(manifest)
-    todo = [s for s in shards if not plans.report_file(out, s).is_file()]
-    total, left = (sum(len(plan.report_rows(s)) for s in some) for some in (shards, todo))
-    with WorkerPool(report_row, workers if left > _WORTH_A_POOL else 0, chunk=32) as pool:
-        tick = functools.partial(_tick, progress, "reports", total - left, total)
-        for shard, rows in _by_shard(pool, [(s, [tasks[n] for n in plan.report_rows(s)]) for s in todo], tick):
-            start = plan.report_rows(shard).start
+    texts = manifest.table["report"]
+    first = np.flatnonzero(((texts != "") & ~texts.duplicated()).to_numpy())  # report n stands first in row first[n]
+    work = _Work(
+        shards=[s for s in shards if not plans.report_file(out, s).is_file()],
+        rows=plan.report_rows,
+        tasks=lambda numbers: _report_tasks(manifest.table.iloc[first[numbers]]),
+    )
+    total = sum(len(plan.report_rows(s)) for s in shards)
+    tick = functools.partial(_tick, progress, "reports", total - work.count, total)
+    with WorkerPool(report_row, workers if work.count > _WORTH_A_POOL else 0, chunk=32) as pool:
+        for shard, results in _by_shard(pool, work, tick):
+            tasks = work.tasks(plan.report_rows(shard))
             parsed = [
-                unparsed_row(tasks[start + i][0], row.reason) if isinstance(row, Failure) else row
-                for i, row in enumerate(rows)
+                unparsed_row(task[0], row.reason) if isinstance(row, Failure) else row
+                for task, row in zip(tasks, results, strict=True)
             ]
             write_reports(parsed, plans.report_file(out, shard))
 
@@ -122,30 +130,44 @@ def _prepare_images(
     workers: int,
     progress: Progress,
 ) -> None:
-    todo = [s for s in shards if not plans.rows_file(out, s).is_file()]
-    total, left = (sum(len(plan.rows(s)) for s in some) for some in (shards, todo))
+    work = _Work(
+        shards=[s for s in shards if not plans.rows_file(out, s).is_file()],
+        rows=plan.rows,
+        tasks=lambda rows: _image_tasks(manifest.table.iloc[list(rows)], plan),
+    )
+    total = sum(len(plan.rows(s)) for s in shards)
+    tick = functools.partial(_tick, progress, "images", total - work.count, total)
     with WorkerPool(functools.partial(prepare_image, preprocess=sizes), workers) as pool:
-        tick = functools.partial(_tick, progress, "images", total - left, total)
-        tasks = _image_tasks(manifest, plan)
-        for shard, results in _by_shard(pool, [(s, [tasks[r] for r in plan.rows(s)]) for s in todo], tick):
+        for shard, results in _by_shard(pool, work, tick):
             write_images(plan, shard, results, out)
 
 
-def _by_shard(
-    pool: WorkerPool, shards: Sequence[tuple[int, Sequence[Any]]], tick: Callable[[int], None]
-) -> Iterator[tuple[int, list[Any]]]:
+@dataclass(frozen=True)
+class _Work:
+    """The shards to do, the rows of each, and the tasks of rows, which are made when they are needed."""
+
+    shards: Sequence[int]
+    rows: Callable[[int], range]
+    tasks: Callable[[range], Sequence[Any]]
+
+    @property
+    def count(self) -> int:
+        return sum(len(self.rows(shard)) for shard in self.shards)
+
+
+def _by_shard(pool: WorkerPool, work: _Work, tick: Callable[[int], None]) -> Iterator[tuple[int, list[Any]]]:
     """Run the tasks of all shards through one pool; yield each shard that is complete, with its results in order."""
-    owners = np.repeat(np.arange(len(shards)), [len(tasks) for _, tasks in shards])
-    starts = np.searchsorted(owners, np.arange(len(shards)))
+    sizes = [len(work.rows(shard)) for shard in work.shards]
+    ends = np.cumsum(sizes)
     partial: dict[int, dict[int, Any]] = {}
-    for done, (i, result) in enumerate(pool.map(task for _, tasks in shards for task in tasks), start=1):
-        owner = int(owners[i])
+    tasks = (task for shard in work.shards for task in work.tasks(work.rows(shard)))
+    for done, (i, result) in enumerate(pool.map(tasks), start=1):
+        owner = int(np.searchsorted(ends, i, side="right"))
         results = partial.setdefault(owner, {})
-        results[i - int(starts[owner])] = result
-        number, tasks = shards[owner]
-        if len(results) == len(tasks):
+        results[i] = result
+        if len(results) == sizes[owner]:
             del partial[owner]
-            yield number, [results[slot] for slot in range(len(tasks))]
+            yield work.shards[owner], [results[slot] for slot in sorted(results)]
         tick(done)
 
 
@@ -153,15 +175,13 @@ def _tick(progress: Progress, stage: str, before: int, total: int, done: int) ->
     progress(stage, before + done, total)
 
 
-def _report_tasks(manifest: Manifest) -> list[tuple[str, str | None]]:
-    """Each distinct text, in order of first appearance, with its study's id where the parser knows the archive."""
-    table = manifest.table[manifest.table["report"] != ""].drop_duplicates("report")
+def _report_tasks(table: pd.DataFrame) -> list[tuple[str, str | None]]:
+    """The text of each row, with its study's id where the parser knows the archive."""
     rows = zip(table["report"], table["study_id"], table["source"], strict=True)
     return [(text, study if source == "mimic_cxr" else None) for text, study, source in rows]
 
 
-def _image_tasks(manifest: Manifest, plan: Plan) -> list[ImageTask]:
-    table = manifest.table
+def _image_tasks(table: pd.DataFrame, plan: Plan) -> list[ImageTask]:
     frames = table["frame"].tolist() if "frame" in table else [np.nan] * len(table)
     masks = zip(*(table[f"mask_{name}"] for name in plan.masks), strict=True) if plan.masks else [()] * len(table)
     return [

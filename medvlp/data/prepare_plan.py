@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medvlp import __version__
 from medvlp.data.atomic import replaced
 from medvlp.data.manifest import Manifest
 from medvlp.data.preprocess import Preprocess
 
 _SHARD_BYTES = 32 << 20  # what a kill costs, and what the writer holds in memory per shard
 _REPORTS_A_SHARD = 2048
+_ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Plan:
         images_a_shard, reports_a_shard: rows of one file.
         masks: names of the masks, in the order of their axis.
         generated: as in the manifest.
+        made_by: version of medvlp, whose readers and parser may differ from those of another.
     """
 
     preprocess: tuple[str, ...]
@@ -41,6 +44,7 @@ class Plan:
     reports_a_shard: int
     masks: tuple[str, ...]
     generated: bool
+    made_by: str = __version__
 
     @classmethod
     def of(cls, manifest: Manifest, preprocess: Sequence[Preprocess]) -> Plan:
@@ -103,9 +107,11 @@ class Plan:
 
 
 def table_hash(table: pd.DataFrame) -> str:
-    """16 hexadecimal digits over columns and cells."""
+    """16 hexadecimal digits over columns and cells; a few thousand rows at a time, for the texts are long."""
     digest = hashlib.sha256("\n".join(map(str, table.columns)).encode())
-    digest.update(np.ascontiguousarray(pd.util.hash_pandas_object(table, index=False).to_numpy()).tobytes())
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        hashes = pd.util.hash_pandas_object(table.iloc[start : start + _ROWS_AT_ONCE], index=False)
+        digest.update(np.ascontiguousarray(hashes.to_numpy()).tobytes())
     return digest.hexdigest()[:16]
 
 
