@@ -19,25 +19,26 @@ def assert_findings(spoken: list[Spoken], matches: list[Match]) -> None:
 
 def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
     governing: Match | None = None
-    k = 0
-    for k_match, match in enumerate(matches):
+    waiting = 0
+    for n, match in enumerate(matches):
         term = match.term
-        while k < len(spoken) and spoken[k].first <= match.first:
-            _govern(spoken[k], governing, matches)
-            k += 1
-        if governing and _opens_statement(k_match, matches):
+        while waiting < len(spoken) and spoken[waiting].first <= match.first:
+            _govern(spoken[waiting], governing, matches)
+            waiting += 1
+        if term.stop or _opens_statement(n, matches):
             governing = None
-        if term.stop:
-            governing = None
-        before = matches[k_match - 1] if k_match else None
-        joined = before is not None and before.term.join is not None and before.last == match.first - 1
-        reaches_on = term.cue and (term.cue.where in ("before", "around") or _leads(match, matches))
-        if term.cue and reaches_on and (joined or not (governing and _outlives(governing, term.cue))):
+        yields = governing is None or _joined(n, matches) or not (term.cue and _outlives(governing, term.cue))
+        if yields and term.cue and (term.cue.where in ("before", "around") or _leads(match, matches)):
             governing = match
-        if term.closes and not _modifies_next(k_match, matches):
+        if term.closes and not _modifies_next(n, matches):
             governing = None
-    for rest in spoken[k:]:
+    for rest in spoken[waiting:]:
         _govern(rest, governing, matches)
+
+
+def _joined(n: int, matches: list[Match]) -> bool:
+    """Whether a comma or a conjunction stands right before a match."""
+    return n > 0 and matches[n - 1].term.join is not None and matches[n - 1].last == matches[n].first - 1
 
 
 def _outlives(governing: Match, cue: Cue) -> bool:
@@ -51,7 +52,7 @@ def _outlives(governing: Match, cue: Cue) -> bool:
 def _opens_statement(k: int, matches: list[Match]) -> bool:
     """Whether a comma and a word of change or degree end a list: "no effusion, stable cardiomegaly"."""
     term = matches[k].term
-    if k == 0 or matches[k - 1].term.join != "," or matches[k].first != matches[k - 1].last + 1:
+    if not _joined(k, matches) or matches[k - 1].term.join != ",":
         return False
     if term.time in ("unchanged", "improved", "worsened"):
         return True

@@ -13,6 +13,8 @@ _DISTANCE = frozenset(
     ["above", "below", "from", "proximal", "distal", "beyond", "inferior", "superior", "past", "within", "into"]
 )
 
+_MEASURING = frozenset(["measuring", "measures", "measured", "measure", "to", "approximately", "about", "is", "of"])
+
 
 def severities(spoken: list[Spoken], matches: list[Match], words: list[str]) -> dict[int, str]:
     """Index of a finding -> its severity word."""
@@ -64,7 +66,7 @@ def sizes(spoken: list[Spoken], words: list[str], first: int, last: int) -> dict
             if _is_number(words[k]):
                 numbers.append(float(words[k]))
             k -= 1
-        near = owner(k + 1, at, spoken, forward=True)
+        near = owner(k + 1, at, spoken, forward=k < first or words[k] not in _MEASURING)
         if numbers and near is not None:
             found[near] = max(found.get(near, 0.0), max(numbers) * scale)
     return found

@@ -49,5 +49,5 @@ def test_memory_does_not_grow_with_the_number_of_reports(tmp_path):
         tracemalloc.stop()
         return peak
 
-    peak(200)
-    assert peak(4_000) < 1.5 * peak(400) + 200_000
+    peak(100)
+    assert peak(1_500) < 1.5 * peak(300) + 100_000
