@@ -73,8 +73,9 @@ def evaluate_retrieval(
     names = tuple(findings) if findings is not None else model.findings
     rows = store.rows(split, views)
     numbers = store.table["report"].to_numpy()[rows]
+    rows, numbers = rows[numbers >= 0], numbers[numbers >= 0]
     texts = np.array(read_sentences(store.reports).texts(len(store.reports)), dtype=object)
-    readable = (numbers >= 0) & (texts[numbers] != "")
+    readable = texts[numbers] != ""
     rows, numbers = rows[readable], numbers[readable]
     if not len(rows):
         raise TaskError(f"no image of {store.path} in the split {split!r} has a report")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medvlp.data import Manifest, Preprocess, prepare
 from medvlp.io import ReadError
 from medvlp.tasks import ReportIndex, TaskError, evaluate_retrieval, index_store, index_table, load
 from medvlp.tasks.evaluate_retrieval import _by_image, _by_report
@@ -101,6 +102,15 @@ def test_a_method_without_text_is_refused(textless_folder, store):
         textless.embed(texts="x")
     with pytest.raises(TaskError, match="unimodal is trained without text"):
         evaluate_retrieval(textless.trained, store)
+
+
+def test_a_store_without_reports_is_told(model, model_folder, pictures, tmp_path):
+    silent = Manifest(pictures.table.iloc[60:64].assign(report=""), generated=True)
+    store = prepare(silent, tmp_path / "store", Preprocess(size=64), workers=0)
+    with pytest.raises(TaskError, match="in the split 'test' has a report"):
+        evaluate_retrieval(model.trained, store)
+    with pytest.raises(TaskError, match="has a report to index"):
+        index_store(model.trained, model_folder, store)
 
 
 def test_embed_and_retrieve_take_one_of_two(model, index_folder, tmp_path):
