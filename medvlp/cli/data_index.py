@@ -10,6 +10,8 @@ import typer
 
 from medvlp.cli.data_errors import data_errors
 
+_SHOWN = 5  # missing files that are named
+
 
 def index(
     source: Annotated[str, typer.Argument(help="Name of the data set; `folder` for any folder or CSV of images.")],
@@ -32,6 +34,7 @@ def index(
     with data_errors():
         manifest = sources.load(source, root, **{name: value for name, _, value in pairs})
         manifest.save(out)
+    missing = manifest.missing_files() if root.is_file() else []  # of a folder, only what is there was indexed
     table = manifest.table
     counts = {
         "images": len(table),
@@ -42,17 +45,20 @@ def index(
         "labels": {finding: int((table[finding] == 1).sum()) for finding in manifest.labels},
         "masks": {name: int((table[f"mask_{name}"] != "").sum()) for name in manifest.masks},
         "generated": manifest.generated,
-        "notes": list(manifest.notes),
+        "notes": [*manifest.notes, *missing],
     }
     if as_json:
         typer.echo(json.dumps(counts))
-        return
+        raise typer.Exit(1 if missing else 0)
     typer.echo(
         "{images} images, {studies} studies, {patients} patients; {with_report} images with a report".format(**counts)
     )
     typer.echo("splits: " + ", ".join(f"{name} {count}" for name, count in counts["splits"].items()))
     if counts["labels"]:
         typer.echo("present: " + ", ".join(f"{finding} {count}" for finding, count in counts["labels"].items()))
-    for note in manifest.notes:
+    for note in [*manifest.notes, *missing[:_SHOWN]]:
         typer.echo(f"note: {note}")
+    if len(missing) > _SHOWN:
+        typer.echo(f"... and {len(missing) - _SHOWN} more files that do not exist")
     typer.echo(f"wrote {out}")
+    raise typer.Exit(1 if missing else 0)

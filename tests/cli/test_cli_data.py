@@ -112,6 +112,18 @@ def test_index_as_json(archive: Path) -> None:
     assert (counts["images"], counts["patients"], counts["with_report"]) == (4, 1, 1)
 
 
+def test_index_of_a_table_names_missing_files(tmp_path: Path) -> None:
+    lines = [f"p{i},s{i},i{i},absent{i}.png" for i in range(7)]
+    (tmp_path / "t.csv").write_text("patient_id,study_id,image_id,path\n" + "\n".join(lines) + "\n")
+    code, text = run("index", "folder", tmp_path / "t.csv", "-o", tmp_path / "m.csv")
+    text = " ".join(text.split())
+    assert code == 1
+    assert f"row 1, column 'path': {tmp_path}/absent0.png does not exist" in text
+    assert "... and 2 more files that do not exist" in text
+    code, text = run("prepare", tmp_path / "m.csv", "-o", tmp_path / "store", "--workers", "0", "--json")
+    assert (code, json.loads(text)["quarantined"]) == (1, 7)
+
+
 def test_prepare_as_json_in_parts_and_several_manifests(archive: Path) -> None:
     Image.fromarray(np.zeros((20, 20), np.uint8)).save(archive / "x.png")
     (archive / "more.csv").write_text("patient_id,study_id,image_id,path,source\nq,q,q,x.png,more\n")
