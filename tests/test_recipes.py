@@ -1,0 +1,45 @@
+"""Every file of recipes/ is what it says: a recipe or a plan that validates, and begins with the commands that run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from medvlp.cli.experiment.plan import Plan, plan_folder
+from medvlp.tasks.finetune_recipe import FinetuneRecipe
+from medvlp.training.assemble import finding_ids
+from medvlp.training.recipe import Recipe
+
+FILES = sorted(plan_folder().glob("*.yaml"))
+
+
+def kind(path: Path) -> type[Plan] | type[FinetuneRecipe] | type[Recipe]:
+    keys = yaml.safe_load(path.read_text())
+    return Plan if "models" in keys else FinetuneRecipe if "structures" in keys else Recipe
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_recipe_is_valid_and_says_how_it_is_run(path: Path) -> None:
+    recipe = kind(path).load(path)
+    assert path.read_text().startswith(("# medvlp", "# make demo"))
+    if isinstance(recipe, Recipe):
+        assert len(finding_ids(recipe)) > 1
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if kind(p) is Plan], ids=lambda p: p.stem)
+def test_plans_name_recipes_that_are_there(path: Path) -> None:
+    plan = Plan.load(path)
+    named = [*plan.models.values(), *([plan.segment.recipe] if plan.segment else [])]
+    assert [name for name in named if not (path.parent / name).is_file()] == []
+
+
+def test_the_models_of_a_plan_are_given_the_same_chance() -> None:
+    """The baseline is honest only on the same data, encoder and budget."""
+    for path in FILES:
+        if kind(path) is not Plan:
+            continue
+        recipes = [Recipe.load(path.parent / name) for name in Plan.load(path).models.values()]
+        for part in ("data", "image_encoder", "findings", "training"):
+            assert len({repr(getattr(recipe, part)) for recipe in recipes}) == 1, (path.name, part)
