@@ -1,4 +1,4 @@
-"""Every file of recipes/ is what it says: a recipe or a plan that validates, and begins with the commands that run it."""
+"""Every file of recipes/ is a recipe or a plan that validates, and begins with the commands that run it."""
 
 from __future__ import annotations
 
