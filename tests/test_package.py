@@ -32,7 +32,10 @@ def test_public_names_resolve_lazily() -> None:
 
 
 def test_torchvision_imports_beside_any_torch_build() -> None:
-    assert _python("import medvlp, torchvision, timm; print(timm.create_model('resnet10t', num_classes=0).num_features)") == "512"
+    assert (
+        _python("import medvlp, torchvision, timm; print(timm.create_model('resnet10t', num_classes=0).num_features)")
+        == "512"
+    )
 
 
 @pytest.mark.parametrize("name", ["load", "parse_report", "read_image", "__version__"])
