@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -173,7 +174,7 @@ def _impression(rng: Generator, statements: list[Statement], prior: bool) -> Ite
 
 
 def _heading(report: Written, name: str, text: str) -> None:
-    report.text += f" {name}:  {text}\n \n"
+    report.text += textwrap.fill(f"{name}:  {text}", WIDTH, initial_indent=" ", subsequent_indent=" ") + "\n \n"
 
 
 def _paragraph(report: Written, name: str, lines: list[Line]) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from medvlp.data.phantom.anatomy import Anatomy, sample_anatomy
-from medvlp.data.phantom.findings import DRAWINGS, FINDINGS, Lesion
-from medvlp.data.phantom.geometry import Projection, View
-from medvlp.data.phantom.organs import heart_parts, hemithorax, hull
+from medvlp.data.phantom.findings import DRAWINGS, FINDINGS, Drawing, Lesion
+from medvlp.data.phantom.geometry import Ellipsoid, Projection, View
+from medvlp.data.phantom.organs import heart_parts, hemithorax, hull, lung_point
 from medvlp.data.phantom.render import Picture, box_of, render
 from medvlp.data.phantom.ribs import rib_curve
+from medvlp.data.phantom.scene import Mask, Scene
 from medvlp.data.phantom.xray import Exposure
 from medvlp.knowledge import PLACES
 
@@ -182,3 +183,26 @@ def test_lungs_and_heart_are_where_they_belong() -> None:
 def test_lesion_without_a_side_has_no_own_side() -> None:
     with pytest.raises(ValueError, match="edema has no side"):
         _ = arisen("edema")[0].own_side
+
+
+def test_a_finding_is_added_in_one_short_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of docs/phantom.md."""
+
+    class Granuloma(Drawing):
+        def arise(self, rng: np.random.Generator, anatomy: Anatomy) -> list[Lesion]:
+            return [Lesion("granuloma", "left", "left_mid_lung", 0.5, 1, (0.6, 0.5, 0.0))]
+
+        def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+            path = Ellipsoid(lung_point(scene.anatomy, lesion.own_side, *lesion.spot), (4.0, 4.0, 4.0)).chord(
+                scene.projection
+            )
+            scene.bone += path
+            return path > 0
+
+    monkeypatch.setitem(DRAWINGS, "granuloma", Granuloma())
+    without, with_it = pair(Granuloma().arise(np.random.default_rng(0), person()))
+    mask = with_it.masks()["granuloma"]
+    assert (with_it.image - without.image)[mask].mean() > 0.05
+    assert mask.sum() * projection().pitch ** 2 == pytest.approx(np.pi * 4**2, rel=0.5)
+    with pytest.raises(TypeError, match="Drawing does not say how it arises"):
+        Drawing().arise(np.random.default_rng(0), person())

@@ -50,8 +50,8 @@ class Consolidation(Drawing):
         centre = np.array(lung_point(scene.anatomy, side, *lesion.spot))
         radii = (axes[0] * size, axes[1] * size, axes[2] * size)
         depth = self._patches(scene, rng, centre, radii)
-        rough = depth * (1 + 0.2 * scene.texture(lesion.seed, 14.0) + 0.12 * scene.texture(lesion.seed + 1, 5.0))
-        filled = np.clip((rough - 0.16) / 0.85, 0, 1)
+        rough = depth * (1 + 0.17 * scene.texture(lesion.seed, 14.0) + 0.12 * scene.texture(lesion.seed + 1, 5.0))
+        filled = np.clip((rough - 0.12) / 0.95, 0, 1)
         if keep:
             fissure = FISSURE * scene.anatomy.dome_top(side) + 4 * np.sin(p.u / 40)
             filled = filled * np.clip(0.5 + keep * (p.y - fissure) / 3, 0, 1)
