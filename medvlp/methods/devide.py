@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +73,8 @@ class DeViDeOptions(Options):
         unmentioned, unmentioned_weight, uncertain: what such labels count as; see `masked_bce`. With `ignore`,
             zero-shot suffers where absence is hardly ever stated: on phantoms, devices lose 0.1 to 0.2 of AUROC.
         report_weight, knowledge_weight, patch_weight, finding_weight: of the four losses; 0 leaves one out.
+        grounding: what heat maps show: the patches that are like the phrase (`sentence`), or for a phrase that names a
+            finding where the query decoder looks (`decoder`). It may be changed in a trained model's recipe.
     """
 
     facets: tuple[str, ...] = ("definition", "radiographic")
@@ -90,6 +92,7 @@ class DeViDeOptions(Options):
     knowledge_weight: float = 1.0
     patch_weight: float = 0.5
     finding_weight: float = 1.0
+    grounding: Literal["sentence", "decoder"] = "sentence"
 
 
 @register("devide")
@@ -231,7 +234,20 @@ class DeViDe(Method):
 
     @torch.no_grad()
     def heat_map(self, images: Tensor, phrase: str) -> Tensor:
-        """Cosine `[B, h, w]` of each patch with the phrase, read as a sentence of a report."""
+        """Where a phrase is, `[B, h, w]`: its cosine with each patch, as a sentence of a report.
+
+        With `grounding: decoder`, a phrase that names a finding of the book is where the query decoder looks for it.
+        """
         features = self.image_encoder(images)
+        finding = self._named(phrase) if self.options.grounding == "decoder" else None
+        if finding is not None:
+            book = self._book([finding])
+            _, attention = self._ask(features, self.image_head(features.global_), *book, need_attention=True)
+            return cast(Tensor, attention)[:, 0].unflatten(1, features.grid)
         sentence = self.sentence_head(self.bank([phrase]).global_)
         return cosines(self.patch_head(features.patches), sentence)[..., 0].unflatten(1, features.grid)
+
+    def _named(self, phrase: str) -> str | None:
+        """The finding of the book whose name the phrase is, if any."""
+        spoken = phrase.strip().rstrip(".").lower()
+        return next((finding for finding in self.book.findings if self.book.name_of(finding) == spoken), None)

@@ -78,6 +78,15 @@ def test_heat_maps_lie_on_the_patch_grid_and_follow_the_phrase(build, make_batch
     torch.testing.assert_close(effusion.flatten(1), patches @ sentence[0])
 
 
+def test_the_decoder_shows_where_it_looks_for_a_named_finding(build, make_batch):
+    images = make_batch(2).images
+    by_sentence, by_decoder = build("devide").eval(), build("devide", grounding="decoder").eval()
+    named = by_decoder.heat_map(images, "Pleural effusion.")
+    torch.testing.assert_close(named.sum((1, 2)), torch.ones(2))  # attention, not cosines
+    phrase = "effusion on the left"
+    torch.testing.assert_close(by_decoder.heat_map(images, phrase), by_sentence.heat_map(images, phrase))
+
+
 @pytest.mark.parametrize("kind", ["identity", "same_text", "same_labels", "ontology"])
 def test_each_target_of_the_report_contrast(build, make_batch, kind):
     assert build("devide", false_negatives=kind).losses(make_batch())["report"].isfinite()
