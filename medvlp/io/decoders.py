@@ -6,6 +6,8 @@ size is compared with the header before a decoder sees it.
 
 from __future__ import annotations
 
+import sys
+import threading
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,7 @@ from medvlp.io.pixel_layout import PixelLayout
 RLE = "1.2.840.10008.1.2.5"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 PLAIN_FRAMES = "1.2.840.10008.1.2.1.98"
+_HTJ2K_LOCK = threading.Lock()
 HTJ2K_LOSSLESS = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202")
 SYNTAXES = {
     "1.2.840.10008.1.2": "implicit VR little endian",
@@ -135,12 +138,28 @@ def _decode(data: bytes, stream: Codestream, syntax: str, threads: int) -> NDArr
     if stream.kind == "JPEG-LS":
         return imagecodecs.jpegls_decode(data)
     if stream.reversible and syntax in HTJ2K_LOSSLESS:
-        return imagecodecs.htj2k_decode(
-            data
-        )  # twice as fast, but values beyond the range of a lossy stream wrap around
+        return _htj2k(data)  # several times as fast, but what overshoots in a lossy stream wraps around
     if stream.kind == "JPEG XL":
         return imagecodecs.jpegxl_decode(data)
     return imagecodecs.jpeg2k_decode(data, numthreads=threads)
+
+
+def _htj2k(data: bytes) -> NDArray[Any]:
+    """Decode with OpenJPH, whose binding reports damage as an exception that nobody can catch and goes on.
+
+    Raises:
+        RuntimeError: the stream is damaged.
+    """
+    lost: list[object] = []
+    with _HTJ2K_LOCK:  # the hook is the interpreter's
+        before, sys.unraisablehook = sys.unraisablehook, lambda unraisable: lost.append(unraisable.exc_type)
+        try:
+            array = imagecodecs.htj2k_decode(data)
+        finally:
+            sys.unraisablehook = before
+    if lost:
+        raise RuntimeError("the stream is damaged")
+    return array
 
 
 def _photometric(stream: Codestream, layout: PixelLayout) -> str:

@@ -22,7 +22,7 @@ from medvlp.io.pixel_layout import COLOUR, read_layout
 from medvlp.io.stored_values import stored_values
 
 _CODE = re.compile(r"[A-Z0-9 _\\]{1,16}")  # what a value of VR CS may be; anything else could be somebody's name
-_THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, os.cpu_count() or 1)
 
 
 def read_image(path: str | Path, *, frame: int | None = None, isolated: bool = False) -> Image:
@@ -60,7 +60,7 @@ def _read_dicom(data: bytes, frame: int | None, isolated: bool) -> Image:
         raise Unreadable("a DICOM object without pixels")
     layout = read_layout(file)
     index = frame or 0
-    stored, layout = stored_values(file, layout, index, isolated=isolated, threads=_THREADS)
+    stored, layout = stored_values(file, layout, index, isolated=isolated, threads=THREADS)
     header = frame_header(file.header, index)
     if layout.photometric in COLOUR:
         array, steps = colour_values(stored, layout)

@@ -185,6 +185,20 @@ def test_jpeg_colour_is_what_the_stream_says(write_dicom: WriteDicom) -> None:
         np.testing.assert_allclose(read_image(path).array, expected, atol=2 / 255)
 
 
+def test_damage_inside_an_htj2k_stream_is_refused_although_its_decoder_goes_on(write_dicom: WriteDicom) -> None:
+    values = (RAMP + RAMP**2 % 31).astype(np.uint16)
+    whole = imagecodecs.htj2k_encode(values, reversible=True)
+    refused = 0
+    for place in range(len(whole) // 2, len(whole) - 100, 97):
+        damaged = whole[:place] + b"\xff\xff\xff\xff" + whole[place + 4 :]
+        path = compressed(write_dicom, values, HTJ2K, damaged)
+        try:
+            frames_of(path)
+        except Exception as error:
+            refused += "damaged" in str(error)
+    assert refused > 0
+
+
 def test_codestream_headers_say_size_depth_and_sign() -> None:
     lossless = read_codestream(imagecodecs.ljpeg_encode(RAMP.astype(np.uint16), bitspersample=12))
     assert lossless is not None
