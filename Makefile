@@ -33,7 +33,7 @@ lint: .venv/installed  ## Style and types
 
 docs: .venv/installed  ## The documentation site, in site/
 	@echo "==> Building the documentation into site/"
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## Remove what was built (not what was trained)
 	rm -rf site build .pytest_cache .mypy_cache .ruff_cache *.egg-info
