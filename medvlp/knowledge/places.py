@@ -10,65 +10,10 @@ from typing import Literal
 
 from medvlp.knowledge.errors import unknown_name
 from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, read_yaml
+from medvlp.reports.place import PLACES
 
 NOT_PRESENT_SENTENCE = "It is not present."
 """What MAVL adds to the 51 sentences, as one more answer to "where?"."""
-
-
-PLACES: tuple[str, ...] = (
-    "trachea",
-    "left_hilar",
-    "right_hilar",
-    "hilar_unspec",
-    "left_pleural",
-    "right_pleural",
-    "pleural_unspec",
-    "heart_size",
-    "heart_border",
-    "left_diaphragm",
-    "right_diaphragm",
-    "diaphragm_unspec",
-    "retrocardiac",
-    "lower_left_lobe",
-    "upper_left_lobe",
-    "lower_right_lobe",
-    "middle_right_lobe",
-    "upper_right_lobe",
-    "left_lower_lung",
-    "left_mid_lung",
-    "left_upper_lung",
-    "left_apical_lung",
-    "left_lung_unspec",
-    "right_lower_lung",
-    "right_mid_lung",
-    "right_upper_lung",
-    "right_apical_lung",
-    "right_lung_unspec",
-    "lung_apices",
-    "lung_bases",
-    "left_costophrenic",
-    "right_costophrenic",
-    "costophrenic_unspec",
-    "cardiophrenic_sulcus",
-    "mediastinal",
-    "spine",
-    "clavicle",
-    "rib",
-    "stomach",
-    "right_atrium",
-    "right_ventricle",
-    "aorta",
-    "svc",
-    "interstitium",
-    "parenchymal",
-    "cavoatrial_junction",
-    "cardiopulmonary",
-    "pulmonary",
-    "lung_volumes",
-    "unspecified",
-    "other",
-)
-"""The names in the order of the rows of the triple tensor; `places.yaml` says the rest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`PLACES`: the 51 places of the triple tensors."""
+"""`PLACES`: the 51 places of the triple tensors, by name; `knowledge/places.yaml` says the rest of each."""
 
 from __future__ import annotations
 
