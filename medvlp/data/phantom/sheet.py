@@ -37,9 +37,8 @@ def write_sheet(path: str | Path, seed: int = 0, size: int = 384, boxes: bool = 
         sheet.paste(Image.fromarray((picture.image * 255).astype(np.uint8)).convert("RGB"), (x, y + 22))
         label = name.replace("_", " ") if name else "no finding"
         if picture.seen:
-            label += ": " + ", ".join(
-                f"{s.lesion.severity}{' ' + s.lesion.side if s.lesion.side else ''}" for s in picture.seen
-            )
+            told = (" ".join(filter(None, (s.lesion.severity, s.lesion.side))) for s in picture.seen)
+            label = f"{label}: {', '.join(told)}".rstrip(": ")
         draw.text((x + 6, y + 5), label, fill=(255, 255, 255))
         for seen in picture.seen if boxes else ():
             x0, y0, x1, y1 = seen.box

@@ -116,7 +116,7 @@ class Pacemaker(Drawing):
 
 def _can(centre: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """The generator: a rounded box of titanium 46 by 42 by 7 mm, denser where the battery lies."""
-    n = int(54 / step) + 2
+    n = int(108 / step) + 2
     x, y = np.meshgrid(np.linspace(-25, 25, n), np.linspace(-23, 23, n))
     inside = np.abs(x / 24) ** 4 + np.abs(y / 22) ** 4 < 1
     rim = np.abs(x / 22) ** 4 + np.abs(y / 20) ** 4 > 1

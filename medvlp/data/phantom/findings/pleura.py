@@ -116,5 +116,5 @@ class PleuralThickening(Drawing):
         if rng.random() < 0.4:
             chalk = np.maximum(scene.texture(lesion.seed, 4.0) - 0.5, 0)
             scene.bone = scene.bone + chalk * np.minimum(tissue, 30) * 0.05
-        seen = edge & (tissue > 0) if scene.projection.frontal else tissue > 12
+        seen = edge & (tissue > 8) if scene.projection.frontal else tissue > 12
         return seen & (scene.projection.y < scene.anatomy.dome_top(side) + 40)
