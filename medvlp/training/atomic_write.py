@@ -40,15 +40,17 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             os.replace(path, target)
         _to_disk(folder)
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise DiskFullError(
-            error.errno,
-            f"{error.strerror}: nothing of {folder} was replaced, its earlier files are intact "
-            f"({_free_megabytes(folder)} MB are free)",
-        ) from error
+        raise_if_full(error, f"nothing of {folder} was replaced, its earlier files are intact", folder)
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def raise_if_full(error: OSError, consequence: str, folder: Path) -> None:
+    """Raise DiskFullError, with what follows from it and the room that is left, if that is what `error` means."""
+    if error.errno in _FULL:
+        message = f"{error.strerror}: {consequence} ({_free_megabytes(folder)} MB are free)"
+        raise DiskFullError(error.errno, message) from error
 
 
 def _to_disk(path: Path) -> None:

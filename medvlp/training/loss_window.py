@@ -79,6 +79,6 @@ class LossWindow:
         wrong = ", ".join(f"{name} = {value}" for name, value in values.items() if not math.isfinite(float(value)))
         raise DivergedError(
             f"Training diverged at step {step}: {wrong}. The images of that batch are listed in {path}. Checkpoints "
-            "and saved models are from before. Try a lower training.learning_rate, a longer training.warmup_steps or "
-            "training.precision=32."
+            "and saved models are from before. In a new folder, try a lower training.learning_rate, a longer "
+            "training.warmup_steps or training.precision=32."
         )

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 from torch.utils.tensorboard import SummaryWriter
 
+from medvlp.training.atomic_write import raise_if_full
+
 METRICS_FILE = "metrics.jsonl"
 _NOT_LOSSES = {"gradient_norm", "learning_rate", "images_per_second"}
 
@@ -34,7 +36,7 @@ class RunLog:
     def __init__(
         self, folder: Path, step: int, total_steps: int, seconds: float, writes: bool = True, shows: bool = True
     ) -> None:
-        self.writes, self.total_steps = writes, total_steps
+        self.folder, self.writes = folder, writes
         self._started = time.monotonic() - seconds
         self._last_step, self._last_time = step, time.monotonic()
         self._bar: Progress | None = None
@@ -95,8 +97,13 @@ class RunLog:
         if not self.writes:
             return
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, "split": split, "seconds": round(self.seconds, 3), **finite}) + "\n")
-        self._file.flush()
+        entry = {"step": step, "split": split, "seconds": round(self.seconds, 3), **finite}
+        try:
+            self._file.write(json.dumps(entry) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise_if_full(error, f"cannot log to {self._file.name}; models and checkpoints are intact", self.folder)
+            raise
         for name, value in values.items():
             self._board.add_scalar(f"{split}/{name}", value, step)
 

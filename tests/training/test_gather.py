@@ -24,7 +24,7 @@ from medvlp.models.tokenizer import ReportTokenizer
 from medvlp.objectives.contrast import target_nce
 from medvlp.training.gather import AllRanks
 
-RANKS, IMAGES = 3, 6
+RANKS, IMAGES = 2, 6
 FINDINGS = ("pleural_effusion", "pneumothorax", "edema")
 SENTENCES = ("There is pleural effusion.", "No pneumothorax.", "Mild edema.", "The patient is rotated.")
 STATES = ((1, -1, -1), (-1, 0, -1), (-1, -1, 1), (-1, -1, -1))

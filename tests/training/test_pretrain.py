@@ -12,8 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from medvlp.data import BatchLoader, Store
+from medvlp.data import BatchLoader, Preprocess, Store, prepare
 from medvlp.data.batch import Batch
+from medvlp.data.phantom import generate
+from medvlp.data.sources import load
 from medvlp.training.checkpoint import ResumeError
 from medvlp.training.loss_window import DivergedError
 from medvlp.training.model_folder import load_model
@@ -66,9 +68,14 @@ def interrupt_at_batch(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        ("training.checkpoint_every=1", "training.validate_every=3"),
-        ("training.checkpoint_every=3", "training.accumulate=2", "training.ema=0.9", "training.metric=loss"),
-        ("method=clip", "training.precision=bf16", "data.prefetch=0"),
+        (
+            "training.checkpoint_every=3",
+            "training.accumulate=2",
+            "training.ema=0.9",
+            "training.metric=loss",
+            "data.prefetch=0",
+        ),
+        ("method=clip", "training.precision=bf16", "training.checkpoint_every=1", "training.validate_every=3"),
         ("method=devide", "options={decoder_width: 32, dim: 16}", "training.checkpoint_every=5"),
     ],
 )
@@ -198,3 +205,26 @@ def test_methods_need_what_they_learn_from(
     monkeypatch.setattr(Store, "open", lambda path: silent)
     with pytest.raises(RecipeError, match="learns from reports"):
         pretrain(tiny_recipe("method=clip"), tmp_path / "run", progress=False)
+
+
+def test_a_tiny_phantom_from_files_to_scores(tiny_recipe: MakeRecipe, tmp_path: Path) -> None:
+    generate(tmp_path / "archive", patients=8, seed=0, size=64, workers=1)
+    store = prepare(load("mimic_cxr", tmp_path / "archive"), tmp_path / "store", Preprocess(size=64), workers=0)
+    recipe = tiny_recipe(
+        f"data.store={store.path}",
+        "data.validate_split=train",  # the split is by patient, and eight are too few to have every split
+        "method=devide",
+        "options={decoder_width: 32, dim: 16}",
+        "findings=phantom15",
+        "training.max_steps=3",
+        "training.precision=bf16",
+        "training.log_every=1",
+    )
+    model = load_model(pretrain(recipe, tmp_path / "run", progress=False), device="cpu")
+    assert model.generated
+    images = store.preprocess.normalise(torch.from_numpy(store.images([0, 1])))
+    with torch.no_grad():
+        scores = model.method.score(images, model.findings)
+    assert scores.shape == (2, 15)
+    assert ((scores > 0) & (scores < 1)).all()
+    assert {"report", "knowledge", "patch", "bce"} <= lines(tmp_path / "run", "train")[0].keys()

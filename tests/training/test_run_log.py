@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
 
+from medvlp.training.atomic_write import DiskFullError
 from medvlp.training.run_log import RunLog
 
 
@@ -26,6 +28,17 @@ def test_a_resumed_run_drops_what_it_will_repeat(tmp_path: Path) -> None:
     with RunLog(tmp_path, 4, 10, seconds=0.0, shows=False) as log:
         log.train(6, 1.0, {"loss": 1.0}, rate=0.1, images_a_step=8)
     assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [2, 4, 6]
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with RunLog(tmp_path, 0, 10, seconds=0.0, shows=False) as log:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        try:
+            with pytest.raises(DiskFullError, match="checkpoints are intact"):
+                log.train(2, 0.5, {"loss": 1.5}, rate=0.1, images_a_step=8)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_other_ranks_write_nothing(tmp_path: Path) -> None:
