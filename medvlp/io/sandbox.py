@@ -25,18 +25,18 @@ from medvlp.io.errors import Unreadable
 from medvlp.io.image import Image
 from medvlp.io.pixel_layout import PixelLayout
 
-SECONDS = 20.0  # a frame that takes longer is refused
+PATIENCE = 120.0  # seconds until a child that sleeps is given up; one that works too long ends itself
 
 
 class Sandbox:
     """A child process that decodes; safe to share between threads, and to inherit through a fork.
 
     Args:
-        seconds: time limit of a call.
+        patience: seconds that a call may take, the start of the child included.
     """
 
-    def __init__(self, seconds: float = SECONDS) -> None:
-        self._seconds = seconds
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._lock = threading.Lock()
         self._child: tuple[int, subprocess.Popen[bytes], Connection] | None = None
 
@@ -58,7 +58,7 @@ class Sandbox:
             except (EOFError, OSError):
                 process.wait()
                 self.close()
-                raise Unreadable(f"the decoder crashed ({_epitaph(process.returncode)})") from None
+                raise Unreadable(_epitaph(process.returncode)) from None
             except (
                 BaseException
             ):  # a hang, or an interrupt: the child may still be at work and its answer would be stale
@@ -79,8 +79,8 @@ class Sandbox:
 
     def _ask(self, pipe: Connection, operation: str, arguments: tuple[Any, ...]) -> tuple[NDArray[Any], dict[str, Any]]:
         pipe.send_bytes(pickle.dumps((operation, arguments)))
-        if not pipe.poll(self._seconds):
-            raise Unreadable(f"the decoder did not end within {self._seconds:g} s and was stopped")
+        if not pipe.poll(self._patience):
+            raise Unreadable(f"the decoder did not answer within {self._patience:g} s and was stopped")
         answer = json.loads(pipe.recv_bytes(1 << 20))  # the child may be anything after a bad frame: no pickle from it
         shape, dtype = answer.pop("shape", (0,)), np.dtype(answer.pop("dtype", "u1"))
         buffer = bytearray(int(np.prod(shape)) * dtype.itemsize)
@@ -116,7 +116,10 @@ def _start() -> tuple[int, subprocess.Popen[bytes], Connection]:
 
 
 def _epitaph(status: int) -> str:
-    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    """What to say of a child that is gone."""
+    if status == -signal.SIGPROF:
+        return "the decoder worked too long and was stopped"
+    return f"the decoder crashed ({signal.Signals(-status).name if status < 0 else f'exit status {status}'})"
 
 
 _SANDBOX = Sandbox()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import resource
+import signal
 import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -18,6 +19,7 @@ from medvlp.io.picture import read_picture
 from medvlp.io.pixel_layout import PixelLayout
 
 MAX_PRIVATE_BYTES = 2 << 30
+MAX_SECONDS = 20.0  # of processor time for one request: a busy machine makes no honest file late
 
 
 def _frame(data: bytes, syntax: str, layout: PixelLayout) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -40,6 +42,7 @@ def serve(pipe: Connection) -> None:
             operation, arguments = pickle.loads(pipe.recv_bytes())
         except EOFError:
             return
+        signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)  # SIGPROF ends the process, also inside a decoder
         try:
             array, answer = OPERATIONS[operation](*arguments)
         except Unreadable as reason:
@@ -47,6 +50,7 @@ def serve(pipe: Connection) -> None:
         except MemoryError:
             _send(pipe, refused=f"the decoder needs more than {MAX_PRIVATE_BYTES >> 30} GiB")
         else:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             _send(pipe, **answer, shape=array.shape, dtype=array.dtype.str)
             if array.size:
                 pipe.send_bytes(array.tobytes())

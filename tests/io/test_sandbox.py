@@ -79,10 +79,19 @@ def test_an_exception_that_no_decoder_should_raise_ends_the_child_alone(sandbox:
 
 
 def test_a_hang_is_a_refusal(png: bytes) -> None:
-    impatient = Sandbox(seconds=0)
-    with pytest.raises(Unreadable, match="did not end within 0 s"):
+    impatient = Sandbox(patience=0)
+    with pytest.raises(Unreadable, match="did not answer within 0 s"):
         impatient.call("picture", png, None)
     assert impatient._child is None
+
+
+def test_work_without_end_is_stopped_and_said(sandbox: Sandbox, png: bytes) -> None:
+    """The child's own timer counts processor time and sends SIGPROF; here the test sends it."""
+    sandbox.call("picture", png, None)
+    os.kill(child_of(sandbox), signal.SIGPROF)
+    with pytest.raises(Unreadable, match="worked too long"):
+        sandbox.call("picture", png, None)
+    assert sandbox.call("picture", png, None)[0].shape == (8, 8)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone changes the limits of a running process")
