@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medvlp.data.report_text import READ_SECTIONS, read_sentences
+from medvlp.data.report_text import READ_SECTIONS
 from medvlp.data.store import Store
 from medvlp.knowledge import load_findings
 from medvlp.reports import parse_report
@@ -19,6 +19,7 @@ from medvlp.tasks.embed import embed_rows, embed_texts
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, check_preprocessing
 from medvlp.tasks.report_index import ReportIndex, weights_hash
+from medvlp.tasks.report_rows import rows_with_report
 from medvlp.training.model_folder import GENERATED_NOTICE, TrainedModel
 
 if TYPE_CHECKING:
@@ -46,12 +47,7 @@ def index_store(
         TaskError: no image has a report, or the store was prepared otherwise.
     """
     check_preprocessing(store, model.preprocess)
-    rows = store.rows(split, views)
-    numbers = store.table["report"].to_numpy()[rows]
-    rows, numbers = rows[numbers >= 0], numbers[numbers >= 0]
-    texts = np.array(read_sentences(store.reports).texts(len(store.reports)), dtype=object)
-    readable = texts[numbers] != ""
-    rows, numbers = rows[readable], numbers[readable]
+    rows, numbers, texts = rows_with_report(store, split, views)
     if not len(rows):
         raise TaskError(f"no image of {store.path} has a report to index")
     distinct, first, own = np.unique(numbers, return_index=True, return_inverse=True)

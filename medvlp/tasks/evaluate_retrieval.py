@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.data.report_text import read_sentences
 from medvlp.data.store import Store
 from medvlp.metrics import (
     Estimate,
@@ -23,6 +22,7 @@ from medvlp.reports.states import FindingState
 from medvlp.tasks.embed import embed_rows, embed_texts, need_text
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, batches_of, check_preprocessing
+from medvlp.tasks.report_rows import rows_with_report
 from medvlp.tasks.result import Result
 from medvlp.training.model_folder import TrainedModel
 
@@ -71,12 +71,7 @@ def evaluate_retrieval(
     need_text(model)
     check_preprocessing(store, model.preprocess)
     names = tuple(findings) if findings is not None else model.findings
-    rows = store.rows(split, views)
-    numbers = store.table["report"].to_numpy()[rows]
-    rows, numbers = rows[numbers >= 0], numbers[numbers >= 0]
-    texts = np.array(read_sentences(store.reports).texts(len(store.reports)), dtype=object)
-    readable = texts[numbers] != ""
-    rows, numbers = rows[readable], numbers[readable]
+    rows, numbers, texts = rows_with_report(store, split, views)
     if not len(rows):
         raise TaskError(f"no image of {store.path} in the split {split!r} has a report")
     distinct, own = np.unique(numbers, return_inverse=True)

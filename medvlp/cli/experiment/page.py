@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
-
 from medvlp.cli.experiment.make import PRETRAINED, SCRATCH
 from medvlp.cli.experiment.measure import Measured
 from medvlp.cli.experiment.pictures import grounding_pictures, retrieved_reports, segmentation_pictures
@@ -14,6 +12,7 @@ from medvlp.cli.experiment.workplace import Workplace
 from medvlp.data.store import Store
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate
+from medvlp.tasks.zero_shot_result import ZeroShotResult
 from medvlp.training.run_log import METRICS_FILE
 from medvlp.viz.intervals import interval_figure
 from medvlp.viz.page import Cell, Page
@@ -120,10 +119,7 @@ def _zero_shot(page: Page, plan: Plan, measured: Measured) -> None:
     page.figure(roc_figure(panels, models=list(results)), f"ROC curves; the band is the 95 % interval of {plan.main}.")
 
 
-def _curve(result: object, finding: str) -> Curve:
-    from medvlp.tasks.zero_shot_result import ZeroShotResult
-
-    assert isinstance(result, ZeroShotResult)
+def _curve(result: ZeroShotResult, finding: str) -> Curve:
     points = result.roc(finding)
     return Curve(points["rates"], points["hits"], points["low"], points["high"], result.findings[finding].auroc)
 
@@ -186,5 +182,3 @@ def _grounding(page: Page, plan: Plan, store: Store, measured: Measured) -> None
         rows.append([name_of(finding), *pointed, values["chance"], values["cnr"]])
     page.table(columns, rows, caption="Grounding on held-out patients", emphasis=[0])
     page.gallery(grounding_pictures(plan, store, measured), "Heat maps and the true boxes.")
-    if not np.isfinite(main.macro["pointing"].value):
-        page.note("No held-out image has a box of these findings.")
