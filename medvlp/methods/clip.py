@@ -18,84 +18,32 @@ right nor wrong for any text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.base import Options
+from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.projection import ProjectionHead
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.ontology import ancestor_matrix
-from medvlp.objectives.precision import cosines
-from medvlp.objectives.targets import TargetKind, target_matrix
-from medvlp.objectives.temperature import Temperature
 
 
-class CLIPOptions(Options):
-    """Settings of `clip`.
+class CLIPOptions(DualOptions):
+    """Settings of `clip`, beside those of `DualOptions`. `image_weight`: share of the direction image to text."""
 
-    Attributes:
-        dim: width of the space in which images and reports are compared.
-        false_negatives: target of the contrast; see `target_matrix`.
-        image_weight: share of the direction image to text; ConVIRT has 0.75.
-        prompts: pairs of templates for a finding that is present and absent.
-    """
-
-    dim: int = 128
-    false_negatives: TargetKind = "same_text"
     image_weight: float = 0.5
-    prompts: tuple[tuple[str, str], ...] = (("{}", "no {}"), ("there is {}.", "there is no {}."))
 
 
 @register("clip")
-class CLIP(Method):
+class CLIP(DualEncoder):
     """Symmetric contrast of images and reports; see the top of the file."""
 
     Options: ClassVar[type[Options]] = CLIPOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports"})
     options: CLIPOptions
-    ancestors: Tensor | None
-
-    def __init__(self, parts: MethodParts, options: CLIPOptions) -> None:
-        super().__init__(parts, options)
-        self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim)
-        self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim)
-        self.scale = Temperature()
-        ancestors = ancestor_matrix(parts.findings) if options.false_negatives == "ontology" else None
-        self.register_buffer("ancestors", ancestors, persistent=False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
+        o = self.options
         image = self.image_head(self.image_encoder(batch.images).global_)
-        text = self.text_head(self.text_encoder(batch.report_tokens, batch.report_mask).global_)
-        target = target_matrix(
-            self.options.false_negatives,
-            text_group=batch.text_group,
-            states=batch.findings,
-            ancestors=self.ancestors,
-            ranks=self.ranks,
-        )
-        has_report = batch.report_mask.any(1)
-        valid = has_report[:, None] & self.ranks.gather(has_report)[None]
-        logits = self.scale(cosines(image, self.ranks.gather(text)))
-        return {"contrast": target_nce(logits, target, valid, self.options.image_weight, self.ranks)}
-
-    def encode_images(self, images: Tensor) -> ImageFeatures:
-        features = self.image_encoder(images)
-        return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
-
-    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        features = self.bank(texts)
-        return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
-
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        image = self.image_head(self.image_encoder(images).global_)
-        names = [self.book.name_of(finding) for finding in findings]
-        texts = [template.format(name) for pair in self.options.prompts for template in pair for name in names]
-        text = self.encode_texts(texts).global_.unflatten(0, (len(self.options.prompts), 2, len(names)))
-        present, absent = self.scale(cosines(image, text)).movedim(1, 0).split(1)
-        return (present - absent).sigmoid().squeeze(0).mean(0)
+        logits = self.report_logits(image, self.text_head(self.read_reports(batch).global_))
+        loss = report_contrast(batch, logits, o.false_negatives, self.ancestors, o.image_weight, self.ranks)
+        return {"contrast": loss}

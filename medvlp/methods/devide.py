@@ -43,6 +43,7 @@ from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
 from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.dual_encoder import report_contrast
 from medvlp.methods.registry import register
 from medvlp.models.facet_retrieval import book_features, retrieve_facets
 from medvlp.models.features import ImageFeatures, TextFeatures
@@ -55,7 +56,7 @@ from medvlp.objectives.ontology import ancestor_matrix
 from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
 from medvlp.objectives.precision import cosines
 from medvlp.objectives.sentence_sampling import sample_sentences
-from medvlp.objectives.targets import TargetKind, target_matrix
+from medvlp.objectives.targets import TargetKind
 from medvlp.objectives.temperature import Temperature
 from medvlp.reports.states import FindingState
 
@@ -138,19 +139,10 @@ class DeViDe(Method):
         return {name: weight * loss() for name, (weight, loss) in terms.items() if weight > 0}
 
     def _report_contrast(self, batch: Batch, image: Tensor) -> Tensor:
-        """L_itc. An image without report is neither right nor wrong for any text."""
+        """L_itc."""
         report = self.report_head(self.text_encoder(batch.report_tokens, batch.report_mask).global_)
-        target = target_matrix(
-            self.options.false_negatives,
-            text_group=batch.text_group,
-            states=batch.findings,
-            ancestors=self.ancestors,
-            ranks=self.ranks,
-        )
-        has_report = batch.report_mask.any(1)
-        valid = has_report[:, None] & self.ranks.gather(has_report)[None]
         logits = self.report_scale(cosines(image, self.ranks.gather(report)))
-        return target_nce(logits, target, valid, ranks=self.ranks)
+        return report_contrast(batch, logits, self.options.false_negatives, self.ancestors, ranks=self.ranks)
 
     def _knowledge_contrast(self, batch: Batch, image: Tensor, book: Tensor, mask: Tensor) -> Tensor:
         """L_tnc. A facet that the book lacks for a finding does not count."""

@@ -25,24 +25,21 @@ class RecipeFile(RecipePart):
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
         """Read a recipe file and apply `key.sub=value` overrides (values are YAML: `data.views=[PA,AP]`).
 
+        A file that says `base: other.yaml` (beside it) states only what differs from that one, key by key. `options`
+        are those of a method: they are not taken over where the two files name different methods.
+
         Raises:
             RecipeError: no such file, not YAML, or an unknown key or value; says where, and what is nearest.
         """
-        try:
-            text = Path(path).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(f"Cannot read the recipe {path}: {error}") from error
-        return cls.from_yaml(text, overrides, source=str(path))
+        settings = _read(Path(path), ())
+        for override in overrides:
+            _override(settings, override)
+        return cls.from_dict(settings, str(path))
 
     @classmethod
     def from_yaml(cls, text: str, overrides: Sequence[str] = (), source: str = "recipe") -> Self:
         """As `load`, from the text of a recipe; `source` names it in errors."""
-        try:
-            settings = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"{source} is not valid YAML: {error}") from error
-        if not isinstance(settings, dict):
-            raise RecipeError(f"{source} holds no `key: value` lines.")
+        settings = _parse(text, source)
         for override in overrides:
             _override(settings, override)
         return cls.from_dict(settings, source)
@@ -62,6 +59,43 @@ class RecipeFile(RecipePart):
     def flat(self) -> dict[str, Any]:
         """Every setting by its dotted key: `{"training.epochs": 10, ...}`."""
         return dict(_flat(self.model_dump(mode="json"), ""))
+
+
+def _read(path: Path, inside: tuple[Path, ...]) -> dict[str, Any]:
+    """Settings of a file, laid over those of its base."""
+    if path.resolve() in inside:
+        raise RecipeError(f"{path}: its `base` leads back to itself.")
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"Cannot read the recipe {path}: {error}") from error
+    settings = _parse(text, str(path))
+    base = settings.pop("base", None)
+    if base is None:
+        return settings
+    below = _read(path.parent / str(base), (*inside, path.resolve()))
+    if "method" in settings and settings["method"] != below.get("method"):
+        below.pop("options", None)
+    return _laid_over(below, settings)
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{source} is not valid YAML: {error}") from error
+    if not isinstance(settings, dict):
+        raise RecipeError(f"{source} holds no `key: value` lines.")
+    return settings
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings, where both say something the upper ones hold."""
+    joined = dict(below)
+    for key, value in above.items():
+        lower = below.get(key)
+        joined[key] = _laid_over(lower, value) if isinstance(lower, dict) and isinstance(value, dict) else value
+    return joined
 
 
 def _flat(settings: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medvlp.data.batch import Batch
-from medvlp.knowledge import KnowledgeBook
+from medvlp.knowledge import PLACES, KnowledgeBook
 from medvlp.methods.registry import build_method
 from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.text_encoder import TextEncoder
@@ -22,6 +22,8 @@ SENTENCES = (
 )
 # What each of the five sentences states of the four findings.
 STATES = ((1, -1, -1, -1), (-1, 0, -1, -1), (-1, -1, 1, -1), (-1, -1, -1, 0), (-1, -1, -1, -1))
+
+WHERE = {"pleural_effusion": "left_pleural", "pneumothorax": "left_apical_lung", "cardiomegaly": "heart_size"}
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +67,10 @@ def make_batch(tokenizer):
         sentences, mask = tokenizer([SENTENCES[s] for row in said for s in row], 16)
         states = torch.tensor([[STATES[s] for s in row] for row in said], dtype=torch.int8)
         ids = [str(i) for i in range(n)]
+        places = torch.full((n, len(FINDINGS), len(PLACES)), -1, dtype=torch.int8)
+        for finding, place in WHERE.items():
+            column = FINDINGS.index(finding)
+            places[:, column, PLACES.index(place)] = states.amax(1)[:, column]
         return Batch(
             images=torch.randn(n, 1, 64, 64),
             report_tokens=reports,
@@ -77,6 +83,7 @@ def make_batch(tokenizer):
             image_ids=ids,
             study_ids=ids,
             patient_ids=ids,
+            places=places,
         )
 
     return make

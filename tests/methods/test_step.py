@@ -78,6 +78,7 @@ def test_a_batch_without_reports_or_labels_costs_nothing_and_stays_finite(name, 
     batch.sentence_mask[:] = False
     batch.findings[:] = -1
     batch.sentence_findings[:] = -1
+    batch.places[:] = -1
     method = build(name).train()
     total = step(method, batch)
     assert total.item() == 0
@@ -89,7 +90,7 @@ def test_order_of_the_batch_does_not_matter(name, build, make_batch):
     method, batch = build(name).eval(), make_batch()
     order = torch.tensor([4, 2, 0, 5, 1, 3])
     shuffled = make_batch()
-    for field in ("images", "report_tokens", "report_mask", "sentence_tokens", "sentence_mask", "findings"):
+    for field in ("images", "report_tokens", "report_mask", "sentence_tokens", "sentence_mask", "findings", "places"):
         setattr(shuffled, field, getattr(batch, field)[order])
     shuffled.sentence_findings, shuffled.text_group = batch.sentence_findings[order], batch.text_group[order]
     first, second = method.losses(batch), method.losses(shuffled)

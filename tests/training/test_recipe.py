@@ -118,3 +118,27 @@ def test_options_of_a_method_are_explained_with_their_path() -> None:
         complaint(unmentioned="ignored")
         == 'options.unmentioned: "ignored" is unknown; did you mean "ignore"? Valid: ignore, negative.'
     )
+
+
+def test_a_recipe_says_only_what_differs_from_its_base(recipe_file: Path) -> None:
+    above = recipe_file.with_name("above.yaml")
+    above.write_text("base: recipe.yaml\ntraining: {epochs: 5}\noptions: {weights: {patch: 2.0}}\n")
+    recipe = Recipe.load(above, ["seed=3"])
+    assert (recipe.training.epochs, recipe.training.precision, recipe.data.batch_size, recipe.seed) == (5, "32", 8, 3)
+    assert recipe.options == {"weights": {"bce": 1.0, "patch": 2.0}}
+
+
+def test_options_of_another_method_are_not_taken_over(recipe_file: Path) -> None:
+    above = recipe_file.with_name("above.yaml")
+    above.write_text("base: recipe.yaml\nmethod: clip\n")
+    assert Recipe.load(above).options == {}
+
+
+def test_a_base_that_leads_back_to_itself_is_named(recipe_file: Path) -> None:
+    above = recipe_file.with_name("above.yaml")
+    above.write_text("base: above.yaml\n")
+    with pytest.raises(RecipeError, match=r"above\.yaml: its `base` leads back to itself"):
+        Recipe.load(above)
+    above.write_text("base: missing.yaml\n")
+    with pytest.raises(RecipeError, match=r"Cannot read the recipe .*missing\.yaml"):
+        Recipe.load(above)

@@ -1,0 +1,115 @@
+"""`DualEncoder`: what methods share that compare whole images with whole texts: two heads, a scale, the prompt pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from torch import Tensor
+
+from medvlp.data.batch import Batch
+from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.projection import ProjectionHead
+from medvlp.objectives.contrast import target_nce
+from medvlp.objectives.ontology import ancestor_matrix
+from medvlp.objectives.precision import cosines
+from medvlp.objectives.ranks import ONE_RANK, Ranks
+from medvlp.objectives.targets import TargetKind, target_matrix
+from medvlp.objectives.temperature import Temperature
+
+
+class DualOptions(Options):
+    """Settings of every method on two heads.
+
+    Attributes:
+        dim: width of the space in which images and texts are compared.
+        false_negatives: which other reports are right for an image too; see `target_matrix`.
+        prompts: pairs of templates for a finding that is present and absent.
+    """
+
+    dim: int = 128
+    false_negatives: TargetKind = "same_text"
+    prompts: tuple[tuple[str, str], ...] = (("{}", "no {}"), ("there is {}.", "there is no {}."))
+
+
+class DualEncoder(Method):
+    """Images and texts on one unit sphere. A subclass says in `losses` what draws them together.
+
+    Zero-shot (CheXzero, Tiu et al., Nat. BME 2022): for each pair of templates the probability is the softmax over the
+    two scaled cosines, that is sigmoid(s (v t+ - v t-)); the mean over pairs is returned.
+
+    Args:
+        parts, options: as in `Method`.
+        hidden: width of the hidden layer of both heads; None for linear heads.
+
+    Attributes:
+        image_head, text_head: onto the sphere. scale: the learnt inverse temperature.
+        ancestors: of the findings, for the target `ontology`; else None.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"reports"})
+    options: DualOptions
+    ancestors: Tensor | None
+
+    def __init__(self, parts: MethodParts, options: DualOptions, hidden: int | None = None) -> None:
+        super().__init__(parts, options)
+        self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim, hidden)
+        self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim, hidden)
+        self.scale = Temperature()
+        ancestors = ancestor_matrix(parts.findings) if options.false_negatives == "ontology" else None
+        self.register_buffer("ancestors", ancestors, persistent=False)
+
+    def read_reports(self, batch: Batch) -> TextFeatures:
+        """The reports as the text encoder gives them, not projected."""
+        return self.text_encoder(batch.report_tokens, batch.report_mask)
+
+    def report_logits(self, image: Tensor, report: Tensor) -> Tensor:
+        """Scaled cosines `[B, all B]` of unit vectors `[B, dim]`, with the reports of all ranks as columns."""
+        return self.scale(cosines(image, self.ranks.gather(report)))
+
+    def encode_images(self, images: Tensor) -> ImageFeatures:
+        features = self.image_encoder(images)
+        return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        features = self.bank(texts)
+        return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        image = self.image_head(self.image_encoder(images).global_)
+        names = [self.book.name_of(finding) for finding in findings]
+        texts = [template.format(name) for pair in self.options.prompts for template in pair for name in names]
+        text = self.encode_texts(texts).global_.unflatten(0, (len(self.options.prompts), 2, len(names)))
+        present, absent = self.scale(cosines(image, text)).movedim(1, 0).split(1)
+        return (present - absent).sigmoid().squeeze(0).mean(0)
+
+
+def report_contrast(
+    batch: Batch,
+    logits: Tensor,
+    false_negatives: TargetKind,
+    ancestors: Tensor | None = None,
+    row_weight: float = 0.5,
+    ranks: Ranks = ONE_RANK,
+) -> Tensor:
+    """Contrast of images with reports; an image without report is neither right nor wrong for any text.
+
+    Args:
+        batch: whose reports, groups and labels make the target.
+        logits: `[B, all B]`, this rank's images against the reports of all ranks.
+        false_negatives, ancestors: of the target; see `target_matrix`.
+        row_weight: share of the direction image to report.
+        ranks: of a distributed run.
+    """
+    target = target_matrix(
+        false_negatives, text_group=batch.text_group, states=batch.findings, ancestors=ancestors, ranks=ranks
+    )
+    return target_nce(logits, target, reported_pairs(batch, ranks), row_weight, ranks)
+
+
+def reported_pairs(batch: Batch, ranks: Ranks) -> Tensor:
+    """bool `[B, all B]`: pairs of images that both have a report."""
+    has_report = batch.report_mask.any(1)
+    return has_report[:, None] & ranks.gather(has_report)[None]
