@@ -27,12 +27,18 @@ def triple_tensor(image: Tensor, finding: Tensor, place: Tensor, state: Tensor, 
 
 def over_places(triples: Tensor) -> Tensor:
     """States of findings `[B, F]`: present where the finding is anywhere, absent where it is denied and nowhere."""
-    return triples.amax(2)
+    return _strongest(triples, 2)
 
 
 def over_findings(triples: Tensor) -> Tensor:
     """States of places `[B, P]`: whether anything is there."""
-    return triples.amax(1)
+    return _strongest(triples, 1)
+
+
+def _strongest(states: Tensor, dim: int) -> Tensor:
+    """Present beats uncertain, which beats absent and unmentioned: their codes but with the first two exchanged."""
+    ranked = torch.where(states > 0, 3 - states, states).amax(dim)
+    return torch.where(ranked > 0, 3 - ranked, ranked)
 
 
 def relation_prototypes(positive: Tensor, book: Tensor) -> Tensor:

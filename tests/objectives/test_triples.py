@@ -25,6 +25,14 @@ def test_present_beats_absent_and_uncertain_stays_unmentioned():
     assert over_findings(triples).tolist() == [[0, 1, -1, -1]]
 
 
+def test_over_places_and_findings_the_strongest_statement_counts():
+    # rows are findings, columns places; -1 unmentioned, 0 absent, 1 present, 2 uncertain
+    states = torch.tensor([[[2, 1, -1, -1], [0, 2, -1, -1], [0, -1, -1, -1]]], dtype=torch.int8)
+    assert over_places(states).tolist() == [[1, 2, 0]]
+    assert over_findings(states).tolist() == [[2, 1, -1, -1]]
+    assert over_places(states).dtype == torch.int8
+
+
 def test_images_keep_apart():
     triples = triple_tensor(torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([1, 0]), torch.ones(2), (2, 2, 2))
     assert (triples == 1).nonzero().tolist() == [[0, 0, 1], [1, 1, 0]]

@@ -1,0 +1,88 @@
+"""ProtoCL against a loop, by hand, and where there is nothing to learn from."""
+
+import math
+
+import pytest
+import torch
+
+from medvlp.objectives.prototype_contrast import prototype_contrast
+
+
+@pytest.fixture
+def case():
+    torch.manual_seed(0)
+    queries = torch.randn(3, 4, 5, dtype=torch.float64, requires_grad=True)
+    book = torch.randn(9, 5, dtype=torch.float64, requires_grad=True)
+    positive = torch.rand(3, 4, 9) < 0.25
+    positive[0, 0] = False
+    positive[1, 1] = True
+    return queries, positive, book
+
+
+def loop(queries, positive, book, choose):
+    """One query after the other; `choose` gives its negatives and the weight of each."""
+    costs = []
+    for b, e in positive.any(-1).nonzero().tolist():
+        mine = [j for j in range(len(book)) if positive[b, e, j]]
+        rest = [j for j in range(len(book)) if not positive[b, e, j]]
+        right = queries[b, e] @ torch.stack([book[j] for j in mine]).mean(0)
+        total = right.exp()
+        for j, weight in choose(rest):
+            total = total + weight * (queries[b, e] @ book[j]).exp()
+        costs.append(total.log() - right)
+    return torch.stack(costs).mean()
+
+
+def test_equals_a_loop_over_all_negatives_when_all_are_drawn(case):
+    expected = loop(*case, lambda rest: [(j, 1.0) for j in rest])
+    torch.testing.assert_close(prototype_contrast(*case, negatives=9), expected)
+    torch.testing.assert_close(prototype_contrast(*case, negatives=50), expected)
+
+
+def test_without_drawing_all_count_as_k_of_them(case):
+    expected = loop(*case, lambda rest: [(j, min(3, len(rest)) / len(rest)) for j in rest])
+    torch.testing.assert_close(prototype_contrast(*case, negatives=3, draw=False), expected)
+
+
+def test_drawn_negatives_are_k_that_are_not_positive(case):
+    queries, positive, book = case
+    torch.manual_seed(1)
+    got = prototype_contrast(queries, positive, book, negatives=1)
+    torch.manual_seed(1)
+    chosen = torch.rand(positive.shape).masked_fill(positive, -1.0).argmax(-1)
+    costs = []
+    for b, e in positive.any(-1).nonzero().tolist():
+        prototype = book[positive[b, e]].mean(0)
+        candidates = [queries[b, e] @ prototype]
+        if not positive[b, e].all():
+            candidates.append(queries[b, e] @ book[chosen[b, e]])
+        costs.append(torch.stack(candidates).logsumexp(0) - candidates[0])
+    torch.testing.assert_close(got, torch.stack(costs).mean())
+
+
+@pytest.mark.parametrize("draw", [True, False])
+def test_a_zero_query_costs_log_of_one_and_k(draw):
+    positive = torch.zeros(2, 20).bool()
+    positive[:, 3:5] = True
+    loss = prototype_contrast(torch.zeros(2, 6), positive, torch.randn(20, 6), negatives=7, draw=draw)
+    assert loss.item() == pytest.approx(math.log(8), abs=1e-5)
+
+
+def test_nothing_positive_costs_nothing_and_all_positive_has_no_negatives(case):
+    queries, positive, book = case
+    assert prototype_contrast(queries, torch.zeros_like(positive), book).item() == 0
+    everything = prototype_contrast(queries, torch.ones_like(positive), book)
+    assert everything.item() == pytest.approx(0, abs=1e-12)
+    assert all(g.isfinite().all() for g in torch.autograd.grad(everything, (queries, book)))
+
+
+def test_gradients(case):
+    queries, positive, book = case
+    assert torch.autograd.gradcheck(lambda q, k: prototype_contrast(q, positive, k, 3, draw=False), (queries, book))
+
+
+def test_images_may_be_permuted(case):
+    queries, positive, book = case
+    order = torch.tensor([2, 0, 1])
+    first = prototype_contrast(queries, positive, book, draw=False)
+    torch.testing.assert_close(prototype_contrast(queries[order], positive[order], book, draw=False), first)
