@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from medvlp.data.batch import Batch
+from medvlp.knowledge.prompts import PromptSet
 from medvlp.methods.base import Method, MethodParts, Options
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.projection import ProjectionHead
@@ -20,18 +21,26 @@ from medvlp.objectives.targets import TargetKind, target_matrix
 from medvlp.objectives.temperature import Temperature
 
 
-class DualOptions(Options):
+class HeadOptions(Options):
     """Settings of every method on two heads.
 
     Attributes:
         dim: width of the space in which images and texts are compared.
-        false_negatives: which other reports are right for an image too; see `target_matrix`.
         prompts: pairs of templates for a finding that is present and absent.
     """
 
     dim: int = 128
-    false_negatives: TargetKind = "same_text"
     prompts: tuple[tuple[str, str], ...] = (("{}", "no {}"), ("there is {}.", "there is no {}."))
+
+
+class DualOptions(HeadOptions):
+    """Settings of a method on two heads that contrasts images with reports, beside those of `HeadOptions`.
+
+    Attributes:
+        false_negatives: which other reports are right for an image too; see `target_matrix`.
+    """
+
+    false_negatives: TargetKind = "same_text"
 
 
 class DualEncoder(Method):
@@ -43,22 +52,26 @@ class DualEncoder(Method):
     Args:
         parts, options: as in `Method`.
         hidden: width of the hidden layer of both heads; None for linear heads.
+        scale: the inverse temperature; None for CLIP's learnt one.
 
     Attributes:
-        image_head, text_head: onto the sphere. scale: the learnt inverse temperature.
+        image_head, text_head: onto the sphere. scale: the inverse temperature.
         ancestors: of the findings, for the target `ontology`; else None.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"reports"})
-    options: DualOptions
+    options: HeadOptions
     ancestors: Tensor | None
 
-    def __init__(self, parts: MethodParts, options: DualOptions, hidden: int | None = None) -> None:
+    def __init__(
+        self, parts: MethodParts, options: HeadOptions, hidden: int | None = None, scale: Temperature | None = None
+    ) -> None:
         super().__init__(parts, options)
         self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim, hidden)
         self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim, hidden)
-        self.scale = Temperature()
-        ancestors = ancestor_matrix(parts.findings) if options.false_negatives == "ontology" else None
+        self.scale = scale or Temperature()
+        graded = isinstance(options, DualOptions) and options.false_negatives == "ontology"
+        ancestors = ancestor_matrix(parts.findings) if graded else None
         self.register_buffer("ancestors", ancestors, persistent=False)
 
     def read_reports(self, batch: Batch) -> TextFeatures:
@@ -77,13 +90,29 @@ class DualEncoder(Method):
         features = self.bank(texts)
         return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+    def pair_cosines(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        """Cosines `[T, 2, B, F]` of images with T pairs of prompts, present and absent.
+
+        A finding with words of its own for both (`no_finding` is "normal chest" against "abnormal chest", since "no no
+        finding" says nothing) is put into the template of presence twice.
+        """
         image = self.image_head(self.image_encoder(images).global_)
-        names = [self.book.name_of(finding) for finding in findings]
-        texts = [template.format(name) for pair in self.options.prompts for template in pair for name in names]
-        text = self.encode_texts(texts).global_.unflatten(0, (len(self.options.prompts), 2, len(names)))
-        present, absent = self.scale(cosines(image, text)).movedim(1, 0).split(1)
-        return (present - absent).sigmoid().squeeze(0).mean(0)
+        texts = [text for pair in self.options.prompts for side in (0, 1) for text in self._asked(pair, side, findings)]
+        text = self.encode_texts(texts).global_.unflatten(0, (len(self.options.prompts), 2, len(findings)))
+        return cosines(image, text)
+
+    def _asked(self, pair: tuple[str, str], side: int, findings: Sequence[str]) -> list[str]:
+        own = PromptSet.load("chexzero").own
+        return [
+            pair[0].format((own[finding].present, own[finding].absent)[side][0])
+            if finding in own
+            else pair[side].format(self.book.name_of(finding))
+            for finding in findings
+        ]
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        present, absent = self.scale(self.pair_cosines(images, findings)).unbind(1)
+        return (present - absent).sigmoid().mean(0)
 
 
 def report_contrast(

@@ -37,20 +37,25 @@ class SampledSentences:
         return (self.states != FindingState.UNMENTIONED).any(1)
 
 
-def sample_sentences(tokens: Tensor, mask: Tensor, states: Tensor, k: int, shuffle: bool = True) -> SampledSentences:
+def sample_sentences(
+    tokens: Tensor, mask: Tensor, states: Tensor, k: int, shuffle: bool = True, stated_first: bool = True
+) -> SampledSentences:
     """Draw k sentences of each report, without a loop and without asking the device how many there are.
 
     Args:
         tokens: int64 `[B, S, U]`. mask: bool `[B, S, U]`. states: int8 `[B, S, F]`.
         k: sentences of each report, also where S is less: ranks of a distributed run then hold equally many.
         shuffle: draw at random; False takes the first ones (of those that state a finding, then of the others).
+        stated_first: False draws all sentences alike, whatever they state.
     """
     short = max(0, k - tokens.shape[1])
     tokens, mask = F.pad(tokens, (0, 0, 0, short)), F.pad(mask, (0, 0, 0, short))
     states = F.pad(states, (0, 0, 0, short), value=FindingState.UNMENTIONED)
     images, sentences = tokens.shape[:2]
     order = torch.rand(images, sentences, device=tokens.device) if shuffle else _falling(sentences, tokens.device)
-    rank = order + 2.0 * mask.any(2) + (states != FindingState.UNMENTIONED).any(2)
+    rank = order + 2.0 * mask.any(2)
+    if stated_first:
+        rank = rank + (states != FindingState.UNMENTIONED).any(2)
     chosen = rank.topk(k, dim=1).indices
     owner = torch.arange(images, device=tokens.device)[:, None].expand(-1, k)
     tokens, mask, states = (x[owner, chosen].flatten(0, 1) for x in (tokens, mask, states))

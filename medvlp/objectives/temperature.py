@@ -17,11 +17,12 @@ class Temperature(nn.Module):
     Args:
         start: the temperature at the start; the scale is its inverse.
         largest: bound of the scale.
+        learnt: False keeps the start, as the papers do that name one temperature.
     """
 
-    def __init__(self, start: float = 0.07, largest: float = 100.0) -> None:
+    def __init__(self, start: float = 0.07, largest: float = 100.0, learnt: bool = True) -> None:
         super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / start)))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / start)), requires_grad=learnt)
         self.largest = largest
 
     @property

@@ -51,3 +51,9 @@ def test_order_and_token_zero_count():
     assert len(set(row_hash(tokens, mask).tolist())) == 4
     thousand = torch.randint(0, 30000, (1000, 24))
     assert len(set(row_hash(thousand, thousand >= 0).tolist())) == 1000
+
+
+def test_the_first_sentences_are_taken_whatever_they_state_when_asked():
+    drawn = sample_sentences(TOKENS, MASK, STATES, k=2, shuffle=False, stated_first=False)
+    assert drawn.tokens.tolist() == [[5, 6], [7, 0], [7, 0], [0, 0]]
+    assert drawn.exists.tolist() == [True, True, True, False]

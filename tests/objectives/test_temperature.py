@@ -18,3 +18,8 @@ def test_it_is_bounded_and_stops_learning_there():
     assert scale.item() == pytest.approx(100, rel=1e-5)
     scale.backward()
     assert temperature.log_scale.grad.item() == 0
+
+
+def test_a_temperature_of_a_paper_stays():
+    assert not Temperature(0.1, learnt=False).log_scale.requires_grad
+    assert Temperature(0.1).log_scale.requires_grad
