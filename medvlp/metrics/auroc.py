@@ -34,7 +34,19 @@ def auroc(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None)
 def macro_auroc(
     truth: ArrayLike, scores: ArrayLike, known: ArrayLike, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """The mean of the findings' AUROC, each over the rows where that finding is known.
+    """The mean of the findings' AUROC. Arguments as in `finding_aurocs`.
+
+    Returns:
+        `[]` or `[R]`. NaN where any finding is undefined, since a mean over fewer findings is another quantity; leave
+        out findings without a positive or a negative before calling.
+    """
+    return np.mean(finding_aurocs(truth, scores, known, weights), axis=0)
+
+
+def finding_aurocs(
+    truth: ArrayLike, scores: ArrayLike, known: ArrayLike, weights: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """The AUROC of each finding, over the rows where that finding is known.
 
     Args:
         truth, scores: `[N, F]`.
@@ -42,12 +54,11 @@ def macro_auroc(
         weights: `[N]` or `[N, R]`.
 
     Returns:
-        `[]` or `[R]`. NaN where any finding is undefined, since a mean over fewer findings is another quantity; leave
-        out findings without a positive or a negative before calling.
+        `[F]` or `[F, R]`.
     """
     truth_, scores_, known_ = np.asarray(truth), np.asarray(scores), np.asarray(known, dtype=bool)
     weights_ = np.ones(len(truth_)) if weights is None else np.asarray(weights, dtype=np.float64)
     columns = [
         auroc(truth_[rows, f], scores_[rows, f], weights_[rows]) for f, rows in enumerate(known_.T)
     ]  # one column a finding: rows differ from finding to finding
-    return np.mean(columns, axis=0)
+    return np.array(columns)

@@ -32,7 +32,7 @@ def bootstrap_by_patient(
         arrays: each with N rows.
     """
     values = resample(metric, patient_ids, *arrays, n=n, seed=seed)
-    return _estimate(float(_on_all(metric, arrays)), values, patient_ids)
+    return Estimate.from_resamples(float(_on_all(metric, arrays)), values, _count(patient_ids))
 
 
 def paired_difference(
@@ -51,7 +51,8 @@ def paired_difference(
     """
     a = resample(metric, patient_ids, *first, n=n, seed=seed)
     b = resample(metric, patient_ids, *second, n=n, seed=seed)
-    return _estimate(float(_on_all(metric, first) - _on_all(metric, second)), a - b, patient_ids)
+    difference = float(_on_all(metric, first) - _on_all(metric, second))
+    return Estimate.from_resamples(difference, a - b, _count(patient_ids))
 
 
 def resample(
@@ -91,8 +92,5 @@ def _on_all(metric: Metric, arrays: Sequence[ArrayLike]) -> Any:
     return metric(*columns, weights=np.ones((len(columns[0]), 1)))[0]
 
 
-def _estimate(value: float, values: NDArray[np.float64], patient_ids: ArrayLike) -> Estimate:
-    defined = values[np.isfinite(values)]
-    low, high = np.percentile(defined, (2.5, 97.5)) if len(defined) else (np.nan, np.nan)
-    patients = len(np.unique(np.asarray(patient_ids)))
-    return Estimate(value, float(low), float(high), patients, len(values) - len(defined))
+def _count(patient_ids: ArrayLike) -> int:
+    return len(np.unique(np.asarray(patient_ids)))

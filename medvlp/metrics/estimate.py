@@ -6,6 +6,9 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -23,6 +26,13 @@ class Estimate:
     high: float
     n: int
     skipped: int = 0
+
+    @classmethod
+    def from_resamples(cls, value: float, resampled: NDArray[np.float64], n: int) -> Estimate:
+        """A value with the percentiles 2.5 and 97.5 of its resamples `[R]`; NaN ones are skipped and counted."""
+        defined = resampled[np.isfinite(resampled)]
+        low, high = np.percentile(defined, (2.5, 97.5)) if len(defined) else (np.nan, np.nan)
+        return cls(value, float(low), float(high), n, len(resampled) - len(defined))
 
     def __str__(self) -> str:
         return self.text()

@@ -15,7 +15,7 @@ from torch import Tensor
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
 from medvlp.knowledge import name_of
-from medvlp.metrics import Estimate, bootstrap_by_patient, box_mask, cnr, image_mean, miou, pointing_game
+from medvlp.metrics import Estimate, bootstrap_by_patient, box_mask, cnr, group_mean, image_mean, miou, pointing_game
 from medvlp.tasks.embed import need_text
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
@@ -151,10 +151,5 @@ def _result(table: pd.DataFrame, protocol: dict[str, Any], notice: str | None) -
         for finding, rows in table.groupby("finding", sort=False)
     }
     patients, names = table["patient_id"].to_numpy(object), table["finding"].to_numpy(object)
-    macro = {name: bootstrap_by_patient(_finding_mean, patients, table[name], names, **draws) for name in METRICS}
+    macro = {name: bootstrap_by_patient(group_mean, patients, table[name], names, **draws) for name in METRICS}
     return GroundingResult(findings=findings, macro=macro, pairs=table, protocol=protocol, notice=notice)
-
-
-def _finding_mean(values: NDArray[np.float64], findings: NDArray[np.object_], weights: NDArray[np.float64]) -> Any:
-    """The mean over findings of their own means, `[R]`; undefined where a resample lacks a finding."""
-    return np.mean([image_mean(values[findings == f], weights[findings == f]) for f in np.unique(findings)], axis=0)

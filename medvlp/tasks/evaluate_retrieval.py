@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from medvlp.data.store import Store
@@ -37,16 +38,22 @@ class RetrievalResult(Result):
     Attributes:
         figures: `image_to_report_recall@k`, `report_to_image_recall@k`, `finding_precision@k`, and
             `finding_precision_chance`, what a random order reaches.
+        images: one row an image as a query: `image_id, patient_id`, and its part of the figures that begin with an
+            image.
     """
 
     task: ClassVar[str] = "retrieval"
     figures: dict[str, Estimate]
+    images: pd.DataFrame
 
     def figures_by_name(self) -> dict[str, Any]:
         return {"figures": self.figures}
 
     def summary(self) -> tuple[list[str], list[list[Any]]]:
         return ["figure", "value"], [[name, estimate] for name, estimate in self.figures.items()]
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        return {"images.csv": self.images}
 
 
 def evaluate_retrieval(
@@ -97,7 +104,8 @@ def evaluate_retrieval(
         "resamples": resamples,
         "seed": seed,
     }
-    return RetrievalResult(figures=figures, protocol=protocol, notice=model.notice)
+    ids = {"image_id": store.table["image_id"].to_numpy(object)[rows], "patient_id": patients}
+    return RetrievalResult(figures=figures, images=pd.DataFrame(ids | found), protocol=protocol, notice=model.notice)
 
 
 def _by_image(

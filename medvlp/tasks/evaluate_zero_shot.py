@@ -12,6 +12,7 @@ from medvlp.data.store import Store
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
 from medvlp.tasks.known_labels import states_from_file
+from medvlp.tasks.scored_split import ScoredSplit
 from medvlp.tasks.zero_shot_result import ZeroShotResult, zero_shot_result
 from medvlp.training.model_folder import TrainedModel
 
@@ -52,6 +53,25 @@ def evaluate_zero_shot(
         TaskError: the split is empty, the store was prepared otherwise, or no finding has a positive and a negative.
         KeyError: a finding that nobody knows, or that the method cannot score.
     """
+    asked = {"split": split, "source": source, "findings": findings, "views": views, "labels": labels}
+    scored = score_split(model, store, **asked, unmentioned=unmentioned, batch_size=batch_size, progress=progress)
+    return zero_shot_result(scored, resamples, seed)
+
+
+def score_split(
+    model: TrainedModel,
+    store: Store,
+    *,
+    split: str = "test",
+    source: str | None = None,
+    findings: Sequence[str] | None = None,
+    views: Sequence[str] | None = None,
+    labels: str | Path | None = None,
+    unmentioned: Literal["ignore", "negative"] = "ignore",
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> ScoredSplit:
+    """The scores of `evaluate_zero_shot` without figures; arguments and errors as there."""
     check_preprocessing(store, model.preprocess)
     names = tuple(findings) if findings is not None else model.findings
     rows = store.rows(split, views)
@@ -76,10 +96,15 @@ def evaluate_zero_shot(
         "labels": "store" if labels is None else Path(labels).name,
         "unmentioned": unmentioned,
         "uncertain": "ignore",
-        "resamples": resamples,
-        "seed": seed,
         "method": model.card.get("method"),
     }
     table = store.table.iloc[rows]
-    ids = (table["image_id"].to_numpy(object), table["patient_id"].to_numpy(object))
-    return zero_shot_result(names, *ids, scores, states, protocol, model.notice)
+    return ScoredSplit(
+        names=names,
+        image_ids=table["image_id"].to_numpy(object),
+        patient_ids=table["patient_id"].to_numpy(object),
+        scores=scores,
+        states=states,
+        protocol=protocol,
+        notice=model.notice,
+    )

@@ -20,9 +20,8 @@ from medvlp.metrics import (
     resample,
     roc_curve,
 )
-from medvlp.reports.states import FindingState
-from medvlp.tasks.errors import TaskError
 from medvlp.tasks.result import Result
+from medvlp.tasks.scored_split import ScoredSplit, check_comparable
 
 MACRO = "macro"
 
@@ -38,30 +37,19 @@ class FindingResult:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ZeroShotResult(Result):
+class ZeroShotResult(Result, ScoredSplit):
     """Scores beside known labels, and what follows from them.
 
-    Attributes:
+    Attributes, beside those of `ScoredSplit`:
         findings: id -> result, for the findings that have a positive and a negative.
         macro: mean AUROC over them.
         left_out: id -> why a finding is not among them.
-        image_ids, patient_ids: `[N]`.
-        scores: float32 `[N, F]`; states: int8 `[N, F]`; columns in the order of `names`.
-        names: the findings asked for.
-        known: bool `[N, F]`, the cells that count; truth: bool `[N, F]`.
     """
 
     task: ClassVar[str] = "zero-shot"
     findings: dict[str, FindingResult]
     macro: Estimate
     left_out: dict[str, str]
-    image_ids: NDArray[np.object_]
-    patient_ids: NDArray[np.object_]
-    scores: NDArray[np.float32]
-    states: NDArray[np.int8]
-    names: tuple[str, ...]
-    known: NDArray[np.bool_]
-    truth: NDArray[np.bool_]
 
     def columns(self, finding: str) -> tuple[NDArray[np.object_], NDArray[np.bool_], NDArray[np.float32]]:
         """Patients, truth and scores of the rows where one finding is known."""
@@ -103,72 +91,38 @@ class ZeroShotResult(Result):
             | _columns("average_precision", r.average_precision)
             for name, r in self.findings.items()
         ]
-        cells: dict[str, Any] = {"image_id": self.image_ids, "patient_id": self.patient_ids}
-        for f, name in enumerate(self.names):
-            cells[name] = self.scores[:, f]
-            cells[f"{name}_label"] = [FindingState(state).cell for state in self.states[:, f]]
         curves = [pd.DataFrame({"finding": name} | self.roc(name)) for name in self.findings]
         return {
             "result.csv": pd.DataFrame([*rows, {"finding": MACRO} | _columns("auroc", self.macro)]),
-            "scores.csv": pd.DataFrame(cells),
+            "scores.csv": self.table(),
             "roc.csv": pd.concat(curves),
         }
 
 
-def zero_shot_result(
-    names: tuple[str, ...],
-    image_ids: NDArray[np.object_],
-    patient_ids: NDArray[np.object_],
-    scores: NDArray[np.float32],
-    states: NDArray[np.int8],
-    protocol: dict[str, Any],
-    notice: str | None,
-) -> ZeroShotResult:
-    """The figures of scores `[N, F]` and states `[N, F]`.
-
-    Arguments as in `ZeroShotResult`; the protocol holds at least `unmentioned`, `resamples` and `seed`.
+def zero_shot_result(scored: ScoredSplit, resamples: int = 1000, seed: int = 0) -> ZeroShotResult:
+    """The figures of a scored split, with intervals from so many resamples of patients.
 
     Raises:
         TaskError: no finding has a positive and a negative.
     """
-    truth = states == FindingState.PRESENT
-    known = truth | (states == FindingState.ABSENT)
-    if protocol["unmentioned"] == "negative":
-        known |= states == FindingState.UNMENTIONED
-    draws = {"n": protocol["resamples"], "seed": protocol["seed"]}
+    names, truth, known, scores = scored.names, scored.truth, scored.known, scored.scores
+    draws = {"n": resamples, "seed": seed}
     results: dict[str, FindingResult] = {}
-    left_out: dict[str, str] = {}
+    left_out = scored.left_out()
     for f, name in enumerate(names):
+        if name in left_out:
+            continue
         rows = known[:, f]
         positives = int(truth[rows, f].sum())
         negatives = int(rows.sum()) - positives
-        if not positives or not negatives:
-            left_out[name] = f"{positives} positives and {negatives} negatives are known"
-            continue
-        columns = (patient_ids[rows], truth[rows, f], scores[rows, f])
+        columns = (scored.patient_ids[rows], truth[rows, f], scores[rows, f])
         area, precision = (bootstrap_by_patient(m, *columns, **draws) for m in (auroc, average_precision))
         results[name] = FindingResult(positives, negatives, area, precision)
-    if not results:
-        raise TaskError(
-            "no finding has both a positive and a negative among these labels; take another split, give `labels`, or "
-            "count unmentioned findings as negative"
-        )
     use = [names.index(name) for name in results]
-    macro = bootstrap_by_patient(macro_auroc, patient_ids, truth[:, use], scores[:, use], known[:, use], **draws)
-    return ZeroShotResult(
-        findings=results,
-        macro=macro,
-        left_out=left_out,
-        image_ids=image_ids,
-        patient_ids=patient_ids,
-        scores=scores,
-        states=states,
-        names=names,
-        known=known,
-        truth=truth,
-        protocol=protocol,
-        notice=notice,
-    )
+    macro = bootstrap_by_patient(macro_auroc, scored.patient_ids, truth[:, use], scores[:, use], known[:, use], **draws)
+    protocol = scored.protocol | {"resamples": resamples, "seed": seed}
+    figures = {"findings": results, "macro": macro, "left_out": left_out}
+    return ZeroShotResult(**figures, **vars(scored) | {"protocol": protocol})
 
 
 def compare(first: ZeroShotResult, second: ZeroShotResult) -> dict[str, Estimate]:
@@ -180,14 +134,9 @@ def compare(first: ZeroShotResult, second: ZeroShotResult) -> dict[str, Estimate
     Raises:
         TaskError: the two were not evaluated on the same images and labels.
     """
-    if not np.array_equal(first.image_ids, second.image_ids):
-        raise TaskError("the two results are of different images; evaluate both on the same split and views")
+    check_comparable(first, second)
     shared = [name for name in first.findings if name in second.findings]
     a, b = ([r.names.index(name) for name in shared] for r in (first, second))
-    if not np.array_equal(first.known[:, a] & first.truth[:, a], second.known[:, b] & second.truth[:, b]):
-        raise TaskError(
-            "the two results are of different labels; evaluate both with the same `labels` and `unmentioned`"
-        )
     draws = {"n": first.protocol["resamples"], "seed": first.protocol["seed"]}
     differences = {}
     for f, g, name in zip(a, b, shared, strict=True):

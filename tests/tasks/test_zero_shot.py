@@ -11,18 +11,27 @@ from medvlp.data import Preprocess, prepare
 from medvlp.io import read_image
 from medvlp.reports.states import FindingState
 from medvlp.tasks import TaskError, compare, evaluate_zero_shot
+from medvlp.tasks.scored_split import ScoredSplit
 from medvlp.tasks.zero_shot_result import zero_shot_result
 
 NOTICE = "Trained on generated data. Not for clinical use."
 FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly")
-PROTOCOL = {"unmentioned": "ignore", "resamples": 50, "seed": 0}
 
 
-def result(states, scores, names=("a", "b"), **protocol):
+def result(states, scores, names=("a", "b"), unmentioned="ignore"):
     states, scores = np.asarray(states, np.int8), np.asarray(scores, np.float32)
     ids = np.array([f"i{i}" for i in range(len(states))], object)
     patients = np.array([f"p{i // 2}" for i in range(len(states))], object)
-    return zero_shot_result(tuple(names), ids, patients, scores, states, {**PROTOCOL, **protocol}, None)
+    scored = ScoredSplit(
+        names=tuple(names),
+        image_ids=ids,
+        patient_ids=patients,
+        scores=scores,
+        states=states,
+        protocol={"unmentioned": unmentioned},
+        notice=None,
+    )
+    return zero_shot_result(scored, resamples=50)
 
 
 @pytest.fixture
