@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from medvlp.models.tokenizer import ReportTokenizer
 
 
 def pool_words(tokens: Tensor, ids: Tensor, mask: Tensor, continues: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,6 +30,24 @@ def pool_words(tokens: Tensor, ids: Tensor, mask: Tensor, continues: Tensor) -> 
     count = belongs.sum(2)
     share = belongs.to(tokens.dtype) / count.clamp_min(1)[..., None]
     return share @ tokens, count > 0
+
+
+class WordPooling(nn.Module):
+    """`pool_words` for one tokenizer; [CLS] and [SEP] are no words.
+
+    (GLoRIA counts [CLS] as a word when it trains and leaves it out when it is asked.)
+    """
+
+    continues: Tensor
+
+    def __init__(self, tokenizer: ReportTokenizer) -> None:
+        super().__init__()
+        self.opening, self.closing = tokenizer.cls_id, tokenizer.sep_id
+        self.register_buffer("continues", tokenizer.continues_word(), persistent=False)
+
+    def forward(self, tokens: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens `[N, T, D]`, ids and mask `[N, T]` as they went into the encoder -> words `[N, T, D]` and mask."""
+        return pool_words(tokens, ids, mask & (ids != self.opening) & (ids != self.closing), self.continues)
 
 
 def span_mean(tokens: Tensor, text: Tensor, start: Tensor, end: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 import torch
 
-from medvlp.models.spans import pool_words, span_mean
+from medvlp.models.spans import WordPooling, pool_words, span_mean
+from medvlp.models.tokenizer import ReportTokenizer
 
 CONTINUES = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1]).bool()  # pieces 6 and 7 continue a word
 IDS = torch.tensor([[2, 4, 6, 7, 5, 3], [2, 5, 4, 6, 3, 0], [6, 4, 3, 0, 0, 0]])
@@ -49,3 +50,12 @@ def test_a_span_is_the_mean_of_its_slice_and_an_empty_one_is_zero():
     got = span_mean(tokens, torch.tensor([1, 0]), torch.tensor([2, 3]), torch.tensor([5, 3]))
     torch.testing.assert_close(got[0], tokens[1, 2:5].mean(0))
     assert not got[1].any()
+
+
+def test_the_words_of_a_tokenizer_are_those_of_the_text_without_its_frame():
+    tokenizer = ReportTokenizer.train(["effusion effusion", "left lung"] * 3, vocab_size=30)
+    ids, mask = tokenizer(["left effusion lung", "", "lung"], 20)
+    tokens = torch.randn(*ids.shape, 4)
+    words, found = WordPooling(tokenizer)(tokens, ids, mask)
+    assert found.sum(1).tolist() == [3, 0, 1]
+    torch.testing.assert_close(words[2, 0], tokens[2, 1 : int(mask[2].sum()) - 1].mean(0))

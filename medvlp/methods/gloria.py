@@ -1,0 +1,145 @@
+"""GLoRIA: an image and a sentence agree as a whole, and word by word with the patches that each word looks at.
+
+The idea (Huang, Shen, Lungren, Yeung: GLoRIA, ICCV 2021): a report speaks of small parts of an image, which a single
+vector loses. With v_b an image, p_bp its patches, t_n a sentence, w_nt its words, and T which sentence is right:
+
+    L = L_global + L_local
+    L_global   target contrast of 10 cos(v_b, t_n)                                              [B, B]
+    L_local    target contrast of 10 log sum_t exp( 5 cos(c_bnt, w_nt) )                        [B, B]
+               c_bnt = sum_p softmax_p( 4 softmax_t <p_bp, w_nt> ) p_bp
+
+Faithful: both losses, their four fixed factors, equal weights, linear heads that do not normalise patches and words,
+words as a whole instead of their pieces, one sentence of each report drawn at each step.
+Departs: the sentence is drawn among those that state a finding first. Words are means of their pieces (sums there), of
+the encoder's last layer (the last four there), and [CLS] and [SEP] are no words. T may join sentences that are equal
+(`false_negatives`). Patches are those of the recipe's encoder (layer 3 of a ResNet-50 at 299 pixels there).
+
+Zero-shot: the similarity of an image and a prompt is the mean of the global cosine and of the soft maximum over words
+(1/5) log mean_t exp(5 cos), both in [-1, 1]; the probability is the softmax over a pair of prompts with the factor 10,
+and the mean over pairs is returned. There prompts are drawn per class, and scores are standardised over the test batch,
+which makes an answer depend on its neighbours; a pair needs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from medvlp.data.batch import Batch
+from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.dual_encoder import DualEncoder, DualOptions
+from medvlp.methods.registry import register
+from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.spans import WordPooling
+from medvlp.objectives.contrast import target_nce
+from medvlp.objectives.precision import cosines
+from medvlp.objectives.sentence_sampling import SampledSentences, sample_sentences
+from medvlp.objectives.targets import target_matrix
+from medvlp.objectives.temperature import Temperature
+from medvlp.objectives.word_patch import word_attention, word_patch_similarity
+
+_SCALE, _WORDS = 10.0, 5.0  # of both contrasts, and of a word's cosine
+
+
+class GLoRIAOptions(DualOptions):
+    """Settings of `gloria`, beside those of `DualOptions`.
+
+    Attributes:
+        local_dim: width of the space in which words are compared with patches.
+        read: what an image is compared with: one `sentence` of its report, or the whole `report`.
+        global_weight, local_weight: of the two losses; 0 leaves one out.
+        chunk: texts whose words look at all images at a time; more is faster on a GPU and costs memory.
+    """
+
+    local_dim: int = 128
+    read: Literal["sentence", "report"] = "sentence"
+    global_weight: float = 1.0
+    local_weight: float = 1.0
+    chunk: int = 16
+
+
+@register("gloria")
+class GLoRIA(DualEncoder):
+    """Global and local contrast; see the top of the file."""
+
+    Options: ClassVar[type[Options]] = GLoRIAOptions
+    needs: ClassVar[frozenset[str]] = frozenset({"reports", "sentences"})
+    options: GLoRIAOptions
+
+    def __init__(self, parts: MethodParts, options: GLoRIAOptions) -> None:
+        super().__init__(parts, options, scale=Temperature(1 / _SCALE, learnt=False))
+        self.patch_head = nn.Linear(parts.image_encoder.dim, options.local_dim)
+        self.word_head = nn.Linear(parts.text_encoder.dim, options.local_dim)
+        self.words = WordPooling(parts.tokenizer)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        o = self.options
+        features, read = self.image_encoder(batch.images), self._texts(batch)
+        text = self.text_encoder(read.tokens, read.mask)
+        target = target_matrix(
+            o.false_negatives, text_group=read.group, states=read.states, ancestors=self.ancestors, ranks=self.ranks
+        )
+        valid = read.exists[:, None] & self.ranks.gather(read.exists)[None]
+        losses = {}
+        if o.global_weight > 0:
+            logits = self.report_logits(self.image_head(features.global_), self.text_head(text.global_))
+            losses["global"] = o.global_weight * target_nce(logits, target, valid, ranks=self.ranks)
+        if o.local_weight > 0:
+            words, mask = self._words(text, read.tokens, read.mask)
+            patches = self.ranks.gather(self.patch_head(features.patches))  # texts of ranks differ in length
+            logits = word_patch_similarity(patches, words, mask, word_sharpness=_WORDS, scale=_SCALE, chunk=o.chunk).t()
+            losses["local"] = o.local_weight * target_nce(logits, target, valid, ranks=self.ranks)
+        return losses
+
+    def _texts(self, batch: Batch) -> SampledSentences:
+        """One text of each image."""
+        if self.options.read == "sentence":
+            tokens, mask, states = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
+            return sample_sentences(tokens, mask, states, k=1, shuffle=self.training)
+        own = torch.arange(len(batch), device=batch.images.device)
+        return SampledSentences(batch.report_tokens, batch.report_mask, batch.findings, own, batch.text_group)
+
+    def _words(self, text: TextFeatures, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Words of encoded texts in the local space `[N, T, local_dim]`, and their mask."""
+        words, found = self.words(text.tokens, ids, mask)
+        return self.word_head(words), found
+
+    def _phrases(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        ids, mask = self.tokenizer(texts, max_length=self.text_encoder.max_tokens)
+        device = self.words.continues.device
+        return self._words(self.bank(texts), ids.to(device), mask.to(device))
+
+    # ------------------------------------------------------------------------------------------------------------- use
+
+    def encode_images(self, images: Tensor) -> ImageFeatures:
+        features = self.image_encoder(images)
+        return replace(features, global_=self.image_head(features.global_), patches=self.patch_head(features.patches))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        """`tokens` are word pieces in the local space."""
+        features = self.bank(texts)
+        return replace(features, global_=self.text_head(features.global_), tokens=self.word_head(features.tokens))
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        image = self.encode_images(images)
+        pairs = self.options.prompts
+        texts = [text for pair in pairs for side in (0, 1) for text in self._asked(pair, side, findings)]
+        words, mask = self._phrases(texts)
+        local = word_patch_similarity(image.patches, words, mask, word_sharpness=_WORDS, scale=1.0)
+        local = (local - mask.sum(1).log()) / _WORDS
+        both = 0.5 * (cosines(image.global_, self.encode_texts(texts).global_) + local)
+        present, absent = self.scale(both).unflatten(1, (len(pairs), 2, len(findings))).unbind(2)
+        return (present - absent).sigmoid().mean(1)
+
+    @torch.no_grad()
+    def heat_map(self, images: Tensor, phrase: str) -> Tensor:
+        """Where a phrase is, `[B, h, w]`: the mean over its words of their attention to patches."""
+        features = self.image_encoder(images)
+        words, mask = self._phrases([phrase])
+        attention = word_attention(self.patch_head(features.patches), words, mask)[:, 0]  # [B, T, P]
+        mean = (attention * mask[0, :, None]).sum(1) / mask.sum().clamp_min(1)
+        return mean.unflatten(1, features.grid)

@@ -1,0 +1,117 @@
+"""GLoRIA: both losses and the zero-shot path written out pair by pair, and what its local contrast sees."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+
+def slow_local(patches, words):
+    """Similarity of one image and the words of one text, without padding: soft maximum of the words' cosines."""
+    similarity = words @ patches.t()
+    attention = (4 * similarity.softmax(0)).softmax(1)
+    return torch.logsumexp(5 * F.cosine_similarity(attention @ patches, words, dim=1), 0)
+
+
+def words_of(method, ids, mask):
+    """Words of a text in the local space, piece by piece."""
+    tokens = method.text_encoder(ids[None], mask[None]).tokens[0]
+    continues = method.tokenizer.continues_word()
+    words = []
+    for token, i, counts in zip(tokens, ids.tolist(), mask.tolist(), strict=True):
+        if not counts or i in (method.tokenizer.cls_id, method.tokenizer.sep_id):
+            continue
+        if continues[i] and words:
+            words[-1].append(token)
+        else:
+            words.append([token])
+    return method.word_head(torch.stack([torch.stack(word).mean(0) for word in words]))
+
+
+@pytest.fixture
+def reports(build, make_batch):
+    return build("gloria", read="report", false_negatives="identity").eval(), make_batch(4)
+
+
+def test_both_losses_from_their_definition(reports):
+    method, batch = reports
+    features = method.image_encoder(batch.images)
+    image = F.normalize(method.image_head.layers(features.global_), dim=1)
+    text = method.text_encoder(batch.report_tokens, batch.report_mask).global_
+    text = F.normalize(method.text_head.layers(text), dim=1)
+    patches = method.patch_head(features.patches)
+    texts = [words_of(method, *row) for row in zip(batch.report_tokens, batch.report_mask, strict=True)]
+    local = torch.stack([torch.stack([10 * slow_local(image, words) for words in texts]) for image in patches])
+    own, losses = torch.arange(4), method.losses(batch)
+    for name, logits in {"global": 10 * image @ text.t(), "local": local}.items():
+        expected = (F.cross_entropy(logits, own) + F.cross_entropy(logits.t(), own)) / 2
+        torch.testing.assert_close(losses[name], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_local_contrast_sees_which_patches_stand_in_an_image(reports):
+    """Patches that are moved to other images leave the mean of the batch, and the local loss must notice."""
+    method, batch = reports
+    before = method.losses(batch)
+    encode = method.image_encoder.forward
+
+    def exchanged(images):
+        features = encode(images)
+        features.patches = features.patches.roll(1, 0)
+        return features
+
+    method.image_encoder.forward = exchanged
+    after = method.losses(batch)
+    torch.testing.assert_close(after["global"], before["global"])
+    assert abs(after["local"] - before["local"]) > 1e-3
+
+
+def test_a_sentence_that_repeats_is_no_negative(build, make_batch):
+    method, batch = build("gloria").eval(), make_batch(6)
+    batch.sentence_tokens[:] = batch.sentence_tokens[:1, :1]  # all say one thing: each is right for each
+    batch.sentence_mask[:] = batch.sentence_mask[:1, :1]
+    for loss in method.losses(batch).values():
+        torch.testing.assert_close(loss, torch.tensor(math.log(6)), rtol=1e-4, atol=1e-4)
+
+
+def test_an_image_without_report_is_no_negative(reports, make_batch):
+    method, batch = reports
+    batch.report_mask[3] = False
+    smaller = make_batch(4)
+    for field in ("images", "report_tokens", "report_mask", "findings", "text_group"):
+        setattr(smaller, field, getattr(batch, field)[:3])
+    for name, loss in method.losses(batch).items():
+        torch.testing.assert_close(loss, method.losses(smaller)[name], rtol=1e-4, atol=1e-5)
+
+
+def test_zero_shot_is_the_mean_of_both_similarities_in_a_softmax_over_the_pair(build, make_batch):
+    method, images = build("gloria").eval(), make_batch(3).images
+    scores = method.score(images, ["edema"])
+    features, name = method.encode_images(images), method.book.name_of("edema")
+    expected = []
+    for pair in method.options.prompts:
+        sides = []
+        for template in pair:
+            ids, mask = method.tokenizer([template.format(name)], 64)
+            words = words_of(method, ids[0], mask[0])
+            soft_max = torch.stack([slow_local(p, words) for p in features.patches]) - math.log(len(words))
+            text = method.encode_texts([template.format(name)]).global_[0]
+            sides.append((features.global_ @ text + soft_max / 5) / 2)
+        expected.append((10 * torch.stack(sides, 1)).softmax(1)[:, 0])
+    torch.testing.assert_close(scores[:, 0], torch.stack(expected).mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_heat_maps_are_the_mean_attention_of_the_words(build, make_batch):
+    method, images = build("gloria").eval(), make_batch(2).images
+    got = method.heat_map(images, "left pleural effusion")
+    ids, mask = method.tokenizer(["left pleural effusion"], 64)
+    words = words_of(method, ids[0], mask[0])
+    for heat, patches in zip(got, method.encode_images(images).patches, strict=True):
+        attention = (4 * (words @ patches.t()).softmax(0)).softmax(1).mean(0)
+        torch.testing.assert_close(heat.flatten(), attention)
+    assert got.shape == (2, 4, 4)
+
+
+def test_its_terms_can_be_left_out(build, make_batch):
+    assert set(build("gloria", local_weight=0.0).losses(make_batch())) == {"global"}
+    assert set(build("gloria", global_weight=0.0).losses(make_batch())) == {"local"}
