@@ -98,7 +98,12 @@ def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Pat
         torch.manual_seed(recipe.seed)
         try:
             image_encoder = ImageEncoder(
-                image.name, pretrained, parts.image_size, dim=image.dim, patch_stride=image.patch_stride
+                image.name,
+                pretrained,
+                parts.image_size,
+                dim=image.dim,
+                patch_stride=image.patch_stride,
+                patch_dropping=image.patch_dropping,
             )
             text_encoder = TextEncoder(
                 text.name if text.name == "small" or text_config is None else text_config,

@@ -46,6 +46,7 @@ class ImageEncoderRecipe(RecipePart):
     pretrained: bool = False
     dim: int = Field(default=256, ge=1)
     patch_stride: Literal[4, 8, 16, 32] = 16
+    patch_dropping: float = Field(default=0.0, ge=0, lt=1)
 
 
 class TextEncoderRecipe(RecipePart):

@@ -18,6 +18,7 @@ from medvlp.reports.states import FindingState
 from medvlp.training.assemble import Parts, assemble
 from medvlp.training.atomic_write import atomic_folder
 from medvlp.training.checkpoint import RunState, save_state
+from medvlp.training.dry_run import check_patch_dropping
 from medvlp.training.early_stop import BestModel
 from medvlp.training.loop import Trainer, step_batches
 from medvlp.training.loss_window import LossWindow
@@ -48,6 +49,8 @@ class Run:
         self.method = assemble(recipe, parts, pretrained=recipe.image_encoder.pretrained and state is None)
         self.loader = self._loader(store.rows(recipe.data.train_split, recipe.data.views), train=True)
         _check_needs(self.method, self.loader)
+        if recipe.image_encoder.patch_dropping:
+            check_patch_dropping(self.method, next(self.loader.epoch(0)))
         steps = max(1, self.settings.epochs * len(self.loader) // self.settings.accumulate)
         self.total_steps = min(steps, self.settings.max_steps or steps)
         self.validate_every = self.settings.validate_every or max(1, len(self.loader) // self.settings.accumulate)

@@ -1,10 +1,14 @@
 """Any timm network behind one contract."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from medvlp.models.image_encoder import ImageEncoder
+from medvlp.models.patch_dropping import PatchesDroppedError
+from medvlp.models.position import grid_position
 
 
 @pytest.mark.parametrize(
@@ -72,3 +76,70 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
 def test_colour_images_are_refused():
     with pytest.raises(ValueError, match=r"\[B, 1, H, W\]"):
         ImageEncoder("test_resnet", image_size=64)(torch.randn(2, 3, 64, 64))
+
+
+def test_in_training_a_transformer_sees_a_part_of_its_patches():
+    encoder = ImageEncoder("test_vit", image_size=64, dim=24, patch_dropping=0.5)
+    images = torch.randn(3, 1, 64, 64)
+    features = encoder.train()(images)
+    assert features.patches.shape == (3, 8, 24)
+    torch.testing.assert_close(features.global_, features.patches.mean(1))
+    whole = encoder.eval()(images)
+    assert (whole.patches.shape, whole.grid) == ((3, 16, 24), (4, 4))
+    plain = ImageEncoder("test_vit", image_size=64, dim=24).eval()
+    plain.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(plain(images).patches, whole.patches)
+
+
+def test_the_patches_that_are_left_are_drawn_anew_and_know_their_place():
+    """Where patches do not see each other, a kept patch is what it is in the whole image, position code included."""
+    encoder = ImageEncoder("test_vit", image_size=64, dim=24, patch_dropping=0.5)
+    for block in encoder.trunk.blocks:
+        torch.nn.init.zeros_(block.attn.proj.weight)
+        torch.nn.init.zeros_(block.attn.proj.bias)
+    images = torch.randn(2, 1, 64, 64)
+    whole = encoder.eval()(images).patches
+    drawn = []
+    for _ in range(2):
+        kept = encoder.train()(images).patches
+        distance = (kept[:, :, None] - whole[:, None]).abs().amax(-1)
+        assert distance.amin(2).max() < 1e-4
+        drawn.append(distance.argmin(2).sort(1).values)
+        assert all(len(set(row.tolist())) == 8 for row in drawn[-1])
+    assert not torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0][0], drawn[0][1])
+
+
+def test_the_trunks_own_pooling_does_without_some_patches():
+    encoder = ImageEncoder("test_vit", image_size=64, dim=24, pool="trunk", patch_dropping=0.75)
+    assert encoder.train()(torch.randn(2, 1, 64, 64)).global_.shape == (2, 24)
+
+
+def test_patches_without_places_answer_no_question_about_them():
+    features = ImageEncoder("test_vit", image_size=64, dim=24, patch_dropping=0.5)(torch.randn(2, 1, 64, 64))
+    heat = features.patches.mean(-1)
+    asked = (
+        lambda: len(features.grid),
+        lambda: list(features.grid),
+        lambda: features.grid[0],
+        lambda: heat.unflatten(1, features.grid),
+        lambda: grid_position(features.grid, 24, heat),
+        lambda: features.pyramid[-1],
+        lambda: len(features.pyramid),
+    )
+    for ask in asked:
+        with pytest.raises(PatchesDroppedError, match=r"image_encoder\.patch_dropping to 0"):
+            ask()
+    assert replace(features, global_=heat).patches is features.patches
+
+
+def test_a_convnet_cannot_drop_patches():
+    with pytest.raises(ValueError, match=r"patch_dropping: test_resnet needs all .* vit_small_patch16_224"):
+        ImageEncoder("test_resnet", image_size=64, patch_dropping=0.5)
+
+
+def test_the_trunk_alone_sees_all_patches():
+    encoder = ImageEncoder("test_vit", image_size=64, dim=24, patch_dropping=0.5).train()
+    encoder(torch.randn(1, 1, 64, 64))
+    maps = encoder.trunk.forward_intermediates(torch.randn(1, 1, 64, 64), intermediates_only=True)
+    assert maps[-1].shape[-2:] == (4, 4)
