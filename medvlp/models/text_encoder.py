@@ -43,7 +43,7 @@ class TextEncoder(nn.Module):
         pretrained: bool = True,
     ) -> None:
         super().__init__()
-        self.pooling, self.frozen = pooling, freeze
+        self.pooling, self.frozen = pooling, False
         if str(name) == "small":
             if vocab_size is None:
                 raise ValueError("text_encoder.name `small` needs the tokenizer's vocab_size")
@@ -64,8 +64,13 @@ class TextEncoder(nn.Module):
         self.dim = int(self.network.config.hidden_size)
         self.max_tokens = int(self.network.config.max_position_embeddings)
         if freeze:
-            self.requires_grad_(False)
-            self.train(False)
+            self.freeze()
+
+    def freeze(self) -> None:
+        """No gradient, and evaluation mode for ever; for methods that are nothing without a frozen tower."""
+        self.frozen = True
+        self.requires_grad_(False)
+        self.train(False)
 
     def train(self, mode: bool = True) -> TextEncoder:
         """As in torch, but a frozen encoder stays in evaluation mode."""

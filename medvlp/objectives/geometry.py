@@ -7,15 +7,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.objectives.precision import at_least_float32, without_autocast
+from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
 
 
-def pair_alignment(first: Tensor, second: Tensor) -> Tensor:
-    """`mean(4 - 4 cos)` of paired rows `[N, D]`, in [0, 8]: both directions of BYOL's loss, as M-FLAG sums them."""
+def pair_alignment(first: Tensor, second: Tensor, counts: Tensor | None = None, ranks: Ranks = ONE_RANK) -> Tensor:
+    """`mean(4 - 4 cos)` of paired rows `[N, D]`, in [0, 8]: both directions of BYOL's loss, as M-FLAG sums them.
+
+    Args:
+        first, second: of any length.
+        counts: bool `[N]`, pairs that enter the mean; None: all. Without any it is 0.
+        ranks: of a distributed run; the mean is then over the pairs of all ranks.
+    """
     cosine = F.cosine_similarity(at_least_float32(first), at_least_float32(second), dim=-1)
-    return (4 - 4 * cosine).mean()
+    weight = torch.ones_like(cosine) if counts is None else counts.to(cosine.dtype)
+    return ((4 - 4 * cosine) * weight).sum() / mean_over_ranks(weight.sum(), ranks).clamp_min(1e-6)
 
 
-def gram_orthogonality(features: Tensor, off_diagonal: float = 0.0051, centre: bool = False) -> Tensor:
+def gram_orthogonality(
+    features: Tensor, off_diagonal: float = 0.0051, centre: bool = False, counts: Tensor | None = None
+) -> Tensor:
     """Distance of the second moments of features from the identity.
 
         C = Z^T Z / N        L = 1/2 [ sum_i (C_ii - 1)^2 + l sum_{i != j} C_ij^2 ]
@@ -24,17 +34,22 @@ def gram_orthogonality(features: Tensor, off_diagonal: float = 0.0051, centre: b
     C is at most N, so that the loss cannot fall below (D - N) / 2 for l = 1.
 
     Args:
-        features: Z, `[N, D]`; N is the number of rows given, so that a smaller last batch is right too.
+        features: Z, `[N, D]`; N is the number of rows given, so that a smaller last batch is right too. In a
+            distributed run, the gathered rows of all ranks.
         off_diagonal: l. centre: subtract the mean first, which makes C a covariance.
+        counts: bool `[N]`, rows that enter C, and N is their number; None: all. Without any it is 0.
     """
     features = at_least_float32(features)
+    weight = torch.ones_like(features[:, :1]) if counts is None else counts[:, None].to(features.dtype)
+    number = weight.sum().clamp_min(1)
     if centre:
-        features = features - features.mean(0)
+        features = features - (features * weight).sum(0) / number
+    features = features * weight
     with without_autocast(features):
-        moments = features.t() @ features / len(features)
+        moments = features.t() @ features / number
     diagonal = moments.diagonal()
     off = moments.square().sum() - diagonal.square().sum()
-    return 0.5 * ((diagonal - 1).square().sum() + off_diagonal * off)
+    return 0.5 * ((diagonal - 1).square().sum() + off_diagonal * off) * weight.amax()
 
 
 def effective_rank(features: Tensor) -> Tensor:

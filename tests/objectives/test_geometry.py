@@ -51,3 +51,23 @@ def test_effective_rank_of_a_collapse_and_of_a_ball():
     assert effective_rank(line).item() == pytest.approx(1, abs=1e-6)
     assert effective_rank(torch.randn(5000, 6, dtype=torch.float64)).item() == pytest.approx(6, abs=0.05)
     assert math.isfinite(effective_rank(torch.ones(3, 2)).item())
+
+
+def test_rows_that_do_not_count_have_no_influence():
+    torch.manual_seed(0)
+    z, other = torch.randn(2, 7, 3, dtype=torch.float64)
+    counts = torch.tensor([1, 1, 0, 1, 0, 1, 1]).bool()
+    junk = torch.where(counts[:, None], z, 1e3)
+    for centre in (False, True):
+        got = gram_orthogonality(junk, centre=centre, counts=counts)
+        torch.testing.assert_close(got, gram_orthogonality(z[counts], centre=centre))
+    torch.testing.assert_close(pair_alignment(junk, other, counts), pair_alignment(z[counts], other[counts]))
+    assert torch.autograd.gradcheck(lambda x: gram_orthogonality(x, centre=True, counts=counts), z.requires_grad_())
+
+
+def test_nothing_that_counts_costs_nothing():
+    z, nothing = torch.randn(4, 3, requires_grad=True), torch.zeros(4).bool()
+    total = gram_orthogonality(z, counts=nothing) + pair_alignment(z, z.flip(0), nothing)
+    total.backward()
+    assert total.item() == 0
+    assert not z.grad.any()

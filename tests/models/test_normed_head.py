@@ -1,0 +1,91 @@
+"""Batch norm over the rows that count: against torch's, on a subset, and over two ranks."""
+
+import threading
+
+import torch
+from torch import nn
+
+from medvlp.models.normed_head import NormedHead, RowNorm
+
+COUNTS = torch.tensor([1, 1, 0, 1, 0, 1, 1]).bool()
+
+
+def test_equals_the_batch_norm_of_torch():
+    torch.manual_seed(0)
+    ours, theirs = RowNorm(3).double(), nn.BatchNorm1d(3).double()
+    for _ in range(3):
+        x = 2 + torch.randn(7, 3, dtype=torch.float64)
+        torch.testing.assert_close(ours(x), theirs(x))
+    torch.testing.assert_close(ours.running_mean, theirs.running_mean)
+    torch.testing.assert_close(ours.running_var, theirs.running_var)
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+    torch.testing.assert_close(ours(x.unflatten(0, (7, 1))), ours(x)[:, None])
+
+
+def test_rows_that_do_not_count_are_in_no_statistic():
+    x = torch.randn(7, 3, dtype=torch.float64, requires_grad=True)
+    whole, part = RowNorm(3).double(), RowNorm(3).double()
+    junk = torch.where(COUNTS[:, None], x, 1e3)
+    torch.testing.assert_close(whole(junk, COUNTS)[COUNTS], part(x[COUNTS]))
+    torch.testing.assert_close(whole.running_var, part.running_var)
+    assert torch.autograd.gradcheck(lambda rows: RowNorm(3).double()(rows, COUNTS), x)
+
+
+def test_without_any_row_nothing_moves_and_nothing_breaks():
+    head, x = NormedHead(4, 6, 3), torch.randn(5, 4, requires_grad=True)
+    (head(x, torch.zeros(5).bool()) * torch.zeros(5, 1)).sum().backward()
+    assert not head.outer_norm.running_mean.any()
+    assert (head.outer_norm.running_var == 1).all()
+    assert all(p.grad.isfinite().all() for p in head.parameters())
+
+
+def test_one_row_stays_finite():
+    head, x = NormedHead(4, 6, 3), torch.randn(1, 4, requires_grad=True)
+    head(x).sum().backward()
+    assert x.grad.isfinite().all()
+
+
+def test_unit_vectors_in_float32_under_autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        out = NormedHead(8, 6, 4)(torch.randn(9, 8))
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out.norm(dim=-1), torch.ones(9))
+
+
+class Threads:
+    """Two ranks that are threads: what each gives to `gather` stands beside what the other gives."""
+
+    def __init__(self):
+        self.given, self.barrier = [None, None], threading.Barrier(2, timeout=20)
+
+    def of(self, rank):
+        outer = self
+
+        class Rank:
+            def gather(self, rows):
+                outer.given[rank] = rows
+                outer.barrier.wait()
+                both = torch.cat(outer.given)
+                outer.barrier.wait()
+                return both
+
+        return Rank()
+
+
+def test_two_ranks_normalise_as_one():
+    torch.manual_seed(0)
+    head = NormedHead(4, 6, 3).double()
+    x = torch.randn(8, 4, dtype=torch.float64)
+    counts = torch.tensor([1, 1, 0, 1, 0, 0, 0, 1]).bool()
+    expected, threads, got = head(x, counts), Threads(), [None, None]
+
+    def run(rank):
+        rows = slice(4 * rank, 4 * rank + 4)
+        got[rank] = head(x[rows], counts[rows], threads.of(rank))
+
+    workers = [threading.Thread(target=run, args=(rank,)) for rank in (0, 1)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    torch.testing.assert_close(torch.cat(got), expected)
