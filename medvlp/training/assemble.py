@@ -56,7 +56,7 @@ def parts_from_store(recipe: Recipe, store: Store) -> Parts:
     else:
         numbers = store.table["report"].to_numpy()[store.rows(recipe.data.train_split)]
         wanted = np.isin(np.arange(len(store.reports)), numbers)
-        sentences = read_sentences(store.reports, wanted=wanted).words
+        sentences = read_sentences(store.reports, recipe.data.sections, wanted).words
         known = [text for facets in book.texts(book.findings, book.facets) for text in facets if text]
         tokenizer = ReportTokenizer.train(sentences + known, vocab_size=recipe.text_encoder.vocab_size)
     return Parts(tokenizer, book, findings, store.preprocess.size)

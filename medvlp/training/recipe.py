@@ -9,6 +9,21 @@ from pydantic import Field, field_validator
 
 from medvlp.training.recipe_file import RecipeFile, RecipePart
 
+SectionName = Literal[
+    "findings",
+    "impression",
+    "addendum",
+    "comparison",
+    "examination",
+    "history",
+    "indication",
+    "preamble",
+    "recommendation",
+    "technique",
+    "wet_read",
+    "other",
+]
+
 
 class DataRecipe(RecipePart):
     """Which rows of which store.
@@ -19,6 +34,7 @@ class DataRecipe(RecipePart):
         views: views to train on (`PA`, `AP`, `LATERAL`, ...); None takes all.
         rates: how often an epoch shows the images of a data set of the store, `{nih_cxr: 2, covid_cxr: 0.5}`; 1 where
             it is not named. For data sets of unequal size.
+        sections: of the reports, which are read; a report that has none of them is read whole.
         train_split, validate_split: names in the store's `split` column.
         validate_images: at most so many validation images are scored, the same ones each time.
         augment: shift, zoom, turn and change the contrast of training images (never a flip).
@@ -30,6 +46,7 @@ class DataRecipe(RecipePart):
     batch_size: int = Field(default=32, ge=2)
     views: tuple[str, ...] | None = None
     rates: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    sections: tuple[SectionName, ...] = ("findings", "impression")
     train_split: str = "train"
     validate_split: str = "validate"
     validate_images: int = Field(default=512, ge=1)

@@ -77,8 +77,10 @@ def _unknown_key(path: str, valid: Sequence[str]) -> str:
 
 def _literal_values(model: type[BaseModel], location: Sequence[str]) -> list[str]:
     for part in location[:-1]:
-        nested = _nested(model.model_fields[part].annotation)
-        assert nested is not None, f"{part} of {location} has no keys"
+        annotation = model.model_fields[part].annotation
+        nested = _nested(annotation)
+        if nested is None:  # an entry of a list
+            return [str(value) for value in _leaves(annotation)]
         model = nested
     return [str(value) for value in _leaves(model.model_fields[location[-1]].annotation)]
 

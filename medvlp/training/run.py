@@ -176,6 +176,7 @@ class Run:
                 max_tokens=text.max_tokens,
                 max_sentences=data.max_sentences,
                 max_sentence_tokens=min(data.max_sentence_tokens, text.max_tokens),
+                sections=data.sections,
                 places="places" in self.method.needs,
                 rank=self.fabric.global_rank if train else 0,
                 world_size=self.fabric.world_size if train else 1,

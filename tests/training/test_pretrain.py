@@ -10,18 +10,21 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
 from medvlp.data import BatchLoader, Preprocess, Store, prepare
 from medvlp.data.batch import Batch
 from medvlp.data.phantom import generate
 from medvlp.data.sources import load
+from medvlp.training.assemble import parts_from_store
 from medvlp.training.checkpoint import ResumeError
 from medvlp.training.loss_window import DivergedError
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretrain import pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
+from medvlp.training.run import Run
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -46,6 +49,18 @@ def test_a_run_learns_and_writes_everything(tiny_recipe: MakeRecipe, tmp_path: P
     assert load_model(out).card["step"] == best["step"]
     assert load_model(out).card["auroc"] == best["auroc"]
     assert load_model(out / "last").card["step"] == 48
+
+
+def test_only_the_sections_of_the_recipe_are_read(tiny_recipe: MakeRecipe, tiny_store: Store, tmp_path: Path) -> None:
+    def lengths(*overrides: str) -> list[int]:
+        recipe = tiny_recipe("data.prefetch=0", *overrides)
+        parts = parts_from_store(recipe, tiny_store)
+        run = Run(recipe, tiny_store, parts, tmp_path / str(len(overrides)), Fabric(accelerator="cpu"), None)
+        batch = next(run.loader.epoch(0))
+        return batch.sentence_mask.any(2).sum(1).tolist()
+
+    assert set(lengths()) == {4}  # three findings and an impression
+    assert set(lengths("data.sections=[impression]")) == {1}
 
 
 class _Interrupted(Exception):

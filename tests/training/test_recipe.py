@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from medvlp.training.recipe import Recipe
+import medvlp.reports
+from medvlp.training.recipe import Recipe, SectionName
 from medvlp.training.recipe_errors import RecipeError, explain
 
 TEXT = """
@@ -63,6 +65,7 @@ def test_overrides_reach_every_level(recipe_file: Path) -> None:
         ("method.x=1", "method holds a value, not keys"),
         ("epochs", "is not of the form key.sub=value"),
         ("seed=[1", "the value is not valid YAML"),
+        ("data.sections=[impresion]", 'data.sections.0: "impresion" is unknown; did you mean "impression"'),
         ("data.xyzzy=1", "data.xyzzy is not a key; valid here: augment, batch_size"),
     ],
 )
@@ -70,6 +73,11 @@ def test_wrong_override_says_where_and_what_is_valid(recipe_file: Path, override
     with pytest.raises(RecipeError) as caught:
         Recipe.load(recipe_file, [override])
     assert expected in str(caught.value)
+
+
+def test_a_recipe_may_name_each_section_that_headings_open() -> None:
+    headings = Path(medvlp.reports.__file__).with_name("headings.yaml")
+    assert set(get_args(SectionName)) == {*yaml.safe_load(headings.read_text()), "preamble"}
 
 
 def test_every_wrong_key_is_listed(recipe_file: Path) -> None:
