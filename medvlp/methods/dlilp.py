@@ -1,0 +1,84 @@
+"""DLILP: one head learns from labels, another from language, so that neither space has to hold both.
+
+The idea (Silva-Rodriguez, Dolz, Ben Ayed: A Reality Check of Vision-Language Pre-training in Radiology: Have We
+Progressed Using Text?, IPMI 2025): labels that were read from the reports teach more than the reports' words, but text
+is the only way to findings without labels. With h and g linear heads on one trunk, and a scale of its own for each,
+
+    l_be = s cos(h(x_b), W_e) + c_e
+    L    = mean_b [ sum_e m_be bce(l_be, y_be) / (sum_e m_be + 0.001) ] + w CLIP(g(x_b), t_b),     w = 0.1
+
+with prototypes W, m the mask of labels that count, and t a sentence of the report. The first term is `unimodal`; `clip`
+is the second alone, and `unicl` joins both in one space.
+
+Zero-shot: a finding that it was trained on is answered by the label head, sigmoid(l); any other by prompts in the space
+of language, as in `clip`.
+
+Faithful: both terms and the weight, heads, scales and prototypes, a sentence drawn from the report at each step, images
+without report in the first term only (the authors find them by comparing captions with the template; here a mask says).
+Departs, as `unimodal`: a learnt bias c_e (`bias`), and silence of a report counts as absence (`unmentioned: ignore` is
+the mask of the paper). As `clip`: equal sentences are right for each other's images (`false_negatives`; the paper has
+`identity`). Prompts are pairs; the authors' are ensembles of names and descriptions. Images are not flipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from medvlp.data.batch import Batch
+from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.convirt import one_sentence
+from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
+from medvlp.methods.registry import register
+from medvlp.models.prototype_head import PrototypeHead
+from medvlp.objectives.masked_bce import Uncertain, Unmentioned, per_sample_bce
+
+
+class DLILPOptions(DualOptions):
+    """Settings of `dlilp`, beside those of `DualOptions`; `dim` is the width of both spaces.
+
+    Attributes:
+        language_weight: w; 0 leaves `unimodal`.
+        unmentioned, uncertain: what such labels count as; see `labels_and_mask`.
+        bias: learn a bias for each finding.
+    """
+
+    language_weight: float = 0.1
+    unmentioned: Unmentioned = "negative"
+    uncertain: Uncertain = "ignore"
+    bias: bool = True
+
+
+@register("dlilp")
+class DLILP(DualEncoder):
+    """Labels and language in spaces of their own; see the top of the file."""
+
+    Options: ClassVar[type[Options]] = DLILPOptions
+    needs: ClassVar[frozenset[str]] = frozenset({"findings", "sentences"})
+    options: DLILPOptions
+
+    def __init__(self, parts: MethodParts, options: DLILPOptions) -> None:
+        super().__init__(parts, options)
+        self.labels = PrototypeHead(parts.image_encoder.dim, options.dim, len(parts.findings), options.bias)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        o, global_ = self.options, self.image_encoder(batch.images).global_
+        reported = batch.report_mask.any(1)
+        bce = per_sample_bce(self.labels(global_), batch.findings, o.unmentioned, o.uncertain, reported)
+        if o.language_weight == 0:
+            return {"bce": bce}
+        batch = one_sentence(batch, shuffle=self.training)
+        logits = self.report_logits(self.image_head(global_), self.text_head(self.read_reports(batch).global_))
+        language = report_contrast(batch, logits, o.false_negatives, self.ancestors, ranks=self.ranks)
+        return {"bce": bce, "language": o.language_weight * language}
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        new = [finding for finding in findings if finding not in self.findings]
+        known = self.labels(self.image_encoder(images).global_).sigmoid()
+        columns = dict(zip(self.findings, known.unbind(1), strict=True))
+        if new:
+            columns.update(zip(new, super().score(images, new).unbind(1), strict=True))
+        return torch.stack([columns[finding] for finding in findings], dim=1)
