@@ -65,3 +65,38 @@ def test_co_occurrence_by_hand():
     present = torch.tensor([[1, 1, 0], [1, 0, 0]])
     # Finding 0 twice, once with 1; finding 2 never: one pseudo-count on the diagonal.
     torch.testing.assert_close(co_occurrence(present), torch.tensor([[3 / 4, 1 / 4, 0], [1 / 3, 2 / 3, 0], [0, 0, 1]]))
+
+
+def test_rows_that_are_no_pair_have_no_part(scores):
+    other, some = scores.flip(0), torch.arange(32) % 3 > 0
+    torch.testing.assert_close(sinkhorn(scores, valid=some)[some], sinkhorn(scores[some]))
+    junk = torch.where(some[:, None], scores, 50.0).requires_grad_()
+    loss = swapped_prediction(junk, other, valid=some)
+    torch.testing.assert_close(loss, swapped_prediction(scores[some], other[some]))
+    loss.backward()
+    assert not junk.grad[~some].any()
+    nothing = swapped_prediction(junk, other, valid=torch.zeros_like(some))
+    assert nothing.item() == 0
+    (gradient,) = torch.autograd.grad(nothing, junk)
+    assert not gradient.any()
+
+
+def test_prototypes_are_shared_out_among_the_rows_of_all_ranks(scores):
+    """Two ranks, one after the other, each of which gathers from the other what is prepared here."""
+    other, some = scores.flip(0), torch.arange(32) % 5 > 0
+
+    class OneOfTwo:
+        def __init__(self, rank):
+            self.rank = rank
+
+        def gather(self, rows):
+            whole = [full for full in (scores, other, some) if full[self.rank].equal(rows)]
+            return whole[0].flatten(0, 1) if whole else some.sum(1).to(rows.dtype)
+
+        def first_row(self, rows):
+            return self.rank * rows
+
+    scores, other, some = scores.unflatten(0, (2, 16)), other.unflatten(0, (2, 16)), some.unflatten(0, (2, 16))
+    per_rank = [swapped_prediction(scores[r], other[r], valid=some[r], ranks=OneOfTwo(r)) for r in (0, 1)]
+    whole = swapped_prediction(scores.flatten(0, 1), other.flatten(0, 1), valid=some.flatten())
+    torch.testing.assert_close(sum(per_rank) / 2, whole)

@@ -1,0 +1,125 @@
+"""MGCA's token contrast against a loop over reports and words, and the weights of words."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from medvlp.objectives.word_context import token_weights, word_context_contrast
+
+LENGTHS = [4, 1, 3]
+MASK = torch.arange(4) < torch.tensor(LENGTHS)[:, None]
+
+
+@pytest.fixture
+def unit():
+    torch.manual_seed(0)
+    words, patches = torch.randn(3, 4, 5, dtype=torch.float64), torch.randn(3, 6, 5, dtype=torch.float64)
+    return F.normalize(words, dim=2), F.normalize(patches, dim=2)
+
+
+@pytest.fixture
+def weights():
+    raw = torch.rand(3, 4, dtype=torch.float64) * MASK
+    return raw / raw.sum(1, keepdim=True)
+
+
+def slow(words, patches, weights, lengths):
+    per_report = []
+    for w, v, g, length in zip(words, patches, weights, lengths, strict=True):
+        contexts = []
+        for word in w[:length]:
+            attention = (v @ word / 0.1).softmax(0)
+            contexts.append(F.normalize(sum(a * p for a, p in zip(attention, v, strict=True)), dim=0))
+        total = 0
+        for t in range(length):
+            row = torch.stack([w[t] @ c / 0.1 for c in contexts])
+            column = torch.stack([w[u] @ contexts[t] / 0.1 for u in range(length)])
+            total = total - g[t] * (row.log_softmax(0)[t] + column.log_softmax(0)[t]) / 2
+        per_report.append(total)
+    return sum(per_report) / len(per_report)
+
+
+def test_equals_the_definition_on_unpadded_words(unit, weights):
+    got = word_context_contrast(*unit, MASK, weights=weights)
+    torch.testing.assert_close(got, slow(*unit, weights, LENGTHS), atol=1e-9, rtol=0)
+    alike = MASK.double() / MASK.sum(1, keepdim=True)
+    torch.testing.assert_close(word_context_contrast(*unit, MASK), slow(*unit, alike, LENGTHS), atol=1e-9, rtol=0)
+
+
+def test_gradcheck(unit, weights):
+    words, patches = (x.clone().requires_grad_() for x in unit)
+    some = torch.tensor([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 0, 0]]).bool()
+    assert torch.autograd.gradcheck(
+        lambda w, v: word_context_contrast(w, v, MASK, some, weights=weights), (words, patches)
+    )
+
+
+def test_what_stands_in_the_padding_of_either_side_does_not_matter(unit):
+    words, patches = unit
+    there = torch.arange(6) < torch.tensor([6, 4, 2])[:, None]
+    junk = torch.where(MASK[..., None], words, 1e3).requires_grad_()
+    behind = torch.where(there[..., None], patches, float("nan")).requires_grad_()
+    loss = word_context_contrast(junk, behind, MASK, there)
+    torch.testing.assert_close(loss, word_context_contrast(words, patches, MASK, there))
+    cut = torch.stack(
+        [
+            word_context_contrast(words[b : b + 1], patches[b : b + 1, :n], MASK[b : b + 1])
+            for b, n in enumerate([6, 4, 2])
+        ]
+    )
+    torch.testing.assert_close(loss, cut.mean())
+    loss.backward()
+    assert not junk.grad[~MASK].any()
+    assert not behind.grad[~there].any()
+
+
+def test_one_word_costs_nothing_and_equal_contexts_cost_the_log_of_their_number(unit):
+    words, patches = unit
+    assert word_context_contrast(words[1:2], patches[1:2], MASK[1:2]).item() == pytest.approx(0)
+    one_patch = patches[:1, :1]  # all four words find the same: by context it is uniform for equal words
+    same = words[:1, :1].expand(-1, 4, -1)
+    assert word_context_contrast(same, one_patch, MASK[:1]).item() == pytest.approx(math.log(4))
+
+
+def test_a_report_without_words_leaves_the_mean(unit):
+    words, patches = (x.clone().requires_grad_() for x in unit)
+    mask = MASK.clone()
+    mask[1] = False
+    loss = word_context_contrast(words, patches, mask)
+    torch.testing.assert_close(loss, word_context_contrast(words[[0, 2]], patches[[0, 2]], MASK[[0, 2]]))
+    loss.backward()
+    assert not words.grad[1].any()
+    assert not patches.grad[1].any()
+    nothing = word_context_contrast(words, patches, torch.zeros_like(mask))
+    assert nothing.item() == 0
+    assert word_context_contrast(patches, words, torch.ones(3, 6).bool(), torch.zeros_like(mask)).item() == 0
+
+
+def test_no_image_is_compared_with_another(unit):
+    words, patches = (x.clone().requires_grad_() for x in unit)
+    order = torch.tensor([2, 0, 1])
+    loss = word_context_contrast(words, patches, MASK)
+    torch.testing.assert_close(loss, word_context_contrast(words[order], patches[order], MASK[order]))
+    alone = [word_context_contrast(words[i : i + 1], patches[i : i + 1], MASK[i : i + 1]) for i in range(3)]
+    torch.testing.assert_close(loss, sum(alone) / 3)
+
+
+def test_weights_are_the_clipped_attention_of_the_whole(unit):
+    tokens = 3 * unit[1]
+    whole, mask = torch.randn(3, 5, dtype=torch.float64), torch.arange(6) < torch.tensor([6, 3, 0])[:, None]
+    got = token_weights(whole, tokens, mask)
+    for b, n in enumerate([6, 3]):
+        attention = (tokens[b, :n] @ whole[b] / math.sqrt(5)).softmax(0)
+        clipped = attention.clamp(attention.quantile(0.1), attention.quantile(0.9))
+        torch.testing.assert_close(got[b, :n], clipped / clipped.sum())
+        assert not got[b, n:].any()
+    assert not got[2].any()
+    assert not token_weights(whole.requires_grad_(), tokens, mask).requires_grad
+
+
+def test_it_asks_nothing_of_an_accelerator(unit):
+    words, patches = (x.to("meta").requires_grad_() for x in unit)
+    weights = token_weights(words[:, 0], words, MASK.to("meta"))
+    word_context_contrast(words, patches, MASK.to("meta"), weights=weights).backward()
