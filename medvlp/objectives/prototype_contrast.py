@@ -8,11 +8,12 @@ from torch import Tensor
 from medvlp.objectives.precision import at_least_float32, cosines
 from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.objectives.triples import relation_prototypes, sample_negatives
+from medvlp.reports.states import FindingState
 
 
 def prototype_contrast(
     queries: Tensor,
-    positive: Tensor,
+    states: Tensor,
     book: Tensor,
     negatives: int = 7,
     draw: bool = True,
@@ -20,30 +21,32 @@ def prototype_contrast(
 ) -> Tensor:
     """What a finding looks like on an image is nearer to the mean text of its places than to other places.
 
-        p_n = mean of the rows K_j with j in A_n
-        L   = mean_n [ log(exp(u_n p_n) + sum_{j in N_n} exp(u_n K_j)) - u_n p_n ],     N_n: k rows not in A_n
+        p_n = mean of the rows K_j with j present
+        L   = mean_n [ log(exp(u_n p_n) + sum_{j in N_n} exp(u_n K_j)) - u_n p_n ],     N_n: k other rows
 
-    over the queries that have a positive. MeDSLIP (Fan et al., arXiv 2403.10635); the other way round it compares a
-    place with the mean text of the findings that are there. All products with the book are made once, `[..., L]`: the
-    k candidates of each query `[..., k, D]` are never gathered. A zero query costs log(1 + k).
+    over the queries with a present row. MeDSLIP (Fan et al., arXiv 2403.10635); the other way round it compares a
+    place with the mean text of the findings that are there. As in the paper, a row that is not mentioned may be drawn as
+    wrong; one that is in doubt is neither right nor wrong, which is a departure. All products with the book are made
+    once, `[..., L]`: the k candidates of each query `[..., k, D]` are never gathered. A zero query costs log(1 + k).
 
     Args:
         queries: u, `[..., D]`, not normalised.
-        positive: A, bool `[..., L]`.
+        states: int8 `[..., L]`, four states of each query at each row of the book.
         book: K, `[L, D]`.
-        negatives: k. A query with fewer rows that are not positive is compared with those.
+        negatives: k. A query with fewer other rows is compared with those.
         draw: draw the k at random, as the paper does. False takes all, with the weight of k of them, so that a figure
             of validation does not depend on chance.
         ranks: of a distributed run; the mean is then over the queries of all ranks.
     """
     queries, book = at_least_float32(queries), at_least_float32(book)
+    positive = states == FindingState.PRESENT
     right = (queries * relation_prototypes(positive, book)).sum(-1)
     wrong = cosines(queries, book)  # [..., L]; of rows of any length
-    others = ~positive
+    others = ~positive & (states != FindingState.UNCERTAIN)
     count = others.sum(-1, keepdim=True)
     wanted = min(negatives, len(book))
     if draw:
-        drawn = torch.zeros_like(positive).scatter(-1, sample_negatives(positive, wanted), True)
+        drawn = torch.zeros_like(others).scatter(-1, sample_negatives(~others, wanted), True)
         log_weight = torch.zeros_like(wrong)
         others = others & drawn
     else:
