@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,4 +68,6 @@ def with_notice(table: pd.DataFrame, notice: str | None) -> pd.DataFrame:
 def _plain(value: Any) -> Any:
     if isinstance(value, Estimate):
         return value.to_json()
+    if isinstance(value, float) and math.isnan(value):
+        return None  # JSON has no NaN
     return {name: _plain(v) for name, v in value.items()} if isinstance(value, Mapping) else value

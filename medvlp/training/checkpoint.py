@@ -37,6 +37,7 @@ class RunState:
         recipe: as YAML. store: hash of the store.
         method, optimiser: their state dicts. moving_average: the averaged weights, or None.
         best: state of `BestModel`.
+        trained_seconds: spent in steps alone, which `training.max_minutes` limits.
     """
 
     step: int
@@ -47,6 +48,7 @@ class RunState:
     optimiser: dict[str, Any]
     moving_average: dict[str, Tensor] | None
     best: dict[str, float | int | None]
+    trained_seconds: float = 0.0
 
 
 def save_state(run_folder: Path, state: RunState) -> None:
@@ -80,7 +82,16 @@ def check_same_run(state: RunState, recipe: Recipe, store_hash: str, run_folder:
             f"{run_folder} was trained on a store with hash {state.store}, this one has {store_hash}: its images, "
             "labels or preprocessing have changed. Resume with the old store, or train into another folder."
         )
-    old, new = Recipe.from_yaml(state.recipe).flat(), recipe.flat()
+    check_same_recipe(Recipe.from_yaml(state.recipe), recipe, run_folder)
+
+
+def check_same_recipe(before: Recipe, now: Recipe, run_folder: Path) -> None:
+    """Refuse to go on in a folder that another recipe was begun in.
+
+    Raises:
+        ResumeError: lists each setting that differs.
+    """
+    old, new = before.flat(), now.flat()
     differing = [
         f"{key}: {old.get(key)!r} before, {new.get(key)!r} now"
         for key in sorted(old.keys() | new.keys())

@@ -45,6 +45,8 @@ def pretrain(recipe: Recipe, out: Path | str, resume: bool = False, progress: bo
         raise RecipeError(
             f"data.batch_size: {recipe.data.batch_size} images cannot be shared equally by {settings.devices} devices."
         )
+    if settings.max_minutes is not None and settings.devices > 1:
+        raise RecipeError("training.max_minutes: ranks would stop at different steps; use training.max_steps.")
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     fabric = Fabric(

@@ -92,6 +92,9 @@ class TrainingRecipe(RecipePart):
 
     Attributes:
         epochs, max_steps: the run ends at whichever comes first; a step is one update of the weights.
+        max_minutes: it also ends after so much time in steps (what validations and saving take is not counted), and the
+            learning rate's schedule is fitted to that. Such a run depends on the machine: it cannot be repeated bit by
+            bit. On one device.
         learning_rate: after `warmup_steps` of linear warm-up; a cosine brings it to zero at the last step.
         weight_decay: of AdamW, on matrices only (not on biases, norms and scales).
         clip_norm: largest global gradient norm; None leaves gradients alone.
@@ -101,6 +104,8 @@ class TrainingRecipe(RecipePart):
             saved; None trains without.
         validate_every: steps between validations; None validates at the end of each epoch.
         checkpoint_every: steps between resumable checkpoints; None writes one at each validation.
+        keep: what is saved: the `best` model by the metric (and the last one in `last/`), or only the `last`, which no
+            validation has chosen.
         metric: what decides the best model: `auroc` (macro, zero-shot) or `loss` (both on the validation split).
         unmentioned: what the validation AUROC takes a finding for that a report leaves out: `negative`, since reports
             deny little, or `ignore`. It touches no loss.
@@ -112,6 +117,7 @@ class TrainingRecipe(RecipePart):
 
     epochs: int = Field(default=10, ge=1)
     max_steps: int | None = Field(default=None, ge=1)
+    max_minutes: float | None = Field(default=None, gt=0)
     learning_rate: float = Field(default=5e-4, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_steps: int = Field(default=100, ge=0)
@@ -121,6 +127,7 @@ class TrainingRecipe(RecipePart):
     ema: float | None = Field(default=None, gt=0, lt=1)
     validate_every: int | None = Field(default=None, ge=1)
     checkpoint_every: int | None = Field(default=None, ge=1)
+    keep: Literal["best", "last"] = "best"
     metric: Literal["auroc", "loss"] = "auroc"
     unmentioned: Literal["ignore", "negative"] = "negative"
     patience: int | None = Field(default=None, ge=1)
@@ -141,12 +148,14 @@ class Recipe(RecipeFile):
     Attributes:
         method: a registered method (`clip`, `unimodal`, `devide`, ...).
         options: the method's own settings, checked against its `Options` when the method is built.
+        extras: what it is trained with beside its own losses (`filip`, `medcutmix`, ...), each with its settings.
         findings: a label space's name or file, or a list of finding ids; the columns of every `[B, F]` tensor.
         seed: of weights, order and augmentation.
     """
 
     method: str
     options: dict[str, Any] = Field(default_factory=dict)
+    extras: dict[str, dict[str, Any]] = Field(default_factory=dict)
     findings: str | tuple[str, ...]
     seed: int = Field(default=0, ge=0)
     data: DataRecipe
@@ -154,3 +163,9 @@ class Recipe(RecipeFile):
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()
     knowledge: KnowledgeRecipe = KnowledgeRecipe()
     training: TrainingRecipe = TrainingRecipe()
+
+    @field_validator("extras", mode="before")
+    @classmethod
+    def _no_settings(cls, value: Any) -> Any:
+        """`filip:` with nothing behind it is `filip` with its defaults."""
+        return {name: given or {} for name, given in value.items()} if isinstance(value, dict) else value

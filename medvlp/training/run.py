@@ -18,6 +18,7 @@ from medvlp.reports.states import FindingState
 from medvlp.training.assemble import Parts, assemble
 from medvlp.training.atomic_write import atomic_folder
 from medvlp.training.checkpoint import RunState, save_state
+from medvlp.training.clock import TrainingClock
 from medvlp.training.dry_run import check_patch_dropping
 from medvlp.training.early_stop import BestModel
 from medvlp.training.loop import Trainer, step_batches
@@ -52,7 +53,9 @@ class Run:
         if recipe.image_encoder.patch_dropping:
             check_patch_dropping(self.method, next(self.loader.epoch(0)))
         steps = max(1, self.settings.epochs * len(self.loader) // self.settings.accumulate)
-        self.total_steps = min(steps, self.settings.max_steps or steps)
+        self.planned_steps = min(steps, self.settings.max_steps or steps)
+        self.clock = TrainingClock(self.settings.max_minutes, state.trained_seconds if state else 0.0)
+        self.total_steps = self.clock.fitted_steps(state.step if state else 0, self.planned_steps)
         self.validate_every = self.settings.validate_every or max(1, len(self.loader) // self.settings.accumulate)
         self.checkpoint_every = self.settings.checkpoint_every or self.validate_every
         self.best = BestModel(self.settings.metric == "auroc", self.settings.patience)
@@ -73,12 +76,14 @@ class Run:
         with RunLog(self.out, trainer.step, self.total_steps, self.seconds, rank0, rank0 and show) as log:
             batches = step_batches(self.loader, trainer.step, self.settings.accumulate)
             while trainer.step < self.total_steps and not self.best.should_stop:
-                rate = trainer.rate
-                trainer.train_step(next(batches))
-                log.advance(trainer.step)
-                validates, saves = self._due(self.validate_every), self._due(self.checkpoint_every)
-                if validates or saves or trainer.step % self.settings.log_every == 0:
-                    self._log(log, rate)
+                with self.clock.running():
+                    rate = trainer.rate
+                    trainer.train_step(next(batches))
+                    self.total_steps = trainer.total_steps = self.clock.fitted_steps(trainer.step, self.planned_steps)
+                    log.advance(trainer.step, self.total_steps)
+                    validates, saves = self._due(self.validate_every), self._due(self.checkpoint_every)
+                    if validates or saves or trainer.step % self.settings.log_every == 0:
+                        self._log(log, rate)
                 if validates:
                     self._validate(log)
                 if saves or self.best.should_stop:
@@ -97,8 +102,10 @@ class Run:
 
     def _validate(self, log: RunLog) -> None:
         """Measure the model as it would be saved, and save it when it is the best so far."""
+        keeps_best = self.settings.keep == "best"
         if self.validation is None:
-            self._save(self.out, {})
+            if keeps_best:
+                self._save(self.out, {})
             return
         started = time.monotonic()
         if self.trainer.average:
@@ -108,7 +115,8 @@ class Run:
             values = self.validation(self.method, self.fabric)
         values = self.fabric.broadcast(values)  # ranks differ in the last digit, and must decide alike
         value, metric = values[self.settings.metric], self.settings.metric
-        if better := self.best.update(value, self.trainer.step):
+        better = self.best.update(value, self.trainer.step)
+        if better and keeps_best:
             self._save(self.out, {metric: value})
         note = "best so far" if better else f"best {self.best.value} at step {self.best.step}"
         log.validate(self.trainer.step, values, f"{metric} {value:.4f} ({note})", time.monotonic() - started)
@@ -124,7 +132,12 @@ class Run:
                 generated=self.store.generated,
                 store_hash=self.store.hash,
                 weights=self.trainer.weights(),
-                result={"step": self.trainer.step, **result},
+                result={
+                    "step": self.trainer.step,
+                    "samples": self.trainer.step * self.loader.everywhere * self.settings.accumulate,
+                    "trained_seconds": round(self.clock.seconds, 3),
+                    **result,
+                },
             )
         self.fabric.barrier()
 
@@ -140,6 +153,7 @@ class Run:
                 optimiser=self.trainer.optimiser.state_dict(),
                 moving_average=average.average if average else None,
                 best=self.best.state(),
+                trained_seconds=self.clock.seconds,
             )
             save_state(self.out, state)
         self.fabric.barrier()
@@ -153,10 +167,12 @@ class Run:
         self.best.load(state.best)
 
     def _finish(self, log: RunLog) -> None:
-        if self.validation is not None:
-            self._save(self.out / "last", {})
-        if self.validation is not None and self.best.step is None:
+        if self.settings.keep == "last":
             self._save(self.out, {})
+        elif self.validation is not None:
+            self._save(self.out / "last", {})
+            if self.best.step is None:
+                self._save(self.out, {})
         if self.best.should_stop:
             log.say(f"stopped early: {self.best.waited} validations without a better {self.settings.metric}")
         log.say(f"model in {self.out}")

@@ -54,10 +54,10 @@ class RunLog:
         """Training time since the first step of the run, earlier starts included."""
         return time.monotonic() - self._started
 
-    def advance(self, step: int) -> None:
-        """Move the bar; costs no device time."""
+    def advance(self, step: int, total_steps: int | None = None) -> None:
+        """Move the bar, to another end where one is given; costs no device time."""
         if self._bar:
-            self._bar.update(self._task, completed=step)
+            self._bar.update(self._task, completed=step, total=total_steps)
 
     def train(self, step: int, epoch: float, values: dict[str, float], rate: float, images_a_step: int) -> None:
         """Write the means since the last call."""
@@ -112,6 +112,13 @@ class RunLog:
         if path.exists():
             lines = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
             path.write_text("".join(line + "\n" for line in lines))
+
+
+def logged(folder: Path, split: str, name: str) -> tuple[list[int], list[float]]:
+    """Steps and values of one number in the metrics file of a run, where it was a number; `split` as there."""
+    lines = [json.loads(line) for line in (folder / METRICS_FILE).read_text().splitlines()]
+    found = [line for line in lines if line["split"] == split and line.get(name) is not None]
+    return [line["step"] for line in found], [line[name] for line in found]
 
 
 def _bar(total_steps: int) -> Progress:

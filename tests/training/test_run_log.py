@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medvlp.training.atomic_write import DiskFullError
-from medvlp.training.run_log import RunLog
+from medvlp.training.run_log import RunLog, logged
 
 
 def test_lines_are_json_with_null_for_what_is_no_number(tmp_path: Path) -> None:
@@ -58,3 +58,14 @@ def test_the_bar_shows_losses_speed_and_time_left(tmp_path: Path, capsys: pytest
     assert "loss 1.250" in shown
     assert "images/s" in shown
     assert "step 5: auroc 0.7500 (best so far)" in shown
+
+
+def test_numbers_of_a_run_are_read_back_where_they_are_numbers(tmp_path: Path) -> None:
+    with RunLog(tmp_path, 0, 10, seconds=0.0, shows=False) as log:
+        log.validate(2, {"auroc": 0.5}, "", 0.1)
+        log.validate(4, {"auroc": float("nan")}, "", 0.1)
+        log.train(5, 0.5, {"auroc": 0.1, "loss": 3.0}, rate=0.1, images_a_step=8)
+        log.validate(6, {"auroc": 0.75}, "", 0.1)
+    assert logged(tmp_path, "validate", "auroc") == ([2, 6], [0.5, 0.75])
+    assert logged(tmp_path, "train", "loss") == ([5], [3.0])
+    assert logged(tmp_path, "train", "nothing") == ([], [])

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from medvlp.cli.experiment.plan import UNTRAINED, Plan, SourcePlan
+from medvlp.cli.experiment.plan import UNTRAINED, DataPlan, Plan, SourcePlan
 from medvlp.cli.experiment.workplace import Workplace
 from medvlp.cli.progress_bar import progress_bar
 from medvlp.data import sources
@@ -25,7 +25,7 @@ from medvlp.training.recipe import Recipe
 PRETRAINED, SCRATCH = "pretrained", "scratch"
 
 
-def make_store(plan: Plan, place: Workplace, data: Path) -> Store:
+def make_store(plan: DataPlan, place: Workplace, data: Path) -> Store:
     """Generate or index every data set of the plan, and prepare them as one store."""
     if place.done("store"):
         return Store.open(place.store)

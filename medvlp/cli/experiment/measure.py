@@ -75,7 +75,7 @@ def _zero_shot(plan: Plan, place: Workplace, store: Store, measured: Measured) -
             source=protocol.source,
             views=protocol.views,
             findings=protocol.findings or None,
-            labels=place.phantom / "truth" / "images.csv" if protocol.labels == "truth" else None,
+            labels=place.truth if protocol.labels == "truth" else None,
         )
         measured.zero_shot[name].save(place.results("zero_shot", name))
         if protocol.large:

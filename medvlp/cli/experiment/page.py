@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from medvlp.cli.experiment.make import PRETRAINED, SCRATCH
 from medvlp.cli.experiment.measure import Measured
 from medvlp.cli.experiment.pictures import grounding_pictures, retrieved_reports, segmentation_pictures
@@ -13,7 +11,7 @@ from medvlp.data.store import Store
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate
 from medvlp.tasks.zero_shot_result import ZeroShotResult
-from medvlp.training.run_log import METRICS_FILE
+from medvlp.training.run_log import logged
 from medvlp.viz.intervals import interval_figure
 from medvlp.viz.page import Cell, Page
 from medvlp.viz.roc import Curve, roc_figure
@@ -66,7 +64,7 @@ def _trained(page: Page, plan: Plan, place: Workplace, store: Store) -> None:
         ],
         caption="No patient stands in two splits",
     )
-    if lines := {name: line for name in plan.models if (line := _validation(place, name))[0]}:
+    if lines := {name: line for name in plan.models if (line := logged(place.model(name), "validate", "auroc"))[0]}:
         page.figure(
             training_figure(lines, axis="AUROC", title="Validation AUROC"),
             "Zero-shot AUROC on validation patients while training, against the labels of their reports.",
@@ -76,12 +74,6 @@ def _trained(page: Page, plan: Plan, place: Workplace, store: Store) -> None:
         [[name, round(value, 1)] for name, value in minutes.items()],
         caption="Time on this machine",
     )
-
-
-def _validation(place: Workplace, model: str) -> tuple[list[int], list[float]]:
-    lines = [json.loads(line) for line in (place.model(model) / METRICS_FILE).read_text().splitlines()]
-    validated = [line for line in lines if line["split"] == "validate" and line.get("auroc") is not None]
-    return [line["step"] for line in validated], [line["auroc"] for line in validated]
 
 
 def _zero_shot(page: Page, plan: Plan, measured: Measured) -> None:

@@ -71,29 +71,38 @@ class GroundPlan(RecipePart):
     show: int = 6
 
 
-class Plan(RecipeFile):
-    """An experiment. `Plan.load` reads it; a wrong key or value names the nearest valid one.
+class DataPlan(RecipeFile):
+    """What every plan says: its page, its data sets, and which labels count.
 
     Attributes:
         title, summary: of the page.
         data: the data sets; their manifests are joined.
         size: pixels of the prepared radiographs.
-        models: name on the page -> recipe file beside the plan. Their `data.store` is the experiment's own store.
-        main: the model that segments, retrieves and grounds; the others are compared with it.
-        limits: what the numbers of this experiment cannot show; printed on the page.
+        zero_shot: which labels count, and on which rows.
+        limits: what the numbers cannot show; printed on the page.
     """
 
     title: str
     summary: str = ""
     data: tuple[SourcePlan, ...] = Field(min_length=1)
     size: int = Field(default=128, ge=32)
+    zero_shot: ZeroShotPlan = ZeroShotPlan()
+    limits: tuple[str, ...] = ()
+
+
+class Plan(DataPlan):
+    """An experiment. `Plan.load` reads it; a wrong key or value names the nearest valid one.
+
+    Attributes, beside those of `DataPlan`:
+        models: name on the page -> recipe file beside the plan. Their `data.store` is the experiment's own store.
+        main: the model that segments, retrieves and grounds; the others are compared with it.
+    """
+
     models: dict[str, str] = Field(min_length=1)
     main: str
-    zero_shot: ZeroShotPlan = ZeroShotPlan()
     segment: SegmentPlan | None = None
     retrieve: RetrievePlan | None = None
     ground: GroundPlan | None = None
-    limits: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _main_is_a_model(self) -> Plan:

@@ -37,6 +37,11 @@ class Workplace:
         """The page of results."""
         return self.out / "index.html"
 
+    @property
+    def truth(self) -> Path:
+        """What the generator drew in each image, as a table of labels."""
+        return self.phantom / "truth" / "images.csv"
+
     def model(self, name: str) -> Path:
         """A pretrained model's folder."""
         return self.out / "models" / name
