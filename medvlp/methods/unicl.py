@@ -1,0 +1,118 @@
+"""UniCL for radiographs: language and labels in one space, where shared labels join images and texts.
+
+The idea (Yang et al.: Unified Contrastive Learning in Image-Text-Label Space, CVPR 2022; for radiology as a baseline of
+Silva-Rodriguez, Dolz, Ben Ayed, IPMI 2025): a label is a text too ("a radiology image of edema"), and a text is right
+for each image that shares a label with it. With unit vectors v_b of images and t_j of texts, Y the present findings of
+images and C those that texts name,
+
+    T = clamp(Y C^T + I, 0, 1)
+    L = 1/2 mean_b H(T_b. / sum_j T_bj, softmax_j(s v_b t_j)) + 1/2 mean_j H(T_.j / sum_b T_bj, softmax_b(s v_b t_j))
+
+so that rows and columns are normalised each by their own number of positives. `dlilp` keeps language and labels apart.
+
+Zero-shot: any finding of the book by its name in the template; the probability is (1 + cos) / 2, as the authors compare
+raw cosines. It orders images, and is no calibrated probability.
+
+Faithful: T and its two normalisations, the learnt scale and its bound, linear heads, the template, a sentence drawn
+from the report at each step.
+Departs: the authors give each image one text: a sentence where it has a report, else one of its labels in the template.
+Here the texts of a step are the sentences and, always, the F labels of the recipe, so that an image with labels alone
+learns from all of them, and an image with both joins the two kinds. Equal sentences are right for each other's images
+(`false_negatives`; `identity` is the paper's). A text naming a finding of which an image's report is uncertain is no
+negative for it; silence counts as absence (`unmentioned: ignore` removes it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medvlp.data.batch import Batch
+from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.registry import register
+from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.projection import ProjectionHead
+from medvlp.objectives.contrast import target_nce
+from medvlp.objectives.label_join import label_targets
+from medvlp.objectives.masked_bce import Unmentioned
+from medvlp.objectives.precision import cosines
+from medvlp.objectives.sentence_sampling import SampledSentences, sample_sentences
+from medvlp.objectives.targets import target_matrix
+from medvlp.objectives.temperature import Temperature
+from medvlp.reports.states import FindingState
+
+
+class UniCLOptions(Options):
+    """Settings of `unicl`.
+
+    Attributes:
+        dim: width of the common space.
+        templates: how a label is said, in training and when a finding is asked; several are averaged.
+        false_negatives: what joins images and sentences beside labels; see `target_matrix`.
+        unmentioned: what a report's silence on a finding says; see `label_targets`.
+    """
+
+    dim: int = 128
+    templates: tuple[str, ...] = ("a radiology image of {}",)
+    false_negatives: Literal["identity", "same_text"] = "same_text"
+    unmentioned: Unmentioned = "negative"
+
+
+@register("unicl")
+class UniCL(Method):
+    """Language and labels in one space; see the top of the file."""
+
+    Options: ClassVar[type[Options]] = UniCLOptions
+    needs: ClassVar[frozenset[str]] = frozenset({"findings", "sentences"})
+    options: UniCLOptions
+
+    def __init__(self, parts: MethodParts, options: UniCLOptions) -> None:
+        super().__init__(parts, options)
+        self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim)
+        self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim)
+        self.scale = Temperature()
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        drawn = sample_sentences(
+            batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 1, self.training, stated_first=False
+        )
+        image = self.image_head(self.image_encoder(batch.images).global_)
+        sentences = self.ranks.gather(self.text_head(self.text_encoder(drawn.tokens, drawn.mask).global_))
+        texts = torch.cat([sentences, self.label_texts(self.findings)])
+        target, valid = self._joined(batch, drawn)
+        return {"contrast": target_nce(self.scale(cosines(image, texts)), target, valid, ranks=self.ranks)}
+
+    def _joined(self, batch: Batch, drawn: SampledSentences) -> tuple[Tensor, Tensor]:
+        """T and which pairs count, `[B, all B + F]`: the sentences of all ranks, then the labels."""
+        labels = torch.eye(len(self.findings), device=batch.findings.device) == 1
+        named = torch.where(labels, int(FindingState.PRESENT), int(FindingState.UNMENTIONED)).to(torch.int8)
+        said = torch.cat([self.ranks.gather(drawn.states), named])
+        joined, valid = label_targets(batch.findings, said, self.options.unmentioned, reported=batch.report_mask.any(1))
+        own = target_matrix(self.options.false_negatives, text_group=drawn.group, ranks=self.ranks) > 0
+        own = own & drawn.exists[:, None]  # an image without sentence is not like others without
+        own = F.pad(own, (0, len(named)))
+        exists = F.pad(self.ranks.gather(drawn.exists), (0, len(named)), value=True)
+        return (joined | own).float(), (valid | own) & exists
+
+    def label_texts(self, findings: Sequence[str]) -> Tensor:
+        """Unit vectors `[F, dim]` of findings, each the direction of the mean over templates."""
+        texts = [template.format(self.book.name_of(f)) for template in self.options.templates for f in findings]
+        each = self.encode_texts(texts).global_.unflatten(0, (-1, len(findings)))
+        return F.normalize(each.mean(0), dim=1)
+
+    def encode_images(self, images: Tensor) -> ImageFeatures:
+        features = self.image_encoder(images)
+        return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        features = self.bank(texts)
+        return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        image = self.image_head(self.image_encoder(images).global_)
+        return (1 + cosines(image, self.label_texts(findings))) / 2
