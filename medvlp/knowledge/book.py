@@ -14,6 +14,7 @@ from medvlp.knowledge.finding import ASPECTS, Finding, load_findings
 from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, read_yaml, write_yaml
 
 FACETS = ("definition", "radiographic", "ct", *ASPECTS)
+NAME = "name"  # a facet that every book has: the finding's name in words
 LICENCE = "Apache-2.0"
 _FORMAT = 1
 
@@ -66,9 +67,13 @@ class KnowledgeBook:
     def text(self, finding_id: str, facet: str) -> str | None:
         """One text, or None where the finding has none for this facet (such as `ct` where CT looks no different).
 
+        The facet `name` is the finding's name, in every book.
+
         Raises:
             UnknownNameError: a finding or facet that the book lacks; names the nearest.
         """
+        if facet == NAME:
+            return self.name_of(finding_id)
         entry = self.entry(finding_id, facet)
         return entry.text if entry else None
 

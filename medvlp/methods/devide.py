@@ -17,10 +17,12 @@ vectors, and y the labels in four states:
             z_be = norm(P decoder(q_be; p_b))                                     one projection for each finding
             l_be = exp(s) cos(z_be, r_be) + c,   BCE where y is known
 
-Faithful: the four terms, both kinds of description, several positives for an image.
+Faithful: the four terms, both kinds of description, several positives for an image, and descriptions in one register:
+`knowledge.homogenise` has a language model rewrite the recipe's book, as the paper does; the default book needs none.
 Reconstructed (no code was published, and the formulas were not at hand): every formula above, from the lineage of
 MedKLIP, KAD and MAVL. In particular the projection for many descriptions is read as z_be: each finding has its own view
 of the image, so that positives of different findings do not pull on one vector.
+Left out: the fusion of views that the paper names; nothing is known of its form.
 Departs: the text tower learns (the paper has a frozen Med-KEBERT; `text_encoder.freeze` does that here). The features
 of the book are centred on their mean over the trained findings before they are projected, since texts of one register
 are nearly parallel in a tower that starts from nothing, and queries that look alike learn slowly. Targets may join
@@ -29,13 +31,16 @@ states. What a report leaves unmentioned counts as absent (`unmentioned: ignore`
 of the paper is read).
 
 Zero-shot: any finding of the book, trained on or not, is asked by its descriptions: score = sigmoid(l).
+
+Ablations: `facets: [definition]` or `[name]` reads no descriptions, with one facet there is nothing to retrieve, and a
+weight of 0 leaves a term out (`patch_weight: 0`: no patch alignment).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +49,7 @@ from torch.nn import functional as F
 from medvlp.data.batch import Batch
 from medvlp.methods.base import Method, MethodParts, Options
 from medvlp.methods.dual_encoder import report_contrast
+from medvlp.methods.query_network import finding_named
 from medvlp.methods.registry import register
 from medvlp.models.facet_retrieval import book_features, retrieve_facets
 from medvlp.models.features import ImageFeatures, TextFeatures
@@ -65,7 +71,7 @@ class DeViDeOptions(Options):
     """Settings of `devide`.
 
     Attributes:
-        facets: facets of the book that are read.
+        facets: facets of the book that are read, any number of them, and `name`; a finding may lack some.
         dim: width of the space in which images and texts are compared.
         decoder_width, decoder_layers, decoder_heads: of the query decoder.
         false_negatives: target of the report contrast; see `target_matrix`.
@@ -94,6 +100,20 @@ class DeViDeOptions(Options):
     patch_weight: float = 0.5
     finding_weight: float = 1.0
     grounding: Literal["sentence", "decoder"] = "sentence"
+
+
+class Described(NamedTuple):
+    """E findings in the K facets of a book: unit vectors `[E, K, dim]`, and bool `[E, K]`, True where it has a text."""
+
+    texts: Tensor
+    known: Tensor
+
+
+class Seen(NamedTuple):
+    """B images: what the encoder gives, and the unit vectors v `[B, dim]`."""
+
+    features: ImageFeatures
+    image: Tensor
 
 
 @register("devide")
@@ -126,15 +146,12 @@ class DeViDe(Method):
         self.register_buffer("ancestors", ancestors, persistent=False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        o = self.options
-        features = self.image_encoder(batch.images)
-        image = self.image_head(features.global_)
-        book, mask = self._book(self.findings)
+        seen, book, o = self._see(batch.images), self._book(self.findings), self.options
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
-            "report": (o.report_weight, lambda: self._report_contrast(batch, image)),
-            "knowledge": (o.knowledge_weight, lambda: self._knowledge_contrast(batch, image, book, mask)),
-            "patch": (o.patch_weight, lambda: self._patch_alignment(batch, features.patches)),
-            "bce": (o.finding_weight, lambda: self._finding_bce(batch, features, image, book, mask)),
+            "report": (o.report_weight, lambda: self._report_contrast(batch, seen.image)),
+            "knowledge": (o.knowledge_weight, lambda: self._knowledge_contrast(batch, seen.image, book)),
+            "patch": (o.patch_weight, lambda: self._patch_alignment(batch, seen.features.patches)),
+            "bce": (o.finding_weight, lambda: self._finding_bce(batch, seen, book)),
         }
         return {name: weight * loss() for name, (weight, loss) in terms.items() if weight > 0}
 
@@ -144,65 +161,55 @@ class DeViDe(Method):
         logits = self.report_scale(cosines(image, self.ranks.gather(report)))
         return report_contrast(batch, logits, self.options.false_negatives, self.ancestors, ranks=self.ranks)
 
-    def _knowledge_contrast(self, batch: Batch, image: Tensor, book: Tensor, mask: Tensor) -> Tensor:
+    def _knowledge_contrast(self, batch: Batch, image: Tensor, book: Described) -> Tensor:
         """L_tnc. A facet that the book lacks for a finding does not count."""
-        facets = [
-            multi_positive_nce(
-                scale(cosines(image, book[:, k])),
-                batch.findings.masked_fill(~mask[:, k], FindingState.UNCERTAIN),
-                self.options.unmentioned,
-                reported=batch.report_mask.any(1),
-                ranks=self.ranks,
-            )
-            for k, scale in enumerate(self.facet_scales)
-        ]
+        unmentioned, reported = self.options.unmentioned, batch.report_mask.any(1)
+        facets = []
+        for k, scale in enumerate(self.facet_scales):
+            states = batch.findings.masked_fill(~book.known[:, k], FindingState.UNCERTAIN)
+            logits = scale(cosines(image, book.texts[:, k]))
+            facets.append(multi_positive_nce(logits, states, unmentioned, reported=reported, ranks=self.ranks))
         return torch.stack(facets).mean()
 
     def _patch_alignment(self, batch: Batch, patches: Tensor) -> Tensor:
         """L_pta, over k sentences of each report."""
-        drawn = sample_sentences(
-            batch.sentence_tokens,
-            batch.sentence_mask,
-            batch.sentence_findings,
-            self.options.sentences,
-            shuffle=self.training,
-        )
-        sentences = self.sentence_head(self.text_encoder(drawn.tokens, drawn.mask).global_)
-        every_sentence = self.ranks.gather(sentences)
-        similarity = patch_sentence_similarity(self.patch_head(patches), every_sentence, self.attention_scale.scale)
+        o, said = self.options, (batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings)
+        drawn = sample_sentences(*said, o.sentences, shuffle=self.training)
+        sentences = self.ranks.gather(self.sentence_head(self.text_encoder(drawn.tokens, drawn.mask).global_))
+        similarity = patch_sentence_similarity(self.patch_head(patches), sentences, self.attention_scale.scale)
         target, valid = sentence_targets(
-            drawn.states, batch.findings, drawn.owner, drawn.group, self.options.sentence_target, self.ranks
+            drawn.states, batch.findings, drawn.owner, drawn.group, o.sentence_target, self.ranks
         )
-        counts = drawn.states_finding if self.options.sentence_target == "same_labels" else drawn.exists
-        counts = self.ranks.gather(counts)
+        counts = self.ranks.gather(drawn.states_finding if o.sentence_target == "same_labels" else drawn.exists)
         return target_nce(self.patch_scale(similarity), target.float(), valid & counts, ranks=self.ranks)
 
-    def _finding_bce(self, batch: Batch, features: ImageFeatures, image: Tensor, book: Tensor, mask: Tensor) -> Tensor:
+    def _finding_bce(self, batch: Batch, seen: Seen, book: Described) -> Tensor:
         """L_bce."""
-        logits, _ = self._ask(features, image, book, mask)
-        o, reported = self.options, batch.report_mask.any(1)
+        o, (logits, _), reported = self.options, self._ask(seen, book), batch.report_mask.any(1)
         return masked_bce(
             logits, batch.findings, o.unmentioned, o.uncertain, o.unmentioned_weight, reported, self.ranks
         )
 
     # -------------------------------------------------------------------------------------------- knowledge and queries
 
-    def _book(self, findings: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """The book `[E, K, dim]`, unit vectors, and its mask `[E, K]`."""
-        features, mask = book_features(self.bank, self.book, findings, self.options.facets)
-        trained, known = features, mask
-        if tuple(findings) != self.findings:
-            trained, known = book_features(self.bank, self.book, self.findings, self.options.facets)
-        centred = features - trained.sum(0) / known.sum(0).clamp_min(1)[:, None]
-        return torch.stack([head(centred[:, k]) for k, head in enumerate(self.facet_heads)], dim=1), mask
+    def _see(self, images: Tensor) -> Seen:
+        features = self.image_encoder(images)
+        return Seen(features, self.image_head(features.global_))
 
-    def _ask(
-        self, features: ImageFeatures, image: Tensor, book: Tensor, mask: Tensor, need_attention: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """Logits `[B, E]` of findings, and where the decoder looked `[B, E, P]` when asked."""
-        retrieved = retrieve_facets(image, book, mask, self.retrieval_scale.scale)
-        memory = self.to_memory(features.patches)
-        position = grid_position(features.grid, memory.shape[-1], memory)
+    def _book(self, findings: Sequence[str]) -> Described:
+        """K, of any findings of the book."""
+        texts, known = book_features(self.bank, self.book, findings, self.options.facets)
+        trained, counts = texts, known
+        if tuple(findings) != self.findings:
+            trained, counts = book_features(self.bank, self.book, self.findings, self.options.facets)
+        centred = texts - trained.sum(0) / counts.sum(0).clamp_min(1)[:, None]
+        return Described(torch.stack([head(centred[:, k]) for k, head in enumerate(self.facet_heads)], dim=1), known)
+
+    def _ask(self, seen: Seen, book: Described, need_attention: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Logits l `[B, E]` of findings, and where the decoder looked `[B, E, P]` when asked."""
+        retrieved = retrieve_facets(seen.image, *book, self.retrieval_scale.scale)
+        memory = self.to_memory(seen.features.patches)
+        position = grid_position(seen.features.grid, memory.shape[-1], memory)
         answers, attention = self.decoder(self.to_query(retrieved), memory, position, need_attention)
         wanted = F.normalize(retrieved, dim=-1)
         logits = self.finding_scale((self.finding_head(answers) * wanted).sum(-1)) + self.finding_bias
@@ -211,8 +218,8 @@ class DeViDe(Method):
     # ------------------------------------------------------------------------------------------------------------- use
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
-        features = self.image_encoder(images)
-        return replace(features, global_=self.image_head(features.global_), patches=self.patch_head(features.patches))
+        features, image = self._see(images)
+        return replace(features, global_=image, patches=self.patch_head(features.patches))
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
         """`global_` compares with images as reports do, `tokens` with patches as sentences do."""
@@ -220,9 +227,7 @@ class DeViDe(Method):
         return replace(features, global_=self.report_head(features.global_), tokens=self.sentence_head(features.tokens))
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        features = self.image_encoder(images)
-        logits, _ = self._ask(features, self.image_head(features.global_), *self._book(findings))
-        return logits.sigmoid()
+        return self._ask(self._see(images), self._book(findings))[0].sigmoid()
 
     @torch.no_grad()
     def heat_map(self, images: Tensor, phrase: str) -> Tensor:
@@ -230,16 +235,10 @@ class DeViDe(Method):
 
         With `grounding: decoder`, a phrase that names a finding of the book is where the query decoder looks for it.
         """
-        features = self.image_encoder(images)
-        finding = self._named(phrase) if self.options.grounding == "decoder" else None
+        seen = self._see(images)
+        finding = finding_named(self.book, phrase) if self.options.grounding == "decoder" else None
         if finding is not None:
-            book = self._book([finding])
-            _, attention = self._ask(features, self.image_head(features.global_), *book, need_attention=True)
-            return cast(Tensor, attention)[:, 0].unflatten(1, features.grid)
+            _, attention = self._ask(seen, self._book([finding]), need_attention=True)
+            return cast(Tensor, attention)[:, 0].unflatten(1, seen.features.grid)
         sentence = self.sentence_head(self.bank([phrase]).global_)
-        return cosines(self.patch_head(features.patches), sentence)[..., 0].unflatten(1, features.grid)
-
-    def _named(self, phrase: str) -> str | None:
-        """The finding of the book whose name the phrase is, if any."""
-        spoken = phrase.strip().rstrip(".").lower()
-        return next((finding for finding in self.book.findings if self.book.name_of(finding) == spoken), None)
+        return cosines(self.patch_head(seen.features.patches), sentence)[..., 0].unflatten(1, seen.features.grid)

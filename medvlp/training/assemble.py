@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from medvlp.data.report_text import read_sentences
 from medvlp.data.store import Store
 from medvlp.knowledge import KnowledgeBook, KnowledgeError, LabelSpace, UnknownNameError
+from medvlp.knowledge.book import NAME
+from medvlp.knowledge.homogenise import HomogeniseError, Homogeniser
 from medvlp.methods.base import Method, Options
 from medvlp.methods.registry import build_method, method_class, method_names
 from medvlp.models.image_encoder import ImageEncoder
@@ -63,15 +65,22 @@ def parts_from_store(recipe: Recipe, store: Store) -> Parts:
 
 
 def _book(recipe: Recipe) -> KnowledgeBook:
-    """The recipe's book, which must have the recipe's facets."""
+    """The recipe's book, which must have the recipe's facets; rewritten in one register where the recipe says so."""
     try:
         book = KnowledgeBook.load(recipe.knowledge.book)
     except (KnowledgeError, UnknownNameError, OSError) as error:
         raise RecipeError(f"knowledge.book: {error}") from error
     for facet in recipe.knowledge.facets:
-        if facet not in book.facets:
-            raise RecipeError(name_nearest("knowledge.facets", facet, book.facets))
-    return book
+        if facet not in (*book.facets, NAME):
+            raise RecipeError(name_nearest("knowledge.facets", facet, (*book.facets, NAME)))
+    rewriter = recipe.knowledge.homogenise
+    if rewriter is None:
+        return book
+    texts = [facet for facet in recipe.knowledge.facets if facet != NAME]
+    try:
+        return Homogeniser(rewriter.endpoint, rewriter.model, rewriter.cache).homogenise(book, facets=texts)
+    except (HomogeniseError, OSError) as error:
+        raise RecipeError(f"knowledge.homogenise: {error}") from error
 
 
 def build(recipe: Recipe, store: Store) -> Method:

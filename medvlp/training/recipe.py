@@ -80,11 +80,33 @@ class TextEncoderRecipe(RecipePart):
     freeze: bool = False
 
 
+class HomogeniseRecipe(RecipePart):
+    """The language model that rewrites a book: see `medvlp.knowledge.homogenise.Homogeniser`.
+
+    Attributes:
+        endpoint: base address of an OpenAI-style chat endpoint, such as `http://localhost:8000/v1`.
+        model: its name there.
+        cache: folder of the answers; what it holds is never asked for again.
+    """
+
+    endpoint: str
+    model: str
+    cache: Path = Path("homogenised")
+
+
 class KnowledgeRecipe(RecipePart):
-    """The knowledge book (`default` or a YAML file) and the facets read from it."""
+    """The knowledge book.
+
+    Attributes:
+        book: `default` or a YAML file.
+        facets: of the book, which are read; `name` is a finding's name.
+        homogenise: have these facets of all findings rewritten in one register and length before training, where a book
+            of your own brings texts of several. A saved model holds the rewritten book and asks nobody.
+    """
 
     book: str = "default"
     facets: tuple[str, ...] = ("definition", "radiographic")
+    homogenise: HomogeniseRecipe | None = None
 
 
 class TrainingRecipe(RecipePart):

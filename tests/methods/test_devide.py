@@ -18,13 +18,11 @@ def test_weights_scale_their_term(build, make_batch):
 def test_a_finding_unmentioned_everywhere_sends_no_gradient_to_its_book_row(build, make_batch):
     method, batch = build("devide", unmentioned="ignore"), make_batch()
     batch.findings[:, 1] = -1
-    book, mask = method._book(method.findings)
-    book = book.detach().requires_grad_()
-    features = method.image_encoder(batch.images)
-    image = method.image_head(features.global_)
-    loss = method._knowledge_contrast(batch, image, book, mask)
-    loss = loss + method._finding_bce(batch, features, image, book, mask)
-    (gradient,) = torch.autograd.grad(loss, book)
+    book = method._book(method.findings)
+    book = book._replace(texts=book.texts.detach().requires_grad_())
+    seen = method._see(batch.images)
+    loss = method._knowledge_contrast(batch, seen.image, book) + method._finding_bce(batch, seen, book)
+    (gradient,) = torch.autograd.grad(loss, book.texts)
     assert not gradient[1].any()
     assert gradient[[0, 2, 3]].flatten(1).any(1).all()
 
@@ -58,6 +56,40 @@ def test_one_facet_is_enough(build, make_batch):
     method = build("devide", facets=("radiographic",))
     assert sum(method.losses(make_batch()).values()).isfinite()
     assert method.eval().score(make_batch(2).images, ["edema"]).shape == (2, 1)
+
+
+def test_names_alone_are_the_ablation_without_descriptions(build, make_batch):
+    method, batch = build("devide", facets=("name",), patch_weight=0.0), make_batch()
+    assert set(method.losses(batch)) == {"report", "knowledge", "bce"}
+    book = method.eval()._book(["edema", "pacemaker"])
+    named = method.bank(["pulmonary edema", "pacemaker"]).global_
+    mean = method.bank([method.book.name_of(finding) for finding in method.findings]).global_.mean(0)
+    torch.testing.assert_close(book.texts[:, 0], method.facet_heads[0](named - mean))
+
+
+def test_a_facet_that_a_finding_lacks_is_neither_read_nor_learnt(build, make_batch):
+    method, batch = build("devide", facets=("definition", "radiographic")).eval(), make_batch()
+    book = method._book(method.findings)
+    known = book.known.clone()
+    known[1, 1] = False
+    seen, losses = method._see(batch.images), []
+    for noise in (0.0, 1.0):
+        texts = book.texts.clone()
+        texts[1, 1] += noise
+        described = book._replace(texts=texts, known=known)
+        losses.append([method._knowledge_contrast(batch, seen.image, described), method._ask(seen, described)[0]])
+    torch.testing.assert_close(losses[0], losses[1])
+
+
+def test_each_finding_has_its_own_view_of_the_image(build, make_batch):
+    # Two findings that are there at once: with one vector for the image, it could be near both texts only in between.
+    method, seen = build("devide").eval(), build("devide").eval()._see(make_batch(2).images)
+    book = method._book(method.findings)
+    logits, _ = method._ask(seen, book)
+    moved = book._replace(texts=torch.cat([book.texts[:1], book.texts[1:].flip(-1)]))
+    again, _ = method._ask(seen, moved)
+    torch.testing.assert_close(again[:, 0], logits[:, 0])
+    assert not torch.isclose(again[:, 1:], logits[:, 1:]).any()
 
 
 def test_a_facet_without_text_is_refused_by_name(build, make_batch):
