@@ -63,6 +63,7 @@ class QueryNetwork(Method):
 
     Attributes:
         to_query: W. decoder: the query decoder. presence: the linear map w, c.
+        trained_texts: the K texts of each trained finding.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"findings"})
@@ -77,6 +78,7 @@ class QueryNetwork(Method):
         self.decoder = QueryDecoder(width, options.decoder_layers, options.decoder_heads, dropout=options.dropout)
         self.presence = nn.Linear(questions * width, 1)
         self.questions = questions
+        self.trained_texts = tuple(self.texts_of(finding) for finding in self.findings)
 
     @abstractmethod
     def texts_of(self, finding: str) -> tuple[str, ...]:
@@ -89,9 +91,8 @@ class QueryNetwork(Method):
     def described(self, asked: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
         """K texts of each of F findings -> features less m, `[F, K, text_dim]`; and bool `[F, K]`, False where a text
         is empty: it says nothing in particular, and is read as m."""
-        trained = self._trained()
         read = self._read(asked)
-        mean = self._mean(read if tuple(asked) == trained else self._read(trained))
+        mean = self._mean(read if tuple(asked) == self.trained_texts else self._read(self.trained_texts))
         known, shape = read.mask.any(1), (len(asked), self.questions)
         return ((read.global_ - mean) * known[:, None]).unflatten(0, shape), known.unflatten(0, shape)
 
@@ -102,7 +103,7 @@ class QueryNetwork(Method):
 
     def own_queries(self) -> tuple[Tensor, Tensor]:
         """`queries` of the trained findings."""
-        return self.queries(self._trained())
+        return self.queries(self.trained_texts)
 
     def ask(
         self, features: ImageFeatures, queries: Tensor, need_attention: bool = False
@@ -126,9 +127,6 @@ class QueryNetwork(Method):
             logits, batch.findings, o.unmentioned, o.uncertain, o.unmentioned_weight, reported, self.ranks
         )
 
-    def _trained(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(self.texts_of(finding) for finding in self.findings)
-
     def _read(self, asked: Sequence[Sequence[str]]) -> TextFeatures:
         return self.read_texts([text for texts in asked for text in texts])
 
@@ -145,8 +143,8 @@ class QueryNetwork(Method):
 
         No loss compares whole images with whole reports, so that retrieval rests on what the findings say.
         """
-        features, asked = self.image_encoder(images), self._trained()
-        described, known = self.described(asked)
+        features = self.image_encoder(images)
+        described, known = self.described(self.trained_texts)
         answers, _ = self.ask(features, self.to_query(described))
         text = described.sum(1) / known.sum(1, keepdim=True).clamp_min(1)
         global_ = self.presence(answers)[..., 0].sigmoid() @ text
@@ -154,7 +152,7 @@ class QueryNetwork(Method):
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
         """Texts less the mean m."""
-        features, mean = self.read_texts(texts), self._mean(self._read(self._trained()))
+        features, mean = self.read_texts(texts), self._mean(self._read(self.trained_texts))
         return replace(features, global_=features.global_ - mean, tokens=features.tokens - mean)
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:

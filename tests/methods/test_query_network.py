@@ -25,7 +25,7 @@ def test_an_empty_text_is_read_as_the_mean(build):
     torch.testing.assert_close(queries[0, 0], method.to_query.bias)
 
 
-@pytest.mark.parametrize("name", ["medklip"])
+@pytest.mark.parametrize("name", ["medklip", "mavl"])
 def test_an_answer_does_not_depend_on_what_else_is_asked(build, make_batch, name):
     method, images = build(name).eval(), make_batch(3).images
     with torch.no_grad():
@@ -36,7 +36,7 @@ def test_an_answer_does_not_depend_on_what_else_is_asked(build, make_batch, name
         method.score(images, ["pacemakr"])
 
 
-@pytest.mark.parametrize("name", ["medklip"])
+@pytest.mark.parametrize("name", ["medklip", "mavl"])
 def test_heat_maps_are_attention_to_the_finding_or_to_the_phrase(build, make_batch, name):
     method, images = build(name).eval(), make_batch(2).images
     named = method.heat_map(images, "Pleural effusion.")
@@ -65,9 +65,8 @@ def test_attention_moves_with_what_is_seen(build, make_batch):
     assert change.argmax() == 5
 
 
-@pytest.mark.parametrize("name", ["medklip"])
-def test_an_image_is_retrieved_by_the_texts_of_its_findings(build, make_batch, name):
-    method, images = build(name).eval(), make_batch(2).images
+def test_an_image_is_retrieved_by_the_texts_of_its_findings(build, make_batch):
+    method, images = build("medklip").eval(), make_batch(2).images
     with torch.no_grad():
         image = method.encode_images(images).global_
         texts = method.encode_texts([method.texts_of(f)[0] for f in method.findings]).global_
