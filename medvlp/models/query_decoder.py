@@ -24,16 +24,23 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(
-        self, queries: Tensor, memory: Tensor, position: Tensor | None = None, weights: bool = False
+        self,
+        queries: Tensor,
+        memory: Tensor,
+        position: Tensor | None = None,
+        weights: bool = False,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Queries `[B, F, D]`, memory `[B, P, D]`, position `[P, D]` -> `[B, F, D]` and weights `[B, F, P]` (mean over
-        heads) or None."""
+        """Queries `[B, F, D]`, memory `[B, P, D]`, position `[P, D]`, mask bool `[B, P]` of what may be looked at
+        (something in each row) -> `[B, F, D]` and weights `[B, F, P]` (mean over heads) or None."""
         q = self._split(self.query(queries))
         k = self._split(self.key(memory if position is None else memory + position))
         v = self._split(self.value(memory))
+        allowed = None if mask is None else mask[:, None, None]
         if not weights:
-            return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)), None
-        attention = (q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])).softmax(-1)
+            return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(1, 2).flatten(2)), None
+        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
+        attention = (scores if allowed is None else scores.masked_fill(~allowed, float("-inf"))).softmax(-1)
         return self.out((attention @ v).transpose(1, 2).flatten(2)), attention.mean(1)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -54,12 +61,12 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, queries: Tensor, memory: Tensor, position: Tensor | None, weights: bool
+        self, queries: Tensor, memory: Tensor, position: Tensor | None, weights: bool, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         if self.self_attention is not None and self.self_norm is not None:
             normed = self.self_norm(queries)
             queries = queries + self.dropout(self.self_attention(normed, normed)[0])
-        read, attention = self.cross_attention(self.cross_norm(queries), memory, position, weights)
+        read, attention = self.cross_attention(self.cross_norm(queries), memory, position, weights, mask)
         queries = queries + self.dropout(read)
         return queries + self.dropout(self.mlp(self.mlp_norm(queries))), attention
 
@@ -95,7 +102,12 @@ class QueryDecoder(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(
-        self, queries: Tensor, memory: Tensor, position: Tensor | None = None, need_attention: bool = False
+        self,
+        queries: Tensor,
+        memory: Tensor,
+        position: Tensor | None = None,
+        need_attention: bool = False,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Ask.
 
@@ -104,6 +116,7 @@ class QueryDecoder(nn.Module):
             memory: `[B, P, D]`, patches or tokens.
             position: `[P, D]`, added to the keys; see `grid_position`.
             need_attention: return attention maps; costs memory, since the fused kernel cannot give them.
+            mask: bool `[B, P]`, what may be looked at, such as the tokens of a padded text; something in each row.
 
         Returns:
             answers `[B, F, D]`, and attention `[B, F, P]` as the mean over heads and layers (rows sum to 1), or None.
@@ -113,6 +126,6 @@ class QueryDecoder(nn.Module):
         memory = self.memory_norm(memory)
         maps = []
         for layer in self.layers:
-            queries, attention = layer(queries, memory, position, need_attention)
+            queries, attention = layer(queries, memory, position, need_attention, mask)
             maps.append(attention)
         return self.norm(queries), torch.stack(cast(list[Tensor], maps)).mean(0) if need_attention else None

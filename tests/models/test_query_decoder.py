@@ -68,3 +68,17 @@ def test_each_image_may_have_its_own_queries(inputs):
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="3 heads"):
         QueryDecoder(16, heads=3)
+
+
+@pytest.mark.parametrize("need_attention", [False, True])
+def test_what_a_mask_hides_is_as_if_it_were_not_there(inputs, need_attention):
+    queries, memory, position = inputs
+    decoder = QueryDecoder(16, layers=2, heads=2).eval()
+    mask = torch.arange(12) < torch.tensor([[12], [7]])
+    junk = torch.where(mask[..., None], memory, 1e3)
+    answers, maps = decoder(queries, junk, position, need_attention, mask)
+    shorter, _ = decoder(queries, memory[1:, :7], position[:7])
+    torch.testing.assert_close(answers[1:], shorter)
+    torch.testing.assert_close(answers[:1], decoder(queries, memory[:1], position)[0])
+    if need_attention:
+        assert not maps[1, :, 7:].any()
