@@ -17,6 +17,7 @@ from medvlp.objectives.contrast import target_nce
 from medvlp.objectives.ontology import ancestor_matrix
 from medvlp.objectives.precision import cosines
 from medvlp.objectives.ranks import ONE_RANK, Ranks
+from medvlp.objectives.sigmoid_contrast import SigmoidScale
 from medvlp.objectives.targets import TargetKind, target_matrix
 from medvlp.objectives.temperature import Temperature
 
@@ -52,10 +53,10 @@ class DualEncoder(Method):
     Args:
         parts, options: as in `Method`.
         hidden: width of the hidden layer of both heads; None for linear heads.
-        scale: the inverse temperature; None for CLIP's learnt one.
+        scale: from cosines to logits; None for CLIP's learnt inverse temperature.
 
     Attributes:
-        image_head, text_head: onto the sphere. scale: the inverse temperature.
+        image_head, text_head: onto the sphere. scale: from cosines to logits.
         ancestors: of the findings, for the target `ontology`; else None.
     """
 
@@ -64,7 +65,11 @@ class DualEncoder(Method):
     ancestors: Tensor | None
 
     def __init__(
-        self, parts: MethodParts, options: HeadOptions, hidden: int | None = None, scale: Temperature | None = None
+        self,
+        parts: MethodParts,
+        options: HeadOptions,
+        hidden: int | None = None,
+        scale: Temperature | SigmoidScale | None = None,
     ) -> None:
         super().__init__(parts, options)
         self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim, hidden)
@@ -96,10 +101,16 @@ class DualEncoder(Method):
         A finding with words of its own for both (`no_finding` is "normal chest" against "abnormal chest", since "no no
         finding" says nothing) is put into the template of presence twice.
         """
-        image = self.image_head(self.image_encoder(images).global_)
-        texts = [text for pair in self.options.prompts for side in (0, 1) for text in self._asked(pair, side, findings)]
-        text = self.encode_texts(texts).global_.unflatten(0, (len(self.options.prompts), 2, len(findings)))
-        return cosines(image, text)
+        return self.prompt_cosines(self.image_head(self.image_encoder(images).global_), findings)
+
+    def prompt_cosines(self, image: Tensor, findings: Sequence[str]) -> Tensor:
+        """`pair_cosines` of images that are encoded already, unit vectors `[B, dim]`."""
+        text = self.encode_texts(self.prompt_texts(findings)).global_
+        return cosines(image, text.unflatten(0, (len(self.options.prompts), 2, len(findings))))
+
+    def prompt_texts(self, findings: Sequence[str]) -> list[str]:
+        """The T x 2 x F prompts, templates outermost."""
+        return [text for pair in self.options.prompts for side in (0, 1) for text in self._asked(pair, side, findings)]
 
     def _asked(self, pair: tuple[str, str], side: int, findings: Sequence[str]) -> list[str]:
         own = PromptSet.load("chexzero").own
@@ -111,7 +122,11 @@ class DualEncoder(Method):
         ]
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        present, absent = self.scale(self.pair_cosines(images, findings)).unbind(1)
+        return self.pair_probability(self.pair_cosines(images, findings))
+
+    def pair_probability(self, pair_cosines: Tensor) -> Tensor:
+        """`[T, 2, B, F]` -> the mean over pairs of prompts of the softmax over their two logits, `[B, F]`."""
+        present, absent = self.scale(pair_cosines).unbind(1)
         return (present - absent).sigmoid().mean(0)
 
 

@@ -1,0 +1,136 @@
+"""BioViL: global contrast, a text tower that keeps learning words, sentences in any order, and grounding by cosine.
+
+The idea (Boecking et al.: Making the most of text semantics to improve biomedical vision-language processing, ECCV
+2022): most is gained on the side of the text. A language model of radiology (CXR-BERT) is joined with the images in a
+space of 128, and goes on with masked language modelling, so that it does not forget; reports are read with their
+sentences shuffled, since their order says little:
+
+    L = L_gc + a L_mlm
+    L_gc   1/2 mean_b H(T_b., softmax_c(v_b t_c / tau)) + the same over columns,   tau = 0.5, not learnt
+    L_mlm  -mean over hidden tokens of log p(token | the text around it),          15 % of the words are hidden
+
+v and t behind perceptrons with one hidden layer; each patch goes through the same one, so that it can be compared with
+a phrase although nothing local was trained.
+
+Zero-shot: several statements for and against a finding are encoded and averaged *before* they are normalised; the
+probability is the softmax of the two cosines over tau. Grounding: cosine of a phrase with each patch, smoothed by a
+Gaussian of 1.5 of 15 patches.
+
+Faithful (inference code of hi-ml was read): joint width, averaging before the norm, patch cosines, smoothing. From
+memory of the paper: tau, masked language modelling, shuffling.
+Reconstructed: a, and that the contrast reads the whole text and a second pass the text with hidden words.
+Departs: T may join equal reports (`false_negatives`; the identity in the paper). Sentences are shuffled over the whole
+report, not within its sections, and what is cut off a sentence (`data.max_sentence_tokens`) is not read. CXR-BERT's own
+pretraining (its vocabulary, and matching of findings with impression) is what its weights bring, or absent from a text
+tower that starts from nothing. With a frozen text tower L_mlm is left out. Statements for and against are our own; an
+image without report is neither right nor wrong for any text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from medvlp.data.batch import Batch
+from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
+from medvlp.methods.registry import register
+from medvlp.models.map_smoothing import gaussian_smooth
+from medvlp.models.masked_token_head import MaskedTokenHead
+from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.objectives.masked_tokens import hidden_token_loss, hide_tokens
+from medvlp.objectives.precision import cosines
+from medvlp.objectives.sentence_shuffling import join_sentences
+from medvlp.objectives.temperature import Temperature
+
+
+class BioViLOptions(DualOptions):
+    """Settings of `biovil`, beside those of `DualOptions`.
+
+    Attributes:
+        hidden: width of the hidden layer of both heads.
+        temperature: tau.
+        masked_weight: a, of masked language modelling; 0 leaves it out. masked_rate: share of words that are hidden.
+        shuffle: read the sentences of a training report in any order.
+        smoothing: of heat maps, sigma as a share of the grid's longer side; 0 shows the cosines as they are.
+    """
+
+    hidden: int = 128
+    temperature: float = 0.5
+    masked_weight: float = Field(default=0.1, ge=0)
+    masked_rate: float = Field(default=0.15, gt=0, le=1)
+    shuffle: bool = True
+    smoothing: float = Field(default=0.1, ge=0)
+    prompts: tuple[tuple[str, str], ...] = (
+        ("findings consistent with {}.", "no evidence of {}."),
+        ("there is {}.", "there is no {}."),
+        ("{} is seen.", "no {} is seen."),
+    )
+
+
+@register("biovil")
+class BioViL(DualEncoder):
+    """Global contrast beside masked language modelling; see the top of the file."""
+
+    Options: ClassVar[type[Options]] = BioViLOptions
+    options: BioViLOptions
+    masked_head: MaskedTokenHead | None
+
+    def __init__(self, parts: MethodParts, options: BioViLOptions) -> None:
+        super().__init__(parts, options, options.hidden, Temperature(options.temperature, learnt=False))
+        text = parts.text_encoder
+        learns_words = options.masked_weight > 0 and not text.frozen
+        vocab_size = len(text.network.get_input_embeddings().weight)
+        self.masked_head = MaskedTokenHead(text.dim, vocab_size) if learns_words else None
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        o = self.options
+        if o.shuffle and self.training:
+            batch = sentences_shuffled(batch, self.tokenizer)
+        image = self.image_head(self.image_encoder(batch.images).global_)
+        logits = self.report_logits(image, self.text_head(self.read_reports(batch).global_))
+        contrast = report_contrast(batch, logits, o.false_negatives, self.ancestors, ranks=self.ranks)
+        if self.masked_head is None:
+            return {"contrast": contrast}
+        return {"contrast": contrast, "masked_words": o.masked_weight * self._masked_words(batch, self.masked_head)}
+
+    def _masked_words(self, batch: Batch, head: MaskedTokenHead) -> Tensor:
+        """L_mlm of the reports."""
+        ids, tokens = batch.report_tokens, self.tokenizer
+        words = batch.report_mask & (ids != tokens.cls_id) & (ids != tokens.sep_id)
+        hidden = hide_tokens(ids, words, tokens.mask_id, tokens.vocab_size, self.options.masked_rate, self.training)
+        read = self.text_encoder(hidden.ids, batch.report_mask).tokens
+        logits = head(read, hidden.place, self.text_encoder.network.get_input_embeddings().weight)
+        return hidden_token_loss(logits, hidden.truth, hidden.counts, self.ranks)
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        image = self.image_head(self.image_encoder(images).global_)
+        said = self.text_head.layers(self.bank(self.prompt_texts(findings)).global_)
+        statements = said.float().unflatten(0, (len(self.options.prompts), 2, len(findings)))
+        present, absent = self.scale(cosines(image, F.normalize(statements.mean(0), dim=-1)))
+        return (present - absent).sigmoid()
+
+    @torch.no_grad()
+    def heat_map(self, images: Tensor, phrase: str) -> Tensor:
+        """Where a phrase is, `[B, h, w]`: its cosine with each patch, smoothed."""
+        maps = super().heat_map(images, phrase)
+        return gaussian_smooth(maps, self.options.smoothing * max(maps.shape[-2:]))
+
+
+def sentences_shuffled(batch: Batch, tokenizer: ReportTokenizer) -> Batch:
+    """The batch with the sentences of each report in any order; a report without sentences stays as it is."""
+    sentences, mask = batch.sentence_tokens, batch.sentence_mask
+    order = torch.rand(sentences.shape[:2], device=sentences.device).argsort(1)
+    ids, there = join_sentences(sentences, mask, order, batch.report_tokens.shape[1], tokenizer)
+    shuffled = (there.any(1) & batch.report_mask.any(1))[:, None]
+    return replace(
+        batch,
+        report_tokens=torch.where(shuffled, ids, batch.report_tokens),
+        report_mask=torch.where(shuffled, there, batch.report_mask),
+    )
