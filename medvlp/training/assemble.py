@@ -14,7 +14,10 @@ from medvlp.data.store import Store
 from medvlp.knowledge import KnowledgeBook, KnowledgeError, LabelSpace, UnknownNameError
 from medvlp.knowledge.book import NAME
 from medvlp.knowledge.homogenise import HomogeniseError, Homogeniser
-from medvlp.methods.base import Method, Options
+from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.extras.base import ExtraOptions
+from medvlp.methods.extras.registry import extras_by_name
+from medvlp.methods.extras.with_extras import add_extras
 from medvlp.methods.registry import build_method, method_class, method_names
 from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.text_encoder import TextEncoder
@@ -101,7 +104,7 @@ def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Pat
         pretrained: load public weights of the image encoder; False where saved weights follow.
         text_config: a folder with the text encoder's `config.json`: it is built from that, without weights.
     """
-    options = _options(recipe)
+    options, extras = _options(recipe), _extras(recipe)
     image, text = recipe.image_encoder, recipe.text_encoder
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -127,7 +130,7 @@ def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Pat
             )
         except (ValueError, OSError) as error:
             raise RecipeError(str(error)) from error
-        return build_method(
+        method = build_method(
             recipe.method,
             image_encoder=image_encoder,
             text_encoder=text_encoder,
@@ -136,6 +139,24 @@ def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Pat
             book=parts.book,
             options=options,
         )
+        shared = MethodParts(image_encoder, text_encoder, parts.tokenizer, parts.findings, parts.book)
+        try:
+            return add_extras(method, shared, extras)
+        except ValueError as error:
+            raise RecipeError(str(error)) from error
+
+
+def _extras(recipe: Recipe) -> dict[str, ExtraOptions]:
+    """The options of each extra that the recipe names."""
+    known, chosen = extras_by_name(), {}
+    for name, options in recipe.extras.items():
+        if name not in known:
+            raise RecipeError(name_nearest("extras", name, known))
+        try:
+            chosen[name] = known[name].Options(**options)
+        except ValidationError as error:
+            raise RecipeError(explain(error, known[name].Options, f"extras.{name}")) from error
+    return chosen
 
 
 def _options(recipe: Recipe) -> Options:

@@ -171,12 +171,14 @@ class Recipe(RecipeFile):
         method: a registered method (`clip`, `unimodal`, `devide`, ...).
         options: the method's own settings, checked against its `Options` when the method is built.
         extras: what it is trained with beside its own losses (`filip`, `medcutmix`, ...), each with its settings.
+        extras: what it is trained with beside its own losses (`filip`, `medcutmix`, ...), each with its settings.
         findings: a label space's name or file, or a list of finding ids; the columns of every `[B, F]` tensor.
         seed: of weights, order and augmentation.
     """
 
     method: str
     options: dict[str, Any] = Field(default_factory=dict)
+    extras: dict[str, dict[str, Any]] = Field(default_factory=dict)
     extras: dict[str, dict[str, Any]] = Field(default_factory=dict)
     findings: str | tuple[str, ...]
     seed: int = Field(default=0, ge=0)
@@ -185,6 +187,12 @@ class Recipe(RecipeFile):
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()
     knowledge: KnowledgeRecipe = KnowledgeRecipe()
     training: TrainingRecipe = TrainingRecipe()
+
+    @field_validator("extras", mode="before")
+    @classmethod
+    def _no_settings(cls, value: Any) -> Any:
+        """`filip:` with nothing behind it is `filip` with its defaults."""
+        return {name: given or {} for name, given in value.items()} if isinstance(value, dict) else value
 
     @field_validator("extras", mode="before")
     @classmethod

@@ -1,0 +1,81 @@
+"""`Extra`: what any method may be trained with beside its own losses, and switched on under `extras:` of a recipe."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from medvlp.data.batch import Batch
+from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.extras.step import Step
+from medvlp.models.features import ImageFeatures
+from medvlp.models.text_encoder import TextEncoder
+from medvlp.objectives.ranks import ONE_RANK, Ranks
+
+
+class ExtraOptions(Options):
+    """Settings of every extra. `weight`: factor of all its losses."""
+
+    weight: float = Field(default=1.0, gt=0)
+
+
+class Extra(nn.Module, ABC):
+    """A part of the training that carries over from method to method: an `AddedLoss` or an `Augmentation`.
+
+    It is registered with `@register_extra("name")` of `medvlp.methods.extras.registry`, and has its own heads: what
+    it teaches reaches the encoders, while the method's own heads, `score` and `heat_map` stay what they are.
+
+    Class attributes:
+        Options: the settings that a recipe may give under `extras.<name>`.
+        needs: as in `Method`.
+        reads_text: True for one that uses the method's text tower; a method without one refuses it.
+
+    Attributes:
+        options: as given. ranks: of a distributed run, as in `Method`.
+    """
+
+    Options: ClassVar[type[ExtraOptions]] = ExtraOptions
+    needs: ClassVar[frozenset[str]] = frozenset()
+    reads_text: ClassVar[bool] = True
+    ranks: Ranks = ONE_RANK
+
+    def __init__(self, parts: MethodParts, options: Any) -> None:
+        super().__init__()
+        self.options = options
+
+
+class AddedLoss(Extra):
+    """An extra that adds losses on what the method's encoders gave in the same step."""
+
+    @abstractmethod
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        """Named scalars; they are logged as `<extra>/<name>`, times `options.weight`. The rules of `Method.losses`."""
+
+
+class Change(ABC):
+    """What an `Augmentation` does to one batch.
+
+    Attributes:
+        batch: what the method and the other extras are given.
+    """
+
+    batch: Batch
+
+    @abstractmethod
+    def features(self, features: ImageFeatures) -> ImageFeatures:
+        """Features of `batch.images` as the encoder gives them -> as the method is to see them."""
+
+    @abstractmethod
+    def losses(self) -> dict[str, Tensor]:
+        """Losses of the augmentation itself, after the method's; as in `AddedLoss`."""
+
+
+class Augmentation(Extra):
+    """An extra that changes the batch, and the image features, before any loss sees them."""
+
+    @abstractmethod
+    def begin(self, batch: Batch, text_encoder: TextEncoder) -> Change:
+        """Decide what happens to a batch; in evaluation mode it comes through as it is."""

@@ -1,0 +1,76 @@
+"""SoftCLIP as an extra: reports of like images are partly right.
+
+The idea (Gao et al., SoftCLIP, AAAI 2024): image and text of two pairs are not strangers only because they are not one
+pair. How like two images are says how far the text of one is right for the other, and how like two texts are, the
+reverse. With g the similarity within a modality, and p* and q* over the others of the batch alone,
+
+    p = (1 - a) 1 + a softmax(k g)      L = 1/2 sum over directions of mean_i [ KL(p_i || q_i) + r KL(p*_i || q*_i) ]
+
+Faithful: softened targets from self-similarity, for each direction that of its own modality; the negatives
+disentangled; divergences.
+Departs: the paper compares regions that an object detector found and their tags; here it is the pooled features of the
+method's own encoders, less their mean over the batch, without gradient. It is added to another method, with heads of
+its own. Reconstructed: the constants a, k and r.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from medvlp.methods.base import MethodParts
+from medvlp.methods.dual_encoder import reported_pairs
+from medvlp.methods.extras.base import AddedLoss, ExtraOptions
+from medvlp.methods.extras.registry import register_extra
+from medvlp.methods.extras.step import Step
+from medvlp.models.projection import ProjectionHead
+from medvlp.objectives.precision import cosines
+from medvlp.objectives.ranks import own_columns
+from medvlp.objectives.soft_targets import self_similarity, soft_contrast
+from medvlp.objectives.temperature import Temperature
+
+
+class SoftCLIPOptions(ExtraOptions):
+    """Settings of `softclip`.
+
+    Attributes:
+        dim: width of the space in which images and reports are compared.
+        share: a, of the target that similarity decides. sharpness: k. relations: r.
+    """
+
+    dim: int = 128
+    share: float = Field(default=0.2, ge=0, le=1)
+    sharpness: float = Field(default=10.0, gt=0)
+    relations: float = Field(default=1.0, ge=0)
+
+
+@register_extra("softclip")
+class SoftCLIP(AddedLoss):
+    """Contrast with softened targets; see the top of the file."""
+
+    Options: ClassVar[type[ExtraOptions]] = SoftCLIPOptions
+    needs: ClassVar[frozenset[str]] = frozenset({"reports"})
+    options: SoftCLIPOptions
+
+    def __init__(self, parts: MethodParts, options: SoftCLIPOptions) -> None:
+        super().__init__(parts, options)
+        self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim)
+        self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim)
+        self.scale = Temperature()
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        seen, read = step.image.global_, step.report.global_
+        image, text = self.image_head(seen), self.text_head(read)
+        by_image = self._direction(step, image, text, seen)
+        by_text = self._direction(step, text, image, read)
+        return {"contrast": 0.5 * (by_image + by_text)}
+
+    def _direction(self, step: Step, rows: Tensor, columns: Tensor, guide: Tensor) -> Tensor:
+        """Rows against the columns of all ranks; how like the rows are guides."""
+        pairs = reported_pairs(step.batch, self.ranks)
+        own = own_columns(*pairs.shape, self.ranks, pairs.device)
+        logits = self.scale(cosines(rows, self.ranks.gather(columns)))
+        alike = self.options.sharpness * self_similarity(guide, step.batch.report_mask.any(1), self.ranks)
+        return soft_contrast(logits, alike, own, pairs, self.options.share, self.options.relations, self.ranks)

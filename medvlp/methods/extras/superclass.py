@@ -1,0 +1,54 @@
+"""SuperClass as an extra: the words of the report are the classes of the image.
+
+The idea (Huang et al., Classification Done Right for Vision-Language Pre-Training, NeurIPS 2024): no text tower and no
+large batch is needed where the raw tokens of a text are classification labels. With x_bc = 1 where report b holds the
+vocabulary's entry c,
+
+    L = mean_b [ - sum_c y_bc log softmax_c(W v_b)_c ],  y_bc = w_c x_bc / sum_c' w_c' x_bc',  w_c = log((1+N)/(1+n_c))
+
+Faithful: tokens as they are, none filtered but the special ones; one softmax with shares as its target; the inverse
+document frequency, counted as training goes.
+Departs: it is added to another method. Counts are of texts, where the paper's code counts batches, which is the same
+weight for batches of one size. Images without report are left out.
+
+It reads token ids and no text features, so that methods without a text tower may have it too.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from medvlp.methods.base import MethodParts
+from medvlp.methods.extras.base import AddedLoss, ExtraOptions
+from medvlp.methods.extras.registry import register_extra
+from medvlp.methods.extras.step import Step
+from medvlp.objectives.bag_of_words import DocumentFrequency, bag_cross_entropy, bag_of_words
+
+
+@register_extra("superclass")
+class SuperClass(AddedLoss):
+    """Words as classes; see the top of the file."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"reports"})
+    reads_text: ClassVar[bool] = False
+
+    def __init__(self, parts: MethodParts, options: ExtraOptions) -> None:
+        super().__init__(parts, options)
+        self.vocabulary = parts.tokenizer.vocab_size
+        words = parts.tokenizer
+        self.special = (words.pad_id, words.unk_id, words.cls_id, words.sep_id, words.mask_id)
+        self.classes = nn.Linear(parts.image_encoder.dim, self.vocabulary)
+        self.frequency = DocumentFrequency(self.vocabulary)
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        batch = step.batch
+        words = batch.report_mask
+        for special in self.special:
+            words = words & (batch.report_tokens != special)
+        bag = bag_of_words(batch.report_tokens, words, self.vocabulary)
+        if self.training:
+            self.frequency.count(bag, self.ranks)
+        loss = bag_cross_entropy(self.classes(step.image.global_), bag * self.frequency(), self.ranks)
+        return {"words": loss}

@@ -1,0 +1,86 @@
+"""Two ranks on half of the batch each give the losses and gradients of one rank on all of it."""
+
+from dataclasses import fields
+from threading import Barrier, Thread
+
+import pytest
+import torch
+
+from medvlp.data.batch import Batch
+from medvlp.methods.base import MethodParts
+from medvlp.methods.extras.base import AddedLoss
+from medvlp.methods.extras.registry import extras_by_name
+from medvlp.methods.extras.step import Step
+from medvlp.models.image_encoder import ImageEncoder
+
+LOSSES = [name for name, kind in extras_by_name().items() if issubclass(kind, AddedLoss)]
+RANKS = 2
+
+
+class ThreadRanks:
+    """Ranks that are threads: what one gathers, with its gradient, is what all of them hold."""
+
+    def __init__(self, rank, shared, barrier):
+        self.rank, self.shared, self.barrier = rank, shared, barrier
+
+    def gather(self, rows):
+        self.shared[self.rank] = rows
+        self.barrier.wait()
+        everything = torch.cat(list(self.shared))
+        self.barrier.wait()
+        return everything
+
+    def first_row(self, rows):
+        return self.rank * rows
+
+
+def share(batch, rank):
+    rows = slice(rank * len(batch) // RANKS, (rank + 1) * len(batch) // RANKS)
+    parts = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    return Batch(**{name: None if value is None else value[rows] for name, value in parts.items()})
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_ranks_together_equal_one(name, build, make_batch):
+    method, batch = build("clip").eval(), make_batch(6)
+    # No batch norm, whose statistics are a rank's own.
+    encoder = ImageEncoder("test_convnext", image_size=64, dim=32).eval()
+    method.image_encoder = encoder
+    batch.report_mask[5] = False
+    parts = MethodParts(encoder, method.text_encoder, method.tokenizer, method.findings, method.book)
+    torch.manual_seed(0)
+    kind = extras_by_name()[name]
+    extra = kind(parts, kind.Options())
+    if name == "superclass":
+        extra.train().losses(Step(method, batch))  # counts of words, without which nothing weighs anything
+    extra.eval()
+    watched = [p for p in (*extra.parameters(), encoder.patch_norm.weight) if p.requires_grad]
+
+    expected = extra.losses(Step(method, batch))
+    gradients = torch.autograd.grad(sum(expected.values()), watched)
+
+    found, shared, barrier = [None] * RANKS, [None] * RANKS, Barrier(RANKS)
+    copies = [kind(parts, kind.Options()).eval() for _ in range(RANKS)]
+
+    def work(rank):
+        copies[rank].load_state_dict(extra.state_dict())
+        copies[rank].ranks = ThreadRanks(rank, shared, barrier)
+        found[rank] = copies[rank].losses(Step(method, share(batch, rank)))
+
+    threads = [Thread(target=work, args=(rank,)) for rank in range(RANKS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert None not in found
+    for term, loss in expected.items():
+        torch.testing.assert_close(sum(losses[term] for losses in found) / RANKS, loss, rtol=1e-5, atol=1e-6, msg=term)
+    total = sum(loss for losses in found for loss in losses.values()) / RANKS
+    of_copies = [
+        torch.autograd.grad(total, list(copy.parameters()), retain_graph=True, allow_unused=True) for copy in copies
+    ]
+    learnt = [p.requires_grad for p in extra.parameters()]
+    summed = [sum(pair) for pair, learns in zip(zip(*of_copies, strict=True), learnt, strict=True) if learns]
+    summed.append(torch.autograd.grad(total, encoder.patch_norm.weight)[0])
+    for ours, theirs in zip(summed, gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)

@@ -1,0 +1,98 @@
+"""Softened targets, against sums written out."""
+
+import math
+
+import pytest
+import torch
+
+from medvlp.objectives.soft_targets import self_similarity, soft_contrast
+
+
+def by_loop(logits, guide, own, valid, share, relations):
+    total, rows = 0.0, 0
+    for i in range(len(logits)):
+        columns = [j for j in range(logits.shape[1]) if valid[i, j]]
+        mine = [j for j in columns if own[i, j]]
+        if not mine:
+            continue
+        rows += 1
+        for among, target in (
+            (columns, lambda soft, j: share * soft + (1 - share) * (j in mine)),  # noqa: B023
+            ([j for j in columns if j not in mine], lambda soft, j: soft),
+        ):
+            for j in among:
+                soft = math.exp(guide[i, j]) / sum(math.exp(guide[i, k]) for k in among)
+                q = math.exp(logits[i, j]) / sum(math.exp(logits[i, k]) for k in among)
+                p = target(soft, j)
+                part = p * math.log(p / q) if p > 0 else 0.0
+                total += part if among is columns else relations * part
+    return total / max(rows, 1)
+
+
+@pytest.fixture
+def case():
+    torch.manual_seed(0)
+    logits, guide = 3 * torch.randn(2, 5, 6, dtype=torch.float64)
+    valid = torch.rand(5, 6) < 0.8
+    valid[:, :5] |= torch.eye(5, dtype=torch.bool)
+    valid[2] = False
+    return logits, guide, torch.eye(5, 6, dtype=torch.bool), valid
+
+
+@pytest.mark.parametrize(("share", "relations"), [(0.2, 1.0), (0.0, 0.0), (1.0, 0.5)])
+def test_the_loss_is_that_of_a_loop(case, share, relations):
+    expected = by_loop(*case, share, relations)
+    assert soft_contrast(*case, share, relations).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_gradients(case):
+    logits, guide, own, valid = case
+    logits.requires_grad_()
+    guide.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: soft_contrast(x, guide.detach(), own, valid), logits)
+    soft_contrast(logits, guide, own, valid).backward()
+    assert guide.grad is None
+    assert not logits.grad[~valid].any()
+
+
+def test_with_no_share_and_no_relations_it_is_cross_entropy():
+    torch.manual_seed(0)
+    logits, own = torch.randn(4, 4), torch.eye(4, dtype=torch.bool)
+    expected = torch.nn.functional.cross_entropy(logits, torch.arange(4))
+    got = soft_contrast(logits, torch.randn(4, 4), own, torch.ones_like(own), share=0.0, relations=0.0)
+    torch.testing.assert_close(got, expected)
+
+
+def test_a_prediction_equal_to_the_target_costs_nothing():
+    guide, own = torch.randn(4, 4), torch.eye(4, dtype=torch.bool)
+    got = soft_contrast(guide, guide, own, torch.ones_like(own), share=1.0)
+    assert got.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_like_pair_is_pushed_away_less_than_a_strange_one():
+    logits = torch.zeros(1, 3, requires_grad=True)
+    own = torch.tensor([[True, False, False]])
+    soft_contrast(logits, torch.tensor([[5.0, 4.0, -4.0]]), own, torch.ones_like(own), share=0.5).backward()
+    assert logits.grad[0, 1] < 0 < logits.grad[0, 2]  # the step raises the logit of the like pair
+
+
+def test_edges():
+    own = torch.eye(3, dtype=torch.bool)
+    nothing = torch.zeros_like(own)
+    logits = torch.randn(3, 3, requires_grad=True)
+    soft_contrast(logits, torch.randn(3, 3), own, nothing).backward()
+    assert not logits.grad.any()
+    assert soft_contrast(logits, torch.randn(3, 3), own, own).item() == pytest.approx(0.0, abs=1e-6)  # no other report
+
+
+def test_similarity_is_that_of_what_features_do_not_share():
+    features = torch.tensor([[10.0, 1.0], [10.0, -1.0], [10.0, 1.0], [50.0, 50.0]])
+    counts = torch.tensor([True, True, True, False])
+    alike = self_similarity(features, counts)
+    centred = features - features[:3].mean(0)
+    for i in range(4):
+        for j in range(4):
+            expected = torch.nn.functional.cosine_similarity(centred[i], centred[j], dim=0)
+            torch.testing.assert_close(alike[i, j], expected)
+    assert alike[0, 2] == pytest.approx(1.0)
+    assert alike[0, 1] == pytest.approx(-1.0)
