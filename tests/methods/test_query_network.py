@@ -25,7 +25,7 @@ def test_an_empty_text_is_read_as_the_mean(build):
     torch.testing.assert_close(queries[0, 0], method.to_query.bias)
 
 
-@pytest.mark.parametrize("name", ["medklip", "mavl"])
+@pytest.mark.parametrize("name", ["kad", "mavl", "medklip"])
 def test_an_answer_does_not_depend_on_what_else_is_asked(build, make_batch, name):
     method, images = build(name).eval(), make_batch(3).images
     with torch.no_grad():
@@ -36,7 +36,7 @@ def test_an_answer_does_not_depend_on_what_else_is_asked(build, make_batch, name
         method.score(images, ["pacemakr"])
 
 
-@pytest.mark.parametrize("name", ["medklip", "mavl"])
+@pytest.mark.parametrize("name", ["kad", "mavl", "medklip"])
 def test_heat_maps_are_attention_to_the_finding_or_to_the_phrase(build, make_batch, name):
     method, images = build(name).eval(), make_batch(2).images
     named = method.heat_map(images, "Pleural effusion.")
