@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from medvlp.data.augment import Augment
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
+from medvlp.knowledge import PLACES
 from medvlp.methods.base import Method
 from medvlp.reports.states import FindingState
 from medvlp.training.assemble import Parts, assemble
@@ -226,10 +227,18 @@ def _check_needs(method: Method, loader: BatchLoader) -> None:
         "reports": has_reports,
         "sentences": has_reports,
         "findings": bool((loader.states[torch.from_numpy(rows)] != FindingState.UNMENTIONED).any()),
-        "places": has_reports,
+        "places": has_reports and _name_places(loader),
     }
     if missing := sorted(need for need in method.needs if not has[need]):
         raise RecipeError(
             f"method: {type(method).__name__} learns from {' and '.join(missing)}, and none of the {len(rows)} "
             f"training images of {store.path} has any."
         )
+
+
+def _name_places(loader: BatchLoader) -> bool:
+    """Whether any report of the rows says of any finding where it is."""
+    texts, named = loader.texts, PLACES.index("unspecified")
+    return texts.places is not None and bool(
+        (texts.places[np.unique(texts.report), :, :named] == FindingState.PRESENT).any()
+    )
