@@ -105,7 +105,8 @@ def _pictures(store: Store, rows: np.ndarray) -> list:
     from medvlp.viz.page import Picture
 
     pictures = []
-    for row, pixels in zip(rows.tolist(), store.images(rows), strict=True):
+    for row in rows.tolist():
+        pixels = store.preprocess.picture(store.images([row])[0])
         about = store.table.iloc[row]
         words = [f"row {row}", about["view"], about["split"], about["source"]]
         present = [finding for finding in store.labels if about[finding] == 1]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from medvlp.data.preparation import prepare, prepare_part
     from medvlp.data.preprocess import Preprocess
     from medvlp.data.store import Store
+    from medvlp.data.volume_augment import VolumeAugment
+    from medvlp.data.volume_preprocess import VolumePreprocess
 
 _LAZY = {
     "Augment": "medvlp.data.augment",
@@ -22,6 +24,8 @@ _LAZY = {
     "ManifestError": "medvlp.data.manifest",
     "Preprocess": "medvlp.data.preprocess",
     "Store": "medvlp.data.store",
+    "VolumeAugment": "medvlp.data.volume_augment",
+    "VolumePreprocess": "medvlp.data.volume_preprocess",
     "prepare": "medvlp.data.preparation",
     "prepare_part": "medvlp.data.preparation",
 }
@@ -34,6 +38,8 @@ __all__ = [
     "ManifestError",
     "Preprocess",
     "Store",
+    "VolumeAugment",
+    "VolumePreprocess",
     "prepare",
     "prepare_part",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
 from medvlp.data.survey import Survey, survey
 from medvlp.reports.states import FindingState
@@ -97,6 +98,7 @@ def _pixels(store: Store, measured: Survey) -> Iterator[Concern]:
         message = f"{int(constant.sum())} images are of one grey: look at the files, and drop them from the manifest"
         yield Concern("constant", message, np.flatnonzero(constant))
     frontal = store.table["view"].isin(_FRONTAL_VIEWS).to_numpy() & (store.table["modality"] != "CT").to_numpy()
+    frontal &= isinstance(store.preprocess, Preprocess)
     inverted = frontal & ~constant & (measured.frontal < INVERTED)
     if inverted.any():
         message = f"{int(inverted.sum())} images look inverted (bone dark) or are no frontal chest: look at them"

@@ -28,7 +28,7 @@ def finish(manifest: Manifest, plan: Plan, out: Path) -> None:
     numbers = _report_numbers(manifest)
     failed = (shards["reason"] != "").to_numpy()
     kept = [c for c in manifest.table.columns if c not in ("path", "report") and not c.startswith(PREFIXES)]
-    where = shards[["shard", "slot", "mask_slot", "height", "width", "spacing", "checksum"]]
+    where = shards[["shard", *[c for c in shards if c not in ("shard", "reason", "mask_reason")]]]
     table = pd.concat([manifest.table[kept], pd.Series(numbers, name="report"), where], axis=1)
     table = table.loc[~failed].reset_index(drop=True)
     with replaced(out / "table.parquet") as partial:

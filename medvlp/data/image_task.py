@@ -1,15 +1,18 @@
-"""What a worker does with one row: decode, letterbox to each size, and forget the full-size file."""
+"""What a worker does with one row: decode, reduce to each size, and forget the full-size file."""
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvlp.data.mask_files import read_mask
-from medvlp.data.preprocess import Preprocess
+from medvlp.data.preprocess_kinds import AnyPreprocess
+from medvlp.data.volume_preprocess import VolumePreprocess
+from medvlp.data.volume_reading import read_row_volume
 from medvlp.io.errors import ReadError
 from medvlp.io.image import Image
 from medvlp.io.radiograph import read_image  # not when it is called: a broken installation is not a row's bad file
@@ -17,11 +20,12 @@ from medvlp.io.radiograph import read_image  # not when it is called: a broken i
 
 @dataclass(frozen=True)
 class ImageTask:
-    """One row of the manifest: its file, the frame (None: the reader's choice) and the cells of its masks."""
+    """One row of the manifest: file, frame (None: the reader's choice), cells of its masks, name of its data set."""
 
     path: str
     frame: int | None
     masks: tuple[str, ...]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -29,46 +33,52 @@ class PreparedImage:
     """One image at each size, and what is kept of the file.
 
     Attributes:
-        pixels: per size uint8 `[size, size]`.
-        masks: per size uint8 `[K, size, size]` (0, 1, 255 = not drawn), or None for an image without any mask.
-        height, width: of the original, in pixels.
-        spacing: millimetres a pixel of the original (rows), NaN where unknown.
+        pixels: per size, as the preprocessing stores it: uint8 `[size, size]`, or the blocks of an int16 volume.
+        masks: per size uint8 `[K, *shape]` (0, 1, 255 = not drawn), or None for an image without any mask.
+        shape: of the original, `(height, width)` or `(depth, height, width)`.
+        spacing: millimetres a pixel of the original along each axis, NaN where unknown.
         checksum: of the first size's pixels; equal for identical images.
         mask_reason: why a mask could not be read, or "".
     """
 
-    pixels: tuple[NDArray[np.uint8], ...]
+    pixels: tuple[NDArray[Any], ...]
     masks: tuple[NDArray[np.uint8], ...] | None
-    height: int
-    width: int
-    spacing: float
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
     checksum: int
     mask_reason: str
 
 
-def prepare_image(task: ImageTask, preprocess: tuple[Preprocess, ...]) -> PreparedImage:
+def prepare_image(task: ImageTask, preprocess: tuple[AnyPreprocess, ...]) -> PreparedImage:
     """Read and reduce one image.
 
     Raises:
         ReadError: the file cannot be read or trusted; its row goes to the quarantine table.
     """
+    if isinstance(preprocess[0], VolumePreprocess):
+        image = read_row_volume(task.path, task.frame, task.source)
+    else:
+        image = _radiograph(task)
+    masks, mask_reason = _masks(task, image, preprocess)
+    pixels = tuple(p.pack(p.apply(image)) for p in preprocess)
+    spacing = image.spacing or (float("nan"),) * image.array.ndim
+    return PreparedImage(pixels, masks, image.array.shape, spacing, zlib.crc32(pixels[0].tobytes()), mask_reason)
+
+
+def _radiograph(task: ImageTask) -> Image:
     image = read_image(task.path, frame=task.frame)
     if image.array.ndim != 2:
         raise ReadError(task.path, f"a volume of shape {image.array.shape}, not a radiograph")
-    height, width = image.array.shape
-    masks, mask_reason = _masks(task, image, preprocess)
-    pixels = tuple(p.apply(image) for p in preprocess)
-    spacing = image.spacing[0] if image.spacing else float("nan")
-    return PreparedImage(pixels, masks, height, width, spacing, zlib.crc32(pixels[0].tobytes()), mask_reason)
+    return image
 
 
 def _masks(
-    task: ImageTask, image: Image, preprocess: tuple[Preprocess, ...]
+    task: ImageTask, image: Image, preprocess: tuple[AnyPreprocess, ...]
 ) -> tuple[tuple[NDArray[np.uint8], ...] | None, str]:
     """The masks at each size, and why one is missing though it was named; a bad mask does not cost its image."""
     if not any(task.masks):
         return None, ""
-    squares = tuple(np.full((len(task.masks), p.size, p.size), 255, np.uint8) for p in preprocess)
+    reduced = tuple(np.full((len(task.masks), *p.shape), 255, np.uint8) for p in preprocess)
     reason = ""
     for k, cell in enumerate(task.masks):
         if not cell:
@@ -78,6 +88,6 @@ def _masks(
         except ReadError as error:
             reason = error.reason
             continue
-        for square, p in zip(squares, preprocess, strict=True):
-            square[k] = p.apply_mask(mask)
-    return squares, reason
+        for masks, p in zip(reduced, preprocess, strict=True):
+            masks[k] = p.apply_mask(mask, image.spacing)
+    return reduced, reason

@@ -16,6 +16,8 @@ from medvlp.data.report_text import READ_SECTIONS
 from medvlp.data.store import Store
 from medvlp.data.store_texts import StoreTexts
 from medvlp.data.token_table import Tokenizer
+from medvlp.data.volume_augment import VolumeAugment
+from medvlp.data.volume_preprocess import VolumePreprocess
 
 
 class BatchLoader:
@@ -29,7 +31,7 @@ class BatchLoader:
         batch_size: images of one batch of this process.
         seed: of order and augmentation.
         train: shuffle, augment, and leave out the last incomplete batch; else the rows in order, all of them.
-        augment: strengths; default `Augment()`. Ignored unless `train`.
+        augment: strengths, of the store's kind; default `Augment()` or `VolumeAugment()`. Ignored unless `train`.
         max_tokens, max_sentences, max_sentence_tokens: what is beyond is cut off; batches are padded to their longest.
         sections: of the reports, which are read; a report without any of them is read whole.
         places: also make `Batch.places`.
@@ -40,7 +42,7 @@ class BatchLoader:
         threads: batches that are made ahead, each in its own thread.
 
     Raises:
-        ValueError: no row, or fewer rows than processes need for one batch.
+        ValueError: no row, or fewer rows than processes need for one batch; or an augmentation of the other kind.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class BatchLoader:
         seed: int = 0,
         train: bool = True,
         *,
-        augment: Augment | None = None,
+        augment: Augment | VolumeAugment | None = None,
         max_tokens: int = 128,
         max_sentences: int = 16,
         max_sentence_tokens: int = 48,
@@ -65,7 +67,7 @@ class BatchLoader:
         threads: int = 2,
     ) -> None:
         self.store, self.rows, self.seed, self.train = store, np.asarray(rows, np.int64), seed, train
-        self.augment, self.rank, self.threads = augment or Augment(), rank, threads
+        self.augment, self.rank, self.threads = _augment_of(store, augment), rank, threads
         if not len(self.rows):
             raise ValueError(
                 f"no rows to load from {store.path}: is the split empty? `medvlp data check` shows what it has"
@@ -143,3 +145,11 @@ class BatchLoader:
 def _repeats(rows: NDArray[np.int64], rate: float) -> int:
     """How many rows of a data set an epoch shows."""
     return round(len(rows) * rate)
+
+
+def _augment_of(store: Store, augment: Augment | VolumeAugment | None) -> Augment | VolumeAugment:
+    """The augmentation that was asked for, or the default of the store's kind."""
+    kind = VolumeAugment if isinstance(store.preprocess, VolumePreprocess) else Augment
+    if augment is not None and not isinstance(augment, kind):
+        raise ValueError(f"{store.path} needs {kind.__name__}; {type(augment).__name__} is of the other kind")
+    return augment or kind()

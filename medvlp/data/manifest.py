@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from medvlp.data import manifest_columns as columns
 from medvlp.data.atomic import replaced
+from medvlp.data.image_kind import are_volumes
 from medvlp.data.splits import splits_by_patient
 from medvlp.reports.states import FindingState
 
@@ -74,6 +76,11 @@ class Manifest:
     def masks(self) -> list[str]:
         """Names of the masks: `lungs` for a column `mask_lungs`."""
         return [c.removeprefix("mask_") for c in self.table.columns if c.startswith("mask_")]
+
+    @property
+    def volumes(self) -> NDArray[np.bool_]:
+        """For each row whether its file is a volume, `[N]`; a store holds these or the others."""
+        return are_volumes(self.table["path"].tolist(), self.table["modality"].tolist())
 
     def missing_files(self) -> list[str]:
         """One message for each row whose image is not there. `prepare` would put these in its quarantine table."""

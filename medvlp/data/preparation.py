@@ -18,25 +18,33 @@ import numpy as np
 import pandas as pd
 
 from medvlp.data import prepare_plan as plans
+from medvlp.data.base_preprocess import BasePreprocess
 from medvlp.data.finish import finish
+from medvlp.data.image_kind import kind_of
 from medvlp.data.image_task import ImageTask, prepare_image
 from medvlp.data.manifest import Manifest
 from medvlp.data.prepare_plan import Plan
 from medvlp.data.preprocess import Preprocess
+from medvlp.data.preprocess_kinds import AnyPreprocess
 from medvlp.data.reports_table import report_row, unparsed_row, write_reports
 from medvlp.data.shard_writer import write_images
 from medvlp.data.store import Store
+from medvlp.data.volume_preprocess import VolumePreprocess
 from medvlp.data.worker_pool import WorkerPool
 from medvlp.data.worker_process import Failure
 
 Progress = Callable[[str, int, int], None]  # stage (`reports` or `images`), done, total
+_LIMITS: dict[type[AnyPreprocess], dict[str, Any]] = {  # of the pool: many files a second, or seconds a file
+    Preprocess: {},
+    VolumePreprocess: {"timeout": 600.0, "chunk": 1},
+}
 _WORTH_A_POOL = 500  # reports; fewer are parsed here, before a fresh interpreter would have started
 
 
 def prepare(
     manifest: Manifest,
     out: str | Path,
-    preprocess: Preprocess | Sequence[Preprocess] | None = None,
+    preprocess: AnyPreprocess | Sequence[AnyPreprocess] | None = None,
     *,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -47,12 +55,14 @@ def prepare(
         manifest: what to read. Files that cannot be read go to `quarantine.csv` with their reason; nothing stops the
             run.
         out: folder of the store. One that a killed run left unfinished is continued.
-        preprocess: one, or several of different size (each file is decoded once); default 224 pixels.
+        preprocess: one, or several of different size (each file is decoded once), of radiographs or of volumes as the
+            manifest's rows are; default `Preprocess()` of 224 pixels, or `VolumePreprocess()` of 96 voxels of 3 mm.
         workers: processes; default one a core; 0 for this process.
         progress: called with the stage, how many are done and how many there are.
 
     Raises:
-        ValueError: `out` holds a store of another manifest or preprocessing.
+        ValueError: `out` holds a store of another manifest or preprocessing; or the manifest mixes radiographs and
+            volumes, or has volumes that are no CT, or the preprocessing is of the other kind.
         OSError: no room on the disk; what is done stays, and the same call goes on after room was made.
     """
     prepare_part(manifest, out, 1, 1, preprocess, workers=workers, progress=progress)
@@ -64,7 +74,7 @@ def prepare_part(
     out: str | Path,
     part: int,
     parts: int,
-    preprocess: Preprocess | Sequence[Preprocess] | None = None,
+    preprocess: AnyPreprocess | Sequence[AnyPreprocess] | None = None,
     *,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -76,9 +86,7 @@ def prepare_part(
     """
     if not 1 <= part <= parts:
         raise ValueError(f"part {part}/{parts}: the first number goes from 1 to the second")
-    sizes = (preprocess,) if isinstance(preprocess, Preprocess) else tuple(preprocess or (Preprocess(),))
-    if len({p.size for p in sizes}) < len(sizes):
-        raise ValueError("two preprocessings have one size; a store holds one for each size")
+    sizes = _sizes(manifest, preprocess)
     out, plan = Path(out), Plan.of(manifest, sizes)
     out.mkdir(parents=True, exist_ok=True)
     plan.settle(out)
@@ -92,6 +100,18 @@ def prepare_part(
     if not missing:
         finish(manifest, plan, out)
     return missing
+
+
+def _sizes(manifest: Manifest, preprocess: AnyPreprocess | Sequence[AnyPreprocess] | None) -> tuple[AnyPreprocess, ...]:
+    """One or more preprocessings of the manifest's kind, of different size."""
+    kind = kind_of(manifest.table)
+    given = (preprocess,) if isinstance(preprocess, BasePreprocess) else tuple(preprocess or (kind(),))
+    if len({p.name for p in given}) < len(given):
+        raise ValueError("two preprocessings have one size; a store holds one for each size")
+    for p in given:
+        if not isinstance(p, kind):
+            raise ValueError(f"the manifest's images need {kind.__name__}; {type(p).__name__} is of the other kind")
+    return given
 
 
 def _missing(plan: Plan, out: Path) -> int:
@@ -124,7 +144,7 @@ def _prepare_reports(
 def _prepare_images(
     manifest: Manifest,
     plan: Plan,
-    sizes: tuple[Preprocess, ...],
+    sizes: tuple[AnyPreprocess, ...],
     out: Path,
     shards: range,
     workers: int,
@@ -137,7 +157,7 @@ def _prepare_images(
     )
     total = sum(len(plan.rows(s)) for s in shards)
     tick = functools.partial(_tick, progress, "images", total - work.count, total)
-    with WorkerPool(functools.partial(prepare_image, preprocess=sizes), workers) as pool:
+    with WorkerPool(functools.partial(prepare_image, preprocess=sizes), workers, **_LIMITS[type(sizes[0])]) as pool:
         for shard, results in _by_shard(pool, work, tick):
             write_images(plan, shard, results, out)
 
@@ -185,6 +205,6 @@ def _image_tasks(table: pd.DataFrame, plan: Plan) -> list[ImageTask]:
     frames = table["frame"].tolist() if "frame" in table else [np.nan] * len(table)
     masks = zip(*(table[f"mask_{name}"] for name in plan.masks), strict=True) if plan.masks else [()] * len(table)
     return [
-        ImageTask(path, None if np.isnan(frame) else int(frame), tuple(cells))
-        for path, frame, cells in zip(table["path"], frames, masks, strict=True)
+        ImageTask(path, None if np.isnan(frame) else int(frame), tuple(cells), source)
+        for path, frame, cells, source in zip(table["path"], frames, masks, table["source"], strict=True)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 from medvlp import __version__
 from medvlp.data.atomic import replaced
 from medvlp.data.manifest import Manifest
-from medvlp.data.preprocess import Preprocess
+from medvlp.data.preprocess_kinds import AnyPreprocess, preprocess_from_json
 
 _SHARD_BYTES = 32 << 20  # what a kill costs, and what the writer holds in memory per shard
 _REPORTS_A_SHARD = 2048
@@ -47,19 +48,28 @@ class Plan:
     made_by: str = __version__
 
     @classmethod
-    def of(cls, manifest: Manifest, preprocess: Sequence[Preprocess]) -> Plan:
-        largest = max(p.size for p in preprocess)
+    def of(cls, manifest: Manifest, preprocess: Sequence[AnyPreprocess]) -> Plan:
+        largest = max(math.prod(p.file_shape) * np.dtype(p.dtype).itemsize for p in preprocess)
         texts = manifest.table["report"]
         return cls(
             preprocess=tuple(p.to_json() for p in preprocess),
             manifest=table_hash(manifest.table),
             images=len(manifest),
             reports=int(texts[texts != ""].nunique()),
-            images_a_shard=max(64, _SHARD_BYTES // largest**2),
+            images_a_shard=max(preprocess[0].fewest, _SHARD_BYTES // largest),
             reports_a_shard=_REPORTS_A_SHARD,
             masks=tuple(manifest.masks),
             generated=manifest.generated,
         )
+
+    @property
+    def sizes(self) -> list[AnyPreprocess]:
+        """The preprocessing of each size, the default first.
+
+        Raises:
+            ValueError: another version of medvlp made the store.
+        """
+        return [preprocess_from_json(text) for text in self.preprocess]
 
     @property
     def image_shards(self) -> int:
@@ -115,13 +125,13 @@ def table_hash(table: pd.DataFrame) -> str:
     return digest.hexdigest()[:16]
 
 
-def image_file(folder: Path, size: int, shard: int) -> Path:
-    """Pixels of a shard: uint8 `[n, size, size]`."""
+def image_file(folder: Path, size: str, shard: int) -> Path:
+    """Pixels of a shard: uint8 `[n, size, size]`, or int16 blocks of volumes `[n, nd, nh, nw, d, h, w]`."""
     return folder / f"images-{size}" / f"{shard:05d}.npy"
 
 
-def mask_file(folder: Path, size: int, shard: int) -> Path:
-    """Masks of the images of a shard that have any: uint8 `[m, K, size, size]`, 0, 1, or 255 where not drawn."""
+def mask_file(folder: Path, size: str, shard: int) -> Path:
+    """Masks of the images of a shard that have any: uint8 `[m, K, *shape]`, 0, 1, or 255 where not drawn."""
     return folder / f"masks-{size}" / f"{shard:05d}.npy"
 
 

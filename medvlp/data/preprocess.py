@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from medvlp.data.base_preprocess import BasePreprocess
 from medvlp.io.image import Image
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_VERSION = 1  # of the pixels that `apply` makes; a change of the algorithm is a change of the hash
-
 
 @dataclass(frozen=True)
-class Preprocess:
+class Preprocess(BasePreprocess):
     """Letterbox: aspect kept, antialiased bilinear resize so that the long side is `size`, centred, padded with black.
 
     Attributes:
         size: pixels of both sides of the square.
         mean, std: what `normalise` subtracts and divides by, on the scale of 0 (black) to 1 (white).
     """
+
+    kind: ClassVar[str] = "radiograph letterbox"
+    version: ClassVar[int] = 1
+    dtype: ClassVar[type[np.generic]] = np.uint8
+    blank: ClassVar[int] = 0
+    fewest: ClassVar[int] = 64
 
     size: int = 224
     mean: float = 0.5
@@ -36,6 +38,16 @@ class Preprocess:
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 8192 or self.std <= 0:
             raise ValueError(f"Preprocess needs 16 <= size <= 8192 and std > 0; got size {self.size}, std {self.std}")
+
+    @property
+    def name(self) -> str:
+        """The side, such as `224`."""
+        return str(self.size)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(size, size)`."""
+        return self.size, self.size
 
     def content(self, shape: tuple[int, int]) -> tuple[int, int, int, int]:
         """Where an image of `shape` lies in the square: top, left, height, width in pixels."""
@@ -50,8 +62,11 @@ class Preprocess:
             raise ValueError(f"a radiograph has two axes; this image is {image.array.shape}")
         return np.rint(self._letterbox(image.array) * 255).clip(0, 255).astype(np.uint8)
 
-    def apply_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        """Mask `[H, W]` of the same file -> uint8 `[size, size]` of 0 and 1: a pixel is in when half of it is."""
+    def apply_mask(self, mask: NDArray[np.bool_], spacing: tuple[float, ...] | None = None) -> NDArray[np.uint8]:
+        """Mask `[H, W]` of the same file -> uint8 `[size, size]` of 0 and 1: a pixel is in when half of it is.
+
+        `spacing` is not asked: a radiograph is letterboxed in pixels.
+        """
         return (self._letterbox(mask.astype(np.float32)) >= 0.5).astype(np.uint8)
 
     def _letterbox(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -80,46 +95,14 @@ class Preprocess:
         scale = np.array([w / original_shape[1], h / original_shape[0]] * 2)
         return np.asarray(box, np.float64) * scale + np.array([left, top] * 2)
 
-    def normalise(self, pixels: Tensor) -> Tensor:
+    def normalise(self, images: Tensor) -> Tensor:
         """uint8 `[B, H, W]` (0 to 255) or float (0 to 1) -> float32 `[B, 1, H, W]`, less `mean`, over `std`."""
-        white = 1.0 if pixels.is_floating_point() else 255.0
-        return pixels.unsqueeze(1).float().mul(1 / (white * self.std)).sub_(self.mean / self.std)
+        white = 1.0 if images.is_floating_point() else 255.0
+        return images.unsqueeze(1).float().mul(1 / (white * self.std)).sub_(self.mean / self.std)
 
-    @property
-    def hash(self) -> str:
-        """16 hexadecimal digits: equal exactly when the pixels that a model sees are made the same way."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
-
-    def differences(self, other: Preprocess) -> list[str]:
-        """What is not the same, in words; empty when data of the one suit a model of the other."""
-        mine, theirs = asdict(self), asdict(other)
-        return [f"{k}: {mine[k]} against {theirs[k]}" for k in mine if mine[k] != theirs[k]]
-
-    def to_json(self) -> str:
-        """The settings as one line of JSON, keys sorted."""
-        return json.dumps({"kind": "radiograph letterbox", "version": _VERSION, **asdict(self)}, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> Preprocess:
-        """The inverse of `to_json`.
-
-        Raises:
-            ValueError: it was written by another kind or version of preprocessing.
-        """
-        settings = json.loads(text)
-        kind, version = settings.pop("kind", None), settings.pop("version", None)
-        if (kind, version) != ("radiograph letterbox", _VERSION):
-            raise ValueError(
-                f"this is {kind} version {version}; this medvlp makes radiograph letterbox version {_VERSION}: "
-                "prepare the data again"
-            )
-        return cls(**settings)
-
-    def save(self, path: str | Path) -> None:
-        """Write `preprocess.json`."""
-        Path(path).write_text(self.to_json() + "\n")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Preprocess:
-        """Read `preprocess.json`."""
-        return cls.from_json(Path(path).read_text())
+    def picture(self, stored: NDArray[np.uint8], original: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """The square as it is, or the part of it where an image of the shape `original` lies."""
+        if original is None:
+            return stored
+        top, left, h, w = self.content(original)
+        return stored[top : top + h, left : left + w]

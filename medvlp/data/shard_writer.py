@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,32 +20,38 @@ def write_images(plan: Plan, shard: int, results: Sequence[PreparedImage | Failu
     """Write pixels, masks, and last the rows, which say that the shard is done.
 
     The arrays are built in memory: a full disk is then an error of a write, not a signal out of a memory map. A row
-    that failed keeps its slot, black and in no table.
+    that failed keeps its slot, blank and in no table.
     """
     drawn = [r.masks for r in results if isinstance(r, PreparedImage) and r.masks is not None]
-    for level, settings in enumerate(plan.preprocess):
-        size = json.loads(settings)["size"]
-        pixels = np.zeros((len(results), size, size), np.uint8)
+    for level, size in enumerate(plan.sizes):
+        pixels = np.full((len(results), *size.file_shape), size.blank, size.dtype)
         for slot, result in enumerate(results):
             if isinstance(result, PreparedImage):
                 pixels[slot] = result.pixels[level]
-        _write_array(plans.image_file(folder, size, shard), pixels)
+        _write_array(plans.image_file(folder, size.name, shard), pixels)
         if drawn:
-            _write_array(plans.mask_file(folder, size, shard), np.stack([masks[level] for masks in drawn]))
+            _write_array(plans.mask_file(folder, size.name, shard), np.stack([masks[level] for masks in drawn]))
     with replaced(plans.rows_file(folder, shard)) as partial:
-        _rows(results).to_parquet(partial, index=False)
+        _rows(results, volumes=len(plan.sizes[0].shape) == 3).to_parquet(partial, index=False)
 
 
-def _rows(results: Sequence[PreparedImage | Failure]) -> pd.DataFrame:
-    """What became of each row: `slot, mask_slot, height, width, spacing, checksum, reason, mask_reason`."""
-    empty = {"height": 0, "width": 0, "spacing": np.nan, "checksum": 0, "reason": "", "mask_reason": ""}
+def _rows(results: Sequence[PreparedImage | Failure], volumes: bool) -> pd.DataFrame:
+    """What became of each row: `slot, mask_slot, height, width, spacing, checksum, reason, mask_reason`.
+
+    Of volumes also `depth` and `thickness`, voxels and millimetres along the first axis.
+    """
+    lengths = ["depth", "height", "width"] if volumes else ["height", "width"]
+    distances = ["thickness", "spacing"] if volumes else ["spacing"]
+    empty = {**dict.fromkeys(lengths, 0), **dict.fromkeys(distances, np.nan), "checksum": 0}
     rows, masks = [], 0
     for slot, result in enumerate(results):
-        row = {"slot": slot, "mask_slot": -1, **empty}
+        row: dict[str, Any] = {"slot": slot, "mask_slot": -1, **empty, "reason": "", "mask_reason": ""}
         if isinstance(result, Failure):
             row["reason"] = result.reason
         else:
-            row |= {k: getattr(result, k) for k in ("height", "width", "spacing", "checksum", "mask_reason")}
+            row |= dict(zip(lengths, result.shape, strict=True))
+            row |= dict(zip(distances, result.spacing, strict=False))  # rows and columns lie equally far apart
+            row |= {"checksum": result.checksum, "mask_reason": result.mask_reason}
             if result.masks is not None:
                 row["mask_slot"], masks = masks, masks + 1
         rows.append(row)

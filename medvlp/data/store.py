@@ -6,16 +6,18 @@ import json
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from medvlp.data import prepare_plan as plans
+from medvlp.data.base_preprocess import Crop
 from medvlp.data.manifest_columns import SPLITS
 from medvlp.data.prepare_plan import Plan
 from medvlp.data.preprocess import Preprocess
+from medvlp.data.preprocess_kinds import AnyPreprocess
 from medvlp.data.reports_table import WHOLE, ReportTable
 from medvlp.knowledge import get_finding, load_findings
 from medvlp.reports.states import FindingState
@@ -29,16 +31,17 @@ class Store:
     Attributes:
         path: its folder.
         table: pandas, one row an image that could be read: the manifest's columns without paths; `report` is the
-            report's number (-1 for none); `height, width, spacing` of the original file.
+            report's number (-1 for none); `height, width, spacing` of the original file, and `depth, thickness` of a
+            volume.
         reports: the parsed reports, `reports[number]`.
-        preprocess: what made the pixels.
+        preprocess: what made the pixels: a `Preprocess` of radiographs, or a `VolumePreprocess` of CT volumes.
         mask_names: names of the masks, in the order of their axis.
         generated: made by a generator, not by a hospital.
         hash: of table, pixels' checksums and preprocessing.
         quarantined: how many images, masks and reports could not be read; `quarantine.csv` says which and why.
     """
 
-    def __init__(self, path: str | Path, size: int | None = None) -> None:
+    def __init__(self, path: str | Path, size: int | str | None = None) -> None:
         self.path = Path(path)
         if not (self.path / "store.json").is_file():
             unfinished = (self.path / "plan.json").is_file()
@@ -49,11 +52,11 @@ class Store:
             )
         summary = json.loads((self.path / "store.json").read_text())
         plan = Plan.load(self.path)
-        made = {p.size: p for p in map(Preprocess.from_json, plan.preprocess)}
-        size = next(iter(made)) if size is None else size
-        if size not in made:
-            raise ValueError(f"{self.path} holds images of {', '.join(map(str, made))} pixels, none of {size}")
-        self.preprocess = made[size]
+        made = {p.name: p for p in plan.sizes}
+        name = next(iter(made)) if size is None else str(size)
+        if name not in made:
+            raise ValueError(f"{self.path} holds images of {', '.join(made)} pixels, none of {name}")
+        self.preprocess: AnyPreprocess = made[name]
         self.mask_names = plan.masks
         self.generated: bool = summary["generated"]
         self.hash: str = summary["hash"]
@@ -63,11 +66,11 @@ class Store:
         self._shard = self.table["shard"].to_numpy()
         self._slot = self.table["slot"].to_numpy()
         self._mask_slot = self.table["mask_slot"].to_numpy()
-        self._mapped = lru_cache(_OPEN_SHARDS)(lambda path: np.load(path, mmap_mode="r"))
+        self._mapped = lru_cache(_OPEN_SHARDS)(lambda path: np.asarray(np.load(path, mmap_mode="r")))
 
     @classmethod
-    def open(cls, path: str | Path, size: int | None = None) -> Store:
-        """Open a finished store, at one of its sizes (default: the first that it was prepared at)."""
+    def open(cls, path: str | Path, size: int | str | None = None) -> Store:
+        """Open a finished store, at one of its sizes, such as 224 or "240x480x480" (default: its first)."""
         return cls(path, size)
 
     def __len__(self) -> int:
@@ -89,13 +92,34 @@ class Store:
             keep &= self.table["view"].isin(list(views)).to_numpy()
         return np.flatnonzero(keep)
 
-    def images(self, rows: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Pixels of some rows: uint8 `[n, H, W]`, a copy."""
+    @property
+    def letterbox(self) -> Preprocess:
+        """The preprocessing of a store of radiographs, for those who work on nothing else.
+
+        Raises:
+            ValueError: the store holds volumes.
+        """
+        if not isinstance(self.preprocess, Preprocess):
+            raise ValueError(f"{self.path} holds CT volumes, and this works on radiographs; give a store of those")
+        return self.preprocess
+
+    def images(self, rows: Sequence[int] | NDArray[np.integer], crop: Crop = ()) -> NDArray[Any]:
+        """Pixels of some rows, a copy: uint8 `[n, H, W]` of radiographs, int16 HU `[n, D, H, W]` of volumes.
+
+        Args:
+            rows: positions in the table.
+            crop: a slice for each of the first axes, such as `np.s_[32:64, :, 10:40]`, without steps: of a volume
+                only the blocks that it touches are read.
+        """
         rows = np.asarray(rows)
-        size = self.preprocess.size
-        out = np.empty((len(rows), size, size), np.uint8)
+        size = self.preprocess
+        if len(crop) > len(size.shape):
+            raise ValueError(f"a crop is at most {len(size.shape)} slices; got {tuple(crop)}")
+        parts = [*crop, *[slice(None)] * (len(size.shape) - len(crop))]
+        shape = [len(range(n)[part]) for n, part in zip(size.shape, parts, strict=True)]
+        out = np.empty((len(rows), *shape), size.dtype)
         for i, (shard, slot) in enumerate(zip(self._shard[rows], self._slot[rows], strict=True)):
-            out[i] = self._mapped(plans.image_file(self.path, size, shard))[slot]
+            out[i] = size.unpack(self._mapped(plans.image_file(self.path, size.name, shard))[slot], crop)
         return out
 
     @property
@@ -104,12 +128,12 @@ class Store:
         return self._mask_slot >= 0
 
     def masks(self, rows: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Masks of some rows, in `mask_names` order: uint8 `[n, K, H, W]` of 0 and 1; 255 where none was drawn."""
+        """Masks of some rows, in `mask_names` order: uint8 `[n, K, (D,) H, W]` of 0 and 1; 255 where none was drawn."""
         rows = np.asarray(rows)
-        size = self.preprocess.size
-        out = np.full((len(rows), len(self.mask_names), size, size), 255, np.uint8)
+        size = self.preprocess
+        out = np.full((len(rows), len(self.mask_names), *size.shape), 255, np.uint8)
         for i in np.flatnonzero(self.has_masks[rows]):
-            path = plans.mask_file(self.path, size, self._shard[rows[i]])
+            path = plans.mask_file(self.path, size.name, self._shard[rows[i]])
             out[i] = self._mapped(path)[self._mask_slot[rows[i]]]
         return out
 

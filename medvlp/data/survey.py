@@ -53,15 +53,13 @@ class Survey:
 
 
 def survey(store: Store, progress: Callable[[int, int], None] | None = None) -> Survey:
-    """Measure every image of a store, a few hundred at a time."""
+    """Measure every image of a store; of a volume, its mean from front to back, which looks like a radiograph."""
     heights, widths = store.table["height"].to_numpy(), store.table["width"].to_numpy()
     measured = []
-    for start in range(0, len(store), _AT_ONCE):
-        rows = np.arange(start, min(start + _AT_ONCE, len(store)))
-        for row, square in zip(rows, store.images(rows), strict=True):
-            top, left, h, w = store.preprocess.content((heights[row], widths[row]))
-            measured.append(_measure(square[top : top + h, left : left + w]))
-        if progress:
+    for row in range(len(store)):
+        (stored,) = store.images([row])
+        measured.append(_measure(store.preprocess.picture(stored, (heights[row], widths[row]))))
+        if progress and (len(measured) % _AT_ONCE == 0 or len(measured) == len(store)):
             progress(len(measured), len(store))
     return Survey(
         mean=np.array([m[0] for m in measured], np.float32),

@@ -1,4 +1,4 @@
-"""`resample`: an image on a grid of other spacing, its field of view kept."""
+"""`resample`: an image on a grid of other spacing, its field of view kept, or cut and padded around its centre."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from scipy import sparse
 from medvlp.io.image import Image
 
 
-def resample(image: Image, spacing: Sequence[float], *, labels: bool = False) -> Image:
+def resample(
+    image: Image,
+    spacing: Sequence[float],
+    *,
+    labels: bool = False,
+    shape: Sequence[int] | None = None,
+    fill: float = 0.0,
+) -> Image:
     """Resample along every axis.
 
     Linear where the grid gets finer; where it gets coarser, the triangle grows with the new voxels, so that nothing
@@ -22,24 +29,32 @@ def resample(image: Image, spacing: Sequence[float], *, labels: bool = False) ->
         image: `spacing` has to be known.
         spacing: millimetres along each axis of the new array.
         labels: the values are names: take the nearest voxel and mix nothing.
+        shape: voxels along each axis of the new array, around the centre; None keeps the field of view.
+        fill: the value of new voxels whose centre lies outside the image.
 
     Returns:
-        Image whose axes have `round(n * old / new)` voxels, at least one.
+        Image of `shape`, or whose axes have `round(n * old / new)` voxels, at least one.
 
     Raises:
-        ValueError: the spacing of the image is unknown, or the new one has not one positive value an axis.
+        ValueError: the spacing of the image is unknown, or the new one has not one positive value an axis, or `shape`.
     """
+    axes = image.array.ndim
     if image.spacing is None:
         raise ValueError("the image does not know its spacing, so it cannot be resampled to millimetres")
-    if len(spacing) != image.array.ndim or min(spacing) <= 0:
-        raise ValueError(f"spacing needs {image.array.ndim} positive values; got {tuple(spacing)}")
+    if len(spacing) != axes or min(spacing) <= 0:
+        raise ValueError(f"spacing needs {axes} positive values; got {tuple(spacing)}")
+    if shape is not None and (len(shape) != axes or min(shape) < 1):
+        raise ValueError(f"shape needs {axes} positive numbers; got {tuple(shape)}")
     array, affine = image.array, image.affine.copy() if image.affine is not None else None
     for axis, (old, new) in enumerate(zip(image.spacing, spacing, strict=True)):
-        if new == old:
-            continue
         count = array.shape[axis]
-        weights, first = _weights(count, max(1, round(count * old / new)), new / old, labels)
+        wanted = max(1, round(count * old / new)) if shape is None else shape[axis]
+        if new == old and wanted == count:
+            continue
+        weights, first, outside = _weights(count, wanted, new / old, labels)
         array = _along(array, axis, weights)
+        if outside.any():
+            np.moveaxis(array, axis, 0)[outside] = fill
         if affine is not None:
             affine[:3, 3] += affine[:3, axis] * first
             affine[:3, axis] *= new / old
@@ -49,29 +64,38 @@ def resample(image: Image, spacing: Sequence[float], *, labels: bool = False) ->
     )
 
 
-def _weights(count: int, wanted: int, ratio: float, labels: bool) -> tuple[sparse.csr_array, float]:
-    """Weights `[wanted, count]` of the old voxels in the new ones, and where the first new voxel lies among the old."""
+def _weights(count: int, wanted: int, ratio: float, labels: bool) -> tuple[sparse.csr_array, float, NDArray[np.bool_]]:
+    """Weights `[wanted, count]` of the old voxels in the new ones, where the first new voxel lies among the old, and
+    which of the new ones lie outside, `[wanted]`: their weights mean nothing."""
     centers = (np.arange(wanted) - (wanted - 1) / 2) * ratio + (count - 1) / 2
+    outside = (centers < -0.5) | (centers > count - 0.5)
     if labels:
         nearest = np.clip(np.floor(centers + 0.5), 0, count - 1).astype(np.int64)
         ones = np.ones(wanted, np.float32)
-        return sparse.csr_array((ones, (np.arange(wanted), nearest)), shape=(wanted, count)), float(centers[0])
+        table = sparse.csr_array((ones, (np.arange(wanted), nearest)), shape=(wanted, count))
+        return table, float(centers[0]), outside
     reach = max(1.0, ratio)
     around = np.arange(-np.ceil(reach), np.ceil(reach) + 1)
     old = np.round(centers)[:, None] + around
     weight = np.maximum(0, 1 - np.abs(old - centers[:, None]) / reach)
-    weight *= (old >= 0) & (old < count)
-    inside = weight.sum(1, keepdims=True)
-    weight /= inside
+    weight *= (old >= 0) & (old < count) & ~outside[:, None]
+    weight /= np.where(outside, 1.0, weight.sum(1))[:, None]
     rows = np.repeat(np.arange(wanted), len(around))
     columns = np.clip(old, 0, count - 1).astype(np.int64).ravel()
     shape = (wanted, count)
-    return sparse.csr_array((weight.astype(np.float32).ravel(), (rows, columns)), shape=shape), float(centers[0])
+    table = sparse.csr_array((weight.astype(np.float32).ravel(), (rows, columns)), shape=shape)
+    return table, float(centers[0]), outside
 
 
 def _along(array: NDArray[np.float32], axis: int, weights: sparse.csr_array) -> NDArray[np.float32]:
-    """Multiply one axis by `weights`."""
-    front = np.moveaxis(array, axis, 0)
-    flat = np.ascontiguousarray(front).reshape(front.shape[0], -1)
-    result = (weights @ flat).reshape(weights.shape[0], *front.shape[1:])
-    return np.ascontiguousarray(np.moveaxis(result, 0, axis), np.float32)
+    """Multiply one axis by `weights`; slice by slice where it is not the first, for whole volumes turn slowly."""
+    if axis == 0:
+        flat = np.ascontiguousarray(array).reshape(len(array), -1)
+        return np.asarray(weights @ flat, np.float32).reshape(weights.shape[0], *array.shape[1:])
+    if array.ndim == 2:
+        return np.ascontiguousarray((weights @ np.ascontiguousarray(array.T)).T, np.float32)
+    shape = [weights.shape[0] if i == axis else n for i, n in enumerate(array.shape)]
+    result: NDArray[np.float32] = np.empty(shape, np.float32)
+    for index, part in enumerate(array):
+        result[index] = _along(part, axis - 1, weights)
+    return result

@@ -90,7 +90,7 @@ def evaluate_grounding(
         maps = run_rows(_heat(model, asked[finding]), store, np.array(list(rows)), model.device, batch_size)
         for heat, (row, boxes) in zip(maps, rows.items(), strict=True):
             place = store.table.iloc[row]
-            values = _compare(heat, boxes, (int(place["height"]), int(place["width"])), store.preprocess)
+            values = _compare(heat, boxes, (int(place["height"]), int(place["width"])), store.letterbox)
             ids = {"image_id": place["image_id"], "patient_id": place["patient_id"], "finding": finding}
             pairs.append(ids | dict(zip(METRICS, values, strict=True)))
         if progress:
@@ -103,7 +103,7 @@ def evaluate_grounding(
         "pairs": len(table),
         "patients": int(table["patient_id"].nunique()),
         "phrases": asked,
-        "pixels": store.preprocess.size,
+        "pixels": store.letterbox.size,
         "resamples": resamples,
         "seed": seed,
     }

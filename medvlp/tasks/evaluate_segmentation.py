@@ -95,7 +95,7 @@ def evaluate_segmentation(
         "views": list(views) if views else None,
         "images": len(rows),
         "patients": len(np.unique(patients)),
-        "pixels": store.preprocess.size,
+        "pixels": store.letterbox.size,
         "threshold": 0.5,
         "resamples": resamples,
         "seed": seed,

@@ -88,14 +88,14 @@ def build_segmenter(recipe: FinetuneRecipe, store: Store) -> Segmenter:
     generated, source = store.generated, recipe.encoder
     try:
         if source.model is None:
-            encoder = ImageEncoder(source.name, source.pretrained, store.preprocess.size)
+            encoder = ImageEncoder(source.name, source.pretrained, store.letterbox.size)
         else:
             model = load_model(source.model)
             check_preprocessing(store, model.preprocess)
             generated = generated or (model.generated and not source.scratch)
             encoder = copy.deepcopy(model.method.image_encoder)
             if source.scratch:
-                encoder = ImageEncoder(encoder.name, image_size=store.preprocess.size)
+                encoder = ImageEncoder(encoder.name, image_size=store.letterbox.size)
         net = SegmentationNet(encoder, recipe.decoder.name, len(recipe.structures), recipe.decoder.width)
     except ValueError as error:
         if isinstance(error, TaskError):
@@ -104,7 +104,7 @@ def build_segmenter(recipe: FinetuneRecipe, store: Store) -> Segmenter:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if source.freeze:
         net.trunk.requires_grad_(False)
-    return Segmenter(net.to(device), encoder.name, recipe, store.preprocess, generated, {}, device)
+    return Segmenter(net.to(device), encoder.name, recipe, store.letterbox, generated, {}, device)
 
 
 def training_rows(recipe: FinetuneRecipe, store: Store) -> NDArray[np.int64]:

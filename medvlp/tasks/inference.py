@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medvlp.data.base_preprocess import BasePreprocess
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
 from medvlp.tasks.errors import TaskError
@@ -79,7 +80,7 @@ def run_files(
             progress(done, len(sources))
 
 
-def check_preprocessing(store: Store, preprocess: Preprocess) -> None:
+def check_preprocessing(store: Store, preprocess: BasePreprocess) -> None:
     """Refuse a store that was prepared otherwise than the model's training images.
 
     Raises:

@@ -64,7 +64,7 @@ def parts_from_store(recipe: Recipe, store: Store) -> Parts:
         sentences = read_sentences(store.reports, recipe.data.sections, wanted).words
         known = [text for facets in book.texts(book.findings, book.facets) for text in facets if text]
         tokenizer = ReportTokenizer.train(sentences + known, vocab_size=recipe.text_encoder.vocab_size)
-    return Parts(tokenizer, book, findings, store.preprocess.size)
+    return Parts(tokenizer, book, findings, store.letterbox.size)
 
 
 def _book(recipe: Recipe) -> KnowledgeBook:

@@ -24,6 +24,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 import medvlp
+from medvlp.data.base_preprocess import BasePreprocess
 from medvlp.data.preprocess import Preprocess
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
@@ -73,7 +74,7 @@ def save_model(
     folder: Path | str,
     method: Method,
     recipe: Recipe,
-    preprocess: Preprocess,
+    preprocess: BasePreprocess,
     parts: Parts,
     *,
     generated: bool,
@@ -114,7 +115,7 @@ def save_model(
     return Path(folder)
 
 
-def write_parts(folder: Path, method: Method, recipe: Recipe, preprocess: Preprocess, parts: Parts) -> None:
+def write_parts(folder: Path, method: Method, recipe: Recipe, preprocess: BasePreprocess, parts: Parts) -> None:
     """Write all of a model but its weights and card."""
     (folder / "recipe.yaml").write_text(recipe.to_yaml())
     preprocess.save(folder / "preprocess.json")

@@ -60,7 +60,7 @@ def pretrain(recipe: Recipe, out: Path | str, resume: bool = False, progress: bo
     state = load_state(out) if resume else None
     if state is not None:
         check_same_run(state, recipe, store.hash, out)
-        parts = read_parts(out, recipe, store.preprocess)
+        parts = read_parts(out, recipe, store.letterbox)
     else:
         parts = parts_from_store(recipe, store)
     Run(recipe, store, parts, out, fabric, state).train(show=progress)
@@ -78,6 +78,7 @@ def _ranks(settings: TrainingRecipe) -> DDPStrategy:
 def _open(recipe: Recipe) -> Store:
     try:
         store = Store.open(recipe.data.store)
+        _ = store.letterbox  # the encoders are of radiographs
         for split in (recipe.data.train_split, recipe.data.validate_split):
             store.rows(split)
     except (FileNotFoundError, ValueError) as error:

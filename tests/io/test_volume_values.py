@@ -54,12 +54,31 @@ def test_labels_take_the_nearest_voxel_and_mix_nothing() -> None:
     assert set(np.unique(resample(volume(array), (3.0, 1.7, 0.6), labels=True).array)) <= {0, 3, 117}
 
 
+def test_a_shape_cuts_and_pads_around_the_centre() -> None:
+    array = np.random.default_rng(0).normal(size=(6, 9, 10))
+    image = volume(array)
+    spacing = image.spacing
+    assert spacing is not None
+    cut = resample(image, spacing, shape=(8, 5, 10), fill=-7)
+    np.testing.assert_allclose(cut.array[1:7], array[:, 2:7], atol=1e-6)
+    assert (cut.array[[0, 7]] == -7).all()
+    whole, part = resample(image, (1.3, 1.7, 0.9)), resample(image, (1.3, 1.7, 0.9), shape=(5, 5, 5))
+    assert whole.affine is not None
+    assert part.affine is not None
+    middle = [(np.array(one.array.shape) - 1) / 2 @ one.affine[:3, :3].T + one.affine[:3, 3] for one in (whole, part)]
+    np.testing.assert_allclose(middle[0], middle[1])  # millimetres
+    names = resample(volume(array > 0), spacing, labels=True, shape=(8, 5, 10), fill=3)
+    assert set(np.unique(names.array)) == {0, 1, 3}
+
+
 def test_resampling_without_a_spacing_or_to_none_is_an_error() -> None:
     image = volume(np.zeros((2, 2, 2)))
     with pytest.raises(ValueError, match="does not know its spacing"):
         resample(replace(image, spacing=None), (1, 1, 1))
     with pytest.raises(ValueError, match="3 positive values"):
         resample(image, (1, 1))
+    with pytest.raises(ValueError, match="shape needs 3 positive numbers"):
+        resample(image, (1, 1, 1), shape=(4, 4))
 
 
 def test_a_volume_is_scaled_once() -> None:

@@ -68,7 +68,7 @@ def grounding_pictures(plan: Plan, store: Store, measured: Measured) -> list[Pic
             torch.from_numpy(heat)[None], size=(_SIDE, _SIDE), mode="bilinear", align_corners=False
         )[0, 0].numpy()
         rgb = draw_heat(grey(_enlarged(square)), smooth)
-        corners = store.preprocess.box_to_square(np.array(boxes[int(row)], dtype=float), shape) * _SIDE / size
+        corners = store.letterbox.box_to_square(np.array(boxes[int(row)], dtype=float), shape) * _SIDE / size
         words = f"“{name_of(finding)}”"
         pictures.append(Picture(draw_boxes(rgb, corners), f"heat map of {words} and its true box", words))
     return pictures
