@@ -28,6 +28,10 @@ def phantom(
         0.2,
     ),
     rle: Annotated[float, typer.Option(min=0, max=1, help="Share of RLE compressed files.")] = 0.0,
+    severity: Annotated[
+        tuple[float, float], typer.Option(help="Least and greatest severity of a lesion, within 0 and 1.")
+    ] = (0.0, 1.0),
+    prevalence: Annotated[float, typer.Option(help="Factor on the rate of every finding.")] = 1.0,
     sheet: Annotated[Path | None, typer.Option(help="Also draw a page with an example of each finding.")] = None,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
@@ -48,6 +52,8 @@ def phantom(
                 studies_per_patient=studies,
                 split=split,
                 rle=rle,
+                severity=severity,
+                prevalence=prevalence,
                 progress=lambda done: show(done, patients),
             )
         typer.echo(f"{patients} patients in {out}. Generated data: not for clinical use.")

@@ -37,7 +37,7 @@ class DataRecipe(RecipePart):
         sections: of the reports, which are read; a report that has none of them is read whole.
         train_split, validate_split: names in the store's `split` column.
         validate_images: at most so many validation images are scored, the same ones each time.
-        augment: shift, zoom, turn and change the contrast of training images (never a flip).
+        augment: how much training images are shifted, zoomed, turned and changed in contrast (never flipped).
         max_sentences, max_sentence_tokens: what a report has beyond these is cut off.
         prefetch: batches made ahead by background threads; 0 makes each when it is needed.
     """
@@ -50,7 +50,7 @@ class DataRecipe(RecipePart):
     train_split: str = "train"
     validate_split: str = "validate"
     validate_images: int = Field(default=512, ge=1)
-    augment: bool = True
+    augment: Literal["full", "light", "none"] = "full"
     max_sentences: int = Field(default=12, ge=1)
     max_sentence_tokens: int = Field(default=32, ge=4)
     prefetch: int = Field(default=2, ge=0)
@@ -171,14 +171,12 @@ class Recipe(RecipeFile):
         method: a registered method (`clip`, `unimodal`, `devide`, ...).
         options: the method's own settings, checked against its `Options` when the method is built.
         extras: what it is trained with beside its own losses (`filip`, `medcutmix`, ...), each with its settings.
-        extras: what it is trained with beside its own losses (`filip`, `medcutmix`, ...), each with its settings.
         findings: a label space's name or file, or a list of finding ids; the columns of every `[B, F]` tensor.
         seed: of weights, order and augmentation.
     """
 
     method: str
     options: dict[str, Any] = Field(default_factory=dict)
-    extras: dict[str, dict[str, Any]] = Field(default_factory=dict)
     extras: dict[str, dict[str, Any]] = Field(default_factory=dict)
     findings: str | tuple[str, ...]
     seed: int = Field(default=0, ge=0)
@@ -187,12 +185,6 @@ class Recipe(RecipeFile):
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()
     knowledge: KnowledgeRecipe = KnowledgeRecipe()
     training: TrainingRecipe = TrainingRecipe()
-
-    @field_validator("extras", mode="before")
-    @classmethod
-    def _no_settings(cls, value: Any) -> Any:
-        """`filip:` with nothing behind it is `filip` with its defaults."""
-        return {name: given or {} for name, given in value.items()} if isinstance(value, dict) else value
 
     @field_validator("extras", mode="before")
     @classmethod

@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
-from medvlp.data.augment import Augment
+from medvlp.data.augment import STRENGTHS
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
 from medvlp.knowledge import PLACES
@@ -30,7 +30,15 @@ from medvlp.training.recipe_errors import RecipeError
 from medvlp.training.run_log import RunLog
 from medvlp.training.validation import ValidationLoss, ZeroShotAuroc, validation_rows
 
-NO_AUGMENTATION = Augment(area=(1, 1), stretch=0, degrees=0, brightness=0, contrast=0, gamma=0, noise=0)
+_REPORTED = "Reports come with mimic_cxr, openi, chexpert (Plus), padchest, roco, ct_rate, or a column `report`."
+_NAMED = "Reports that name findings in English come with mimic_cxr, openi, chexpert (Plus), ct_rate, or the phantom."
+_WHO_HAS = {
+    "reports": _REPORTED,
+    "sentences": _REPORTED,
+    "findings": "Labels come with every data set but roco; are the recipe's `findings` among those of yours?",
+    "places": _NAMED,
+    "concepts": _NAMED,
+}
 
 
 class Run:
@@ -189,12 +197,13 @@ class Run:
                 data.batch_size // self.fabric.world_size if train else data.batch_size,
                 self.recipe.seed,
                 train,
-                augment=None if data.augment else NO_AUGMENTATION,
+                augment=STRENGTHS[data.augment],
                 max_tokens=text.max_tokens,
                 max_sentences=data.max_sentences,
                 max_sentence_tokens=min(data.max_sentence_tokens, text.max_tokens),
                 sections=data.sections,
                 places="places" in self.method.needs,
+                concepts="concepts" in self.method.needs,
                 rank=self.fabric.global_rank if train else 0,
                 world_size=self.fabric.world_size if train else 1,
                 threads=data.prefetch,
@@ -228,11 +237,12 @@ def _check_needs(method: Method, loader: BatchLoader) -> None:
         "sentences": has_reports,
         "findings": bool((loader.states[torch.from_numpy(rows)] != FindingState.UNMENTIONED).any()),
         "places": has_reports and _name_places(loader),
+        "concepts": loader.texts.concepts is not None and bool(len(loader.texts.concepts.spans)),
     }
     if missing := sorted(need for need in method.needs if not has[need]):
         raise RecipeError(
             f"method: {type(method).__name__} learns from {' and '.join(missing)}, and none of the {len(rows)} "
-            f"training images of {store.path} has any."
+            f"training images of {store.path} has any. {_WHO_HAS[missing[0]]}"
         )
 
 

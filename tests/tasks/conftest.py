@@ -67,7 +67,7 @@ def _pretrain(store: Store, out: Path, *overrides: str) -> Path:
     text = f"""
 method: devide
 findings: [{", ".join(FINDINGS)}]
-data: {{store: {store.path}, batch_size: 16, augment: false}}
+data: {{store: {store.path}, batch_size: 16, augment: none}}
 image_encoder: {{name: test_resnet.r160_in1k, dim: 64, patch_stride: 8}}
 text_encoder: {{layers: 1, width: 64, heads: 2, vocab_size: 200, max_tokens: 48}}
 training: {{max_steps: 60, epochs: 100, warmup_steps: 5, learning_rate: 3e-3, accelerator: cpu, precision: 32,

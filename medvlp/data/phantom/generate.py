@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from medvlp.data.phantom import layout
 from medvlp.data.phantom.dicom import write_dicom
 from medvlp.data.phantom.findings import FINDINGS
-from medvlp.data.phantom.patients import Patient, Study, make_patient
+from medvlp.data.phantom.patients import Illness, Patient, Study, make_patient
 from medvlp.data.phantom.render import Picture, take
 from medvlp.data.phantom.report import write_report
 
@@ -38,6 +38,8 @@ class World:
         studies_per_patient: fewest and most.
         split: shares of train, validate and test, by patient.
         rle: share of files that are RLE compressed.
+        severity: least and greatest level of a lesion, within 0 (subtle) and 1; a narrow range makes an easier world.
+        prevalence: factor on the rate of every finding.
     """
 
     seed: int = 0
@@ -45,6 +47,8 @@ class World:
     studies_per_patient: tuple[int, int] = (1, 3)
     split: tuple[float, float, float] = (0.7, 0.1, 0.2)
     rle: float = 0.0
+    severity: tuple[float, float] = (0.0, 1.0)
+    prevalence: float = 1.0
 
     def __post_init__(self) -> None:
         low, high = self.studies_per_patient
@@ -54,10 +58,15 @@ class World:
             raise ValueError(f"size is between 64 and 4096 pixels; got {self.size}")
         if len(self.split) != 3 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-6:
             raise ValueError(f"split is three shares (train, validate, test) that sum to 1; got {self.split}")
+        if not 0 <= self.severity[0] <= self.severity[1] <= 1:
+            raise ValueError(f"severity is (least, greatest) between 0 and 1; got {self.severity}")
+        if not 0 < self.prevalence <= 4:
+            raise ValueError(f"prevalence is above 0 and at most 4; got {self.prevalence}")
 
     def patient(self, index: int) -> Patient:
         """Patient `index`, the same however many are made."""
-        return make_patient(self.seed, index, self.studies_per_patient, self.split)
+        illness = Illness(self.severity, self.prevalence)
+        return make_patient(self.seed, index, self.studies_per_patient, self.split, illness)
 
     def picture(self, patient: Patient, study: Study, view: int) -> Picture:
         """One view of one visit."""
@@ -88,16 +97,18 @@ def generate(
     studies_per_patient: tuple[int, int] = (1, 3),
     split: tuple[float, float, float] = (0.7, 0.1, 0.2),
     rle: float = 0.0,
+    severity: tuple[float, float] = (0.0, 1.0),
+    prevalence: float = 1.0,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Write an archive of generated studies in the layout of MIMIC-CXR, with its ground truth.
 
-    The bytes depend on `seed`, `size`, `studies_per_patient`, `split` and `rle` alone, and patient k is the same
-    however many patients or workers there are.
+    The bytes depend on what `World` holds alone, and patient k is the same however many patients or workers there are.
 
     Args:
         root: folder to write; made when missing. One that holds the same archive, whole or in part, is written again.
         patients: how many.
+        seed, size, studies_per_patient, split, rle, severity, prevalence: as in `World`.
         workers: processes; by default one for each core. More than one needs an importable `__main__`, as ever.
         progress: called with the number of patients that are finished.
 
@@ -110,7 +121,7 @@ def generate(
     """
     if patients < 1:
         raise ValueError(f"patients is at least 1; got {patients}")
-    root, world = Path(root), World(seed, size, studies_per_patient, split, rle)
+    root, world = Path(root), World(seed, size, studies_per_patient, split, rle, severity, prevalence)
     description = {"generated": True, "notice": NOTICE, "patients": patients, **asdict(world), "findings": FINDINGS}
     _claim(root, json.dumps(description, indent=2) + "\n")
     write = partial(write_patient, root, world)

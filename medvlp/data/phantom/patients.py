@@ -17,6 +17,24 @@ _PRIME = 9_999_991
 
 
 @dataclass(frozen=True)
+class Illness:
+    """How ill the ill are: the range of severity of lesions, and a factor on the rate of each finding."""
+
+    severity: tuple[float, float] = (0.0, 1.0)
+    prevalence: float = 1.0
+
+    def within(self, lesion: Lesion) -> Lesion:
+        """A lesion that arose on the whole scale, brought into the range; a device has no degrees and stays."""
+        if not lesion.graded:
+            return lesion
+        low, high = self.severity
+        return lesion.at(low + (high - low) * lesion.level)
+
+
+AS_IS = Illness()
+
+
+@dataclass(frozen=True)
 class Study:
     """One visit.
 
@@ -56,17 +74,21 @@ class Patient:
 
 
 def make_patient(
-    seed: int, index: int, studies_per_patient: tuple[int, int], split: tuple[float, float, float]
+    seed: int,
+    index: int,
+    studies_per_patient: tuple[int, int],
+    split: tuple[float, float, float],
+    illness: Illness = AS_IS,
 ) -> Patient:
     """Patient `index` of the world of `seed`; the same however many others are asked for."""
     rng = np.random.default_rng([seed, index, 1])
     anatomy = sample_anatomy(rng)
-    healthy = rng.random() < HEALTHY
+    ill = None if rng.random() < HEALTHY else illness
     day = date(2110, 1, 1) + timedelta(days=int(rng.integers(0, 30000)))
     studies: list[Study] = []
     for number in range(int(rng.integers(studies_per_patient[0], studies_per_patient[1] + 1))):
         before = studies[-1] if studies else None
-        studies.append(_study(rng, anatomy, before, healthy, day, _unique(seed, index * 64 + number, 50_000_000)))
+        studies.append(_study(rng, anatomy, before, ill, day, _unique(seed, index * 64 + number, 50_000_000)))
         day += timedelta(days=int(rng.choice([1, 3, 30, 200])) + int(rng.integers(0, 20)))
     return Patient(index, _unique(seed, index, 10_000_000), _split(seed, index, split), anatomy, tuple(studies))
 
@@ -82,36 +104,42 @@ def _split(seed: int, index: int, shares: tuple[float, float, float]) -> str:
     return "train" if at < shares[0] else "validate" if at < shares[0] + shares[1] else "test"
 
 
-def _study(rng: Generator, anatomy: Anatomy, before: Study | None, healthy: bool, day: date, number: int) -> Study:
-    portable = rng.random() < (0.2 if healthy else 0.5)
-    lesions = [] if before is None else _continued(rng, before.lesions)
+def _study(
+    rng: Generator, anatomy: Anatomy, before: Study | None, illness: Illness | None, day: date, number: int
+) -> Study:
+    """The next visit of someone who is ill, or healthy where `illness` is None."""
+    portable = rng.random() < (0.5 if illness else 0.2)
+    lesions = [] if before is None or illness is None else _continued(rng, before.lesions, illness)
     if not portable:
         lesions = [lesion for lesion in lesions if not DRAWINGS[lesion.finding].portable]
-    if not healthy:
-        _befall(rng, anatomy, lesions, portable, 1.0 if before is None else 0.3)
+    if illness:
+        _befall(rng, anatomy, lesions, portable, illness, 1.0 if before is None else 0.3)
     lesions.sort(key=lambda lesion: FINDINGS.index(lesion.finding))
     views: tuple[View, ...] = ("AP",) if portable else ("PA", "LATERAL") if rng.random() < 0.62 else ("PA",)
     course, gone = _course(before, lesions)
     return Study(number, day, int(rng.integers(0, 86400)), views, tuple(lesions), course, gone)
 
 
-def _continued(rng: Generator, lesions: tuple[Lesion, ...]) -> list[Lesion]:
+def _continued(rng: Generator, lesions: tuple[Lesion, ...], illness: Illness) -> list[Lesion]:
     kept = []
     for lesion in lesions:
         drawing = DRAWINGS[lesion.finding]
         if rng.random() < drawing.lasting:
             step = rng.normal(0, 0.2) if drawing.lasting < 0.8 else abs(rng.normal(0, 0.05))
-            kept.append(lesion.at(lesion.level + (step if rng.random() < 0.6 else 0.0)))
+            level = lesion.level + (step if rng.random() < 0.6 else 0.0)
+            kept.append(lesion.at(float(np.clip(level, *illness.severity))))
     return kept
 
 
-def _befall(rng: Generator, anatomy: Anatomy, lesions: list[Lesion], portable: bool, share: float) -> None:
+def _befall(
+    rng: Generator, anatomy: Anatomy, lesions: list[Lesion], portable: bool, illness: Illness, share: float
+) -> None:
     """Add new findings in place; those that go together raise each other's rate."""
     order = ["cardiomegaly", "edema", *(f for f in FINDINGS if f not in ("cardiomegaly", "edema"))]
     for finding in order:
         drawing = DRAWINGS[finding]
         have = {lesion.finding for lesion in lesions}
-        rate = drawing.rate * share
+        rate = drawing.rate * illness.prevalence * share
         if finding == "edema" and "cardiomegaly" in have:
             rate *= 2.0
         if finding == "pleural_effusion" and have & {"cardiomegaly", "edema"}:
@@ -119,7 +147,7 @@ def _befall(rng: Generator, anatomy: Anatomy, lesions: list[Lesion], portable: b
         if finding in have or (drawing.portable and not portable) or rng.random() >= rate:
             continue
         for _ in range(4):
-            new = drawing.arise(rng, anatomy)
+            new = [illness.within(lesion) for lesion in drawing.arise(rng, anatomy)]
             if all(_compatible(n, lesion) for n in new for lesion in lesions):
                 lesions.extend(new)
                 break

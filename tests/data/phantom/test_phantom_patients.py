@@ -77,8 +77,25 @@ def test_courses_tell_what_changed(people: list) -> None:
         ({"size": 10}, "between 64 and 4096"),
         ({"studies_per_patient": (3, 1)}, "fewest, most"),
         ({"split": (0.5, 0.2, 0.2)}, "sum to 1"),
+        ({"severity": (0.5, 1.2)}, "least, greatest"),
+        ({"prevalence": 0.0}, "above 0"),
     ],
 )
 def test_settings_out_of_range(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         World(**options)
+
+
+def test_severity_and_prevalence_say_how_ill_the_ill_are(people: list) -> None:
+    world = World(seed=0, severity=(0.6, 0.8), prevalence=2.0)
+    ill = [world.patient(i) for i in range(len(people))]
+    levels = [x.level for p in ill for s in p.studies for x in s.lesions if x.graded]
+    assert 0.6 <= min(levels) < 0.65
+    assert 0.75 < max(levels) <= 0.8
+
+    def each(persons: list) -> float:
+        return float(np.mean([len(p.studies[0].present) for p in persons]))
+
+    assert 1.5 * each(people) < each(ill) < 2.5 * each(people)
+    devices = {x.finding: x.level for p in ill for s in p.studies for x in s.lesions if not x.graded}
+    assert set(devices.values()) == {0.5}
