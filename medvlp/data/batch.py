@@ -14,7 +14,8 @@ from torch import Tensor
 class Batch:
     """One batch, all tensors on one device.
 
-    Shapes: B images, T tokens of a report, S sentences (padded), U tokens of a sentence, F findings.
+    Shapes: B images, T tokens of a report, S sentences (padded), U tokens of a sentence, F findings, K concepts of a
+    report (padded).
 
     Attributes:
         images: float32 `[B, 1, H, W]` or `[B, 1, D, H, W]`, normalised by the preprocessing of the store.
@@ -25,6 +26,9 @@ class Batch:
         sentence_findings: int8 `[B, S, F]`: what each sentence says of each finding.
         text_group: int64 `[B]`: equal for images whose report text is equal (for `same_text` targets).
         places: int8 `[B, F, P]` states of finding x place (P = 51), or None where the source has no places.
+        concepts: int64 `[B, K, 4]`, where each report names a finding: first token, token after the last, which finding
+            (its position among `load_findings()`), and the state that is said of it; `(0, 0, -1, -1)` fills up. None
+            where the method does not ask for them.
         image_ids, study_ids, patient_ids: the manifest's ids, for logs and replay.
     """
 
@@ -40,6 +44,7 @@ class Batch:
     study_ids: list[str]
     patient_ids: list[str]
     places: Tensor | None = None
+    concepts: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)

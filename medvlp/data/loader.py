@@ -34,7 +34,7 @@ class BatchLoader:
         augment: strengths, of the store's kind; default `Augment()` or `VolumeAugment()`. Ignored unless `train`.
         max_tokens, max_sentences, max_sentence_tokens: what is beyond is cut off; batches are padded to their longest.
         sections: of the reports, which are read; a report without any of them is read whole.
-        places: also make `Batch.places`.
+        places: also make `Batch.places`. concepts: also `Batch.concepts`, with a tokenizer that has `offsets`.
         rates: how often an epoch shows the rows of a data set (the table's `source`): 2 is twice, 0.5 a new half each
             time; 1 where it is not named. Ignored unless `train`.
         rank, world_size: this process and how many there are. The batches of all processes together are those of one
@@ -61,6 +61,7 @@ class BatchLoader:
         max_sentence_tokens: int = 48,
         sections: Sequence[str] = READ_SECTIONS,
         places: bool = False,
+        concepts: bool = False,
         rates: Mapping[str, float] | None = None,
         rank: int = 0,
         world_size: int = 1,
@@ -82,7 +83,16 @@ class BatchLoader:
         self.states = torch.from_numpy(store.states(self.findings))
         numbers = store.table["report"].to_numpy()[self.rows]
         self.texts = StoreTexts.of(
-            store, numbers, tokenizer, self.findings, sections, max_tokens, max_sentences, max_sentence_tokens, places
+            store,
+            numbers,
+            tokenizer,
+            self.findings,
+            sections,
+            max_tokens,
+            max_sentences,
+            max_sentence_tokens,
+            places,
+            concepts,
         )
         self._ids = {k: store.table[k].to_numpy(object) for k in ("image_id", "study_id", "patient_id")}
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medvlp.data.reports_table import ReportTable
 
 READ_SECTIONS = ("findings", "impression")
+_MANY = 1 << 20  # sentences of one report, never reached: makes one number of a report's and a sentence's
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,13 @@ class ReadSentences:
         """For each of so many reports its sentences joined by a space; empty where none is read."""
         bounds = np.searchsorted(self.report, np.arange(reports + 1))
         return [" ".join(self.words[a:b]) for a, b in pairwise(bounds)]
+
+    def rows(self, report: NDArray[np.integer], number: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Which of the M sentences is sentence `number` of `report`, `[...]`; -1 where it is not read."""
+        mine, key = self.report * _MANY + self.number, report.astype(np.int64) * _MANY + number
+        row = np.searchsorted(mine, key)
+        found = (number >= 0) & (np.append(mine, -1)[row] == key)
+        return np.where(found, row, -1)
 
 
 def read_sentences(

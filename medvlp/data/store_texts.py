@@ -1,10 +1,10 @@
-"""`StoreTexts`: the tokens, sentences and places of a store's reports, laid out so that a batch is a few gathers."""
+"""`StoreTexts`: what a batch holds of a store's reports, laid out so that making it is a few gathers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medvlp.data.concept_table import ConceptTable, OffsetTokenizer
 from medvlp.data.report_text import ReadSentences, read_sentences
 from medvlp.data.reports_table import ReportTable
 from medvlp.data.store import Store
@@ -22,7 +23,6 @@ _STRENGTH = {"absent": 1, "uncertain": 2, "present": 3}  # where sentences disag
 _STATE = np.array(
     [FindingState.UNMENTIONED, FindingState.ABSENT, FindingState.UNCERTAIN, FindingState.PRESENT], np.int8
 )
-_MANY = 1 << 20  # sentences of one report, never reached: makes one number of a report's and a sentence's
 
 Field = Literal[
     "report_tokens",
@@ -32,6 +32,7 @@ Field = Literal[
     "sentence_findings",
     "text_group",
     "places",
+    "concepts",
 ]
 
 
@@ -46,6 +47,7 @@ class StoreTexts:
         first: where each report's sentences begin, `[R + 1]`.
         said: what each sentence says of each finding, int8 `[M, F]`.
         places: int8 `[R, F, P]`, or None.
+        concepts: where the reports name findings, or None.
         max_sentences: of one report in a batch.
     """
 
@@ -57,6 +59,7 @@ class StoreTexts:
     said: NDArray[np.int8]
     places: NDArray[np.int8] | None
     max_sentences: int
+    concepts: ConceptTable | None = None
 
     @classmethod
     def of(
@@ -70,6 +73,7 @@ class StoreTexts:
         max_sentences: int,
         max_sentence_tokens: int,
         places: bool,
+        concepts: bool = False,
     ) -> StoreTexts:
         """Tokenise the reports that are used; the others keep their numbers and stay empty."""
         count = len(store.reports)
@@ -77,6 +81,7 @@ class StoreTexts:
         wanted[used[used >= 0]] = True
         read = read_sentences(store.reports, sections, wanted)
         texts = read.texts(count)
+        spans = ConceptTable.of(store.reports, read, cast(OffsetTokenizer, tokenizer), max_tokens) if concepts else None
         return cls(
             report=store.table["report"].to_numpy(np.int64),
             group=pd.factorize(np.array(texts, dtype=object))[0].astype(np.int64),
@@ -86,6 +91,7 @@ class StoreTexts:
             said=_said(store.reports, read, findings),
             places=_places(store.reports, findings) if places else None,
             max_sentences=max_sentences,
+            concepts=spans,
         )
 
     def of_rows(self, rows: NDArray[np.int64]) -> dict[Field, Tensor]:
@@ -110,6 +116,8 @@ class StoreTexts:
         }
         if self.places is not None:
             fields["places"] = self.places[numbers]
+        if self.concepts is not None:
+            fields["concepts"] = self.concepts.gather(numbers)
         return {name: torch.from_numpy(values) for name, values in fields.items()}
 
 
@@ -117,13 +125,9 @@ def _said(reports: ReportTable, read: ReadSentences, findings: Sequence[str]) ->
     """States of each read sentence, `[M + 1, F]`; the last row is for padding."""
     said = np.full((len(read.words) + 1, len(findings)), FindingState.UNMENTIONED, np.int8)
     flat = reports.flat("states")
-    key = flat["report"] * _MANY + flat["sentence"]
-    mine = read.report * _MANY + read.number
     column = pd.Index(list(findings)).get_indexer(flat["finding"])
-    row = np.searchsorted(mine, key)
-    row[row == len(mine)] = 0
-    keep = (flat["sentence"] >= 0) & (column >= 0)
-    keep &= mine[row] == key if len(mine) else False
+    row = read.rows(flat["report"], flat["sentence"])
+    keep = (row >= 0) & (column >= 0)
     said[row[keep], column[keep]] = flat["state"][keep]
     return said
 

@@ -53,7 +53,7 @@ class Method(nn.Module, ABC):
     Class attributes:
         Options: the settings that a recipe may give under `options:`.
         needs: what a batch must hold for the losses to mean something: any of `reports`, `sentences`, `findings`,
-            `places`. Training refuses at start data that lack one, and says which.
+            `places`, `concepts`. Training refuses at start data that lack one, and says which.
         reads_text: False for a method without a text tower, which cannot read a phrase.
 
     Attributes:

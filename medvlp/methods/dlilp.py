@@ -76,9 +76,9 @@ class DLILP(DualEncoder):
         return {"bce": bce, "language": o.language_weight * language}
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        new = [finding for finding in findings if finding not in self.findings]
-        known = self.labels(self.image_encoder(images).global_).sigmoid()
-        columns = dict(zip(self.findings, known.unbind(1), strict=True))
-        if new:
-            columns.update(zip(new, super().score(images, new).unbind(1), strict=True))
+        global_ = self.image_encoder(images).global_
+        columns = dict(zip(self.findings, self.labels(global_).sigmoid().unbind(1), strict=True))
+        if new := [finding for finding in findings if finding not in columns]:
+            asked = self.pair_probability(self.prompt_cosines(self.image_head(global_), new))
+            columns.update(zip(new, asked.unbind(1), strict=True))
         return torch.stack([columns[finding] for finding in findings], dim=1)

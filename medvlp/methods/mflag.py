@@ -69,8 +69,8 @@ class MFLAG(DualEncoder):
 
     def __init__(self, parts: MethodParts, options: MFLAGOptions) -> None:
         super().__init__(parts, options, scale=Temperature(1 / options.sharpness, learnt=False))
-        self.image_head = NormedHead(parts.image_encoder.dim, options.hidden, options.dim)
-        self.text_head = NormedHead(parts.text_encoder.dim, options.hidden, options.dim)
+        for name, encoder in (("image_head", parts.image_encoder), ("text_head", parts.text_encoder)):
+            self.add_module(name, NormedHead(encoder.dim, options.hidden, options.dim))  # in place of the linear ones
         self.text_encoder.freeze()
         given = options.off_diagonal
         self.off_diagonal = _PAPERS_L * _PAPERS_WIDTH / parts.image_encoder.dim if given is None else given

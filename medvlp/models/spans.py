@@ -50,12 +50,14 @@ class WordPooling(nn.Module):
         return pool_words(tokens, ids, mask & (ids != self.opening) & (ids != self.closing), self.continues)
 
 
-def span_mean(tokens: Tensor, text: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """Mean of `tokens[text, start:end]` for C spans, `[C, D]`; zero for an empty one (ConceptCLIP's concept vectors).
+def span_mean(tokens: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Mean of `tokens[n, start:end]` for K spans of each text, `[N, K, D]`; zero for an empty one.
+
+    With concepts as spans these are ConceptCLIP's concept vectors (Nie et al. 2025).
 
     Args:
-        tokens: `[N, T, D]`. text, start, end: int64 `[C]`.
+        tokens: `[N, T, D]`. start, end: int64 `[N, K]`.
     """
     place = torch.arange(tokens.shape[1], device=tokens.device)
-    inside = ((place >= start[:, None]) & (place < end[:, None])).to(tokens.dtype)
-    return torch.einsum("ct,ctd->cd", inside, tokens[text]) / inside.sum(1, keepdim=True).clamp_min(1)
+    inside = ((place >= start[..., None]) & (place < end[..., None])).to(tokens.dtype)  # [N, K, T]
+    return inside @ tokens / inside.sum(2, keepdim=True).clamp_min(1)

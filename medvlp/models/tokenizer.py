@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 
@@ -101,6 +102,18 @@ class ReportTokenizer:
         ids = np.full(mask.shape, self.pad_id, np.int64)
         ids[mask] = np.fromiter((i for row in rows if len(row) > 2 for i in row), np.int64, int(lengths.sum()))
         return torch.from_numpy(ids), torch.from_numpy(mask)
+
+    def offsets(self, texts: Sequence[str], max_length: int) -> list[NDArray[np.int64]]:
+        """For each text the characters that each token of `self(texts, max_length)` stands for, int64 `[T, 2]`.
+
+        Begin and end as in a slice; (-1, -1) for [CLS] and [SEP].
+        """
+        self._tokenizer.enable_truncation(max_length)
+        rows = self._tokenizer.encode_batch(list(texts))
+        where = [np.array(row.offsets, np.int64).reshape(-1, 2) for row in rows]
+        for row, offsets in zip(rows, where, strict=True):
+            offsets[np.array(row.special_tokens_mask, bool)] = -1
+        return where
 
     def decode(self, ids: Sequence[int]) -> str:
         """The words of token ids, without special tokens."""

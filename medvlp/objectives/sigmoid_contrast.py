@@ -28,24 +28,28 @@ class SigmoidScale(nn.Module):
         return cosines * self.log_scale.exp() + self.bias
 
 
-def sigmoid_contrast(logits: Tensor, positive: Tensor, valid: Tensor | None = None) -> Tensor:
+def sigmoid_contrast(
+    logits: Tensor, positive: Tensor, valid: Tensor | None = None, count: Tensor | None = None
+) -> Tensor:
     """Binary cross-entropy of all pairs, summed over a row's and averaged over rows.
 
         L = -(1 / N) sum_ij log sigmoid(y_ij l_ij),     y = +1 for a positive pair and -1 for another
 
-    SigLIP (Zhai et al., ICCV 2023), IT-Align of ConceptCLIP. For its PC-Align (patches against the concepts of all
-    captions) give concepts as rows: the sum is then divided by the number of concepts, as there.
+    SigLIP (Zhai et al., ICCV 2023), IT-Align of ConceptCLIP. Its PC-Align (patches against the concepts of all
+    captions) divides by the number of concepts, which are its columns: give that as `count`.
 
     Args:
         logits: `[N, M]`; see `SigmoidScale`.
         positive: bool `[N, M]`; any number in a row, none included.
         valid: bool `[N, M]`; pairs that are False do not count. A row without any valid pair leaves the mean.
+        count: scalar that the sum is divided by; None takes the rows that have a valid pair. In a distributed run the
+            mean count of a rank, so that the mean over ranks is the loss of one process (`mean_over_ranks`).
 
     Returns:
         a scalar in at least float32; 0 where nothing is valid.
     """
     logits = at_least_float32(logits)
     loss = F.softplus(torch.where(positive, -logits, logits))
-    if valid is None:
-        return loss.sum(1).mean()
-    return (loss * valid).sum() / valid.any(1).sum().clamp_min(1)
+    valid = torch.ones_like(positive) if valid is None else valid
+    count = valid.any(1).sum() if count is None else count
+    return (loss * valid).sum() / count.clamp_min(1e-6)

@@ -23,6 +23,7 @@ SENTENCES = (
 # What each of the five sentences states of the four findings.
 STATES = ((1, -1, -1, -1), (-1, 0, -1, -1), (-1, -1, 1, -1), (-1, -1, -1, 0), (-1, -1, -1, -1))
 
+SPOKEN = ("pleural effusion", "pneumothorax", "heart is enlarged", "pulmonary edema", None)  # words of the finding
 WHERE = {"pleural_effusion": "left_pleural", "pneumothorax": "left_apical_lung", "cardiomegaly": "heart_size"}
 
 
@@ -71,6 +72,15 @@ def make_batch(tokenizer):
         for finding, place in WHERE.items():
             column = FINDINGS.index(finding)
             places[:, column, PLACES.index(place)] = states.amax(1)[:, column]
+        concepts = torch.tensor([[0, 0, -1, -1]]).repeat(n, 3, 1)
+        for i, row in enumerate(said):
+            text = " ".join(SENTENCES[s] for s in row)
+            stops = tokenizer.offsets([text], 48)[0][:, 1]
+            for j, s in enumerate(row):
+                if SPOKEN[s] is not None:
+                    begin = text.index(SPOKEN[s])
+                    inside = [t for t, stop in enumerate(stops) if begin < stop <= begin + len(SPOKEN[s])]
+                    concepts[i, j] = torch.tensor([inside[0], inside[-1] + 1, s, max(STATES[s])])
         return Batch(
             images=torch.randn(n, 1, 64, 64),
             report_tokens=reports,
@@ -84,6 +94,7 @@ def make_batch(tokenizer):
             study_ids=ids,
             patient_ids=ids,
             places=places,
+            concepts=concepts,
         )
 
     return make

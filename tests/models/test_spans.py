@@ -46,10 +46,14 @@ def test_it_runs_without_asking_the_device():
 
 
 def test_a_span_is_the_mean_of_its_slice_and_an_empty_one_is_zero():
-    tokens = torch.randn(2, 6, 4, dtype=torch.float64)
-    got = span_mean(tokens, torch.tensor([1, 0]), torch.tensor([2, 3]), torch.tensor([5, 3]))
-    torch.testing.assert_close(got[0], tokens[1, 2:5].mean(0))
-    assert not got[1].any()
+    tokens = torch.randn(2, 6, 4, dtype=torch.float64, requires_grad=True)
+    start, end = torch.tensor([[0, 3], [2, 5]]), torch.tensor([[1, 3], [5, 6]])
+    got = span_mean(tokens, start, end)
+    torch.testing.assert_close(got[0, 0], tokens[0, 0])
+    assert not got[0, 1].any()
+    torch.testing.assert_close(got[1, 0], tokens[1, 2:5].mean(0))
+    torch.testing.assert_close(got[1, 1], tokens[1, 5])
+    assert torch.autograd.gradcheck(lambda x: span_mean(x, start, end), tokens)
 
 
 def test_the_words_of_a_tokenizer_are_those_of_the_text_without_its_frame():

@@ -86,3 +86,15 @@ def test_a_vocabulary_of_another_kind_is_refused(tmp_path):
 def test_nothing_to_learn_from():
     with pytest.raises(ValueError, match="empty"):
         ReportTokenizer.train(["", "  "])
+
+
+def test_offsets_point_to_the_words_of_each_token():
+    tokenizer = ReportTokenizer.train(["pleural effusion, small"] * 2, vocab_size=60)
+    text = "Small  pleural\neffusion of the pleura"
+    ids, mask = tokenizer([text, ""], 12)
+    offsets, nothing = tokenizer.offsets([text, ""], 12)
+    assert len(offsets) == mask[0].sum()
+    assert (offsets[[0, -1]] == -1).all()
+    assert (nothing == -1).all()
+    for token, (begin, end) in zip(ids[0, 1:4].tolist(), offsets[1:4].tolist(), strict=True):
+        assert tokenizer.decode([token]) == text[begin:end].lower()

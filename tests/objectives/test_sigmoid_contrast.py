@@ -47,3 +47,9 @@ def test_a_shared_concept_is_pulled_by_both_owners():
 
 def test_nothing_valid_is_zero():
     assert sigmoid_contrast(torch.randn(2, 3), torch.ones(2, 3).bool(), torch.zeros(2, 3).bool()).item() == 0
+
+
+def test_the_count_can_be_that_of_columns():
+    logits, positive = torch.randn(4, 6), torch.rand(4, 6) < 0.3
+    expected = sigmoid_contrast(logits.t(), positive.t())
+    torch.testing.assert_close(sigmoid_contrast(logits, positive, count=torch.tensor(6)), expected)
