@@ -52,14 +52,14 @@ class GLoRIAOptions(DualOptions):
         local_dim: width of the space in which words are compared with patches.
         read: what an image is compared with: one `sentence` of its report, or the whole `report`.
         global_weight, local_weight: of the two losses; 0 leaves one out.
-        chunk: texts whose words look at all images at a time; more is faster on a GPU and costs memory.
+        chunk: images that the words of all texts look at at a time; see `word_patch_similarity`.
     """
 
     local_dim: int = 128
     read: Literal["sentence", "report"] = "sentence"
     global_weight: float = 1.0
     local_weight: float = 1.0
-    chunk: int = 16
+    chunk: int | None = None
 
 
 @register("gloria")

@@ -4,10 +4,17 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from medvlp.objectives import word_patch
 from medvlp.objectives.word_patch import word_attention, word_patch_similarity
 
 LENGTHS = [5, 2, 1, 4]
 MASK = torch.arange(5) < torch.tensor(LENGTHS)[:, None]
+
+
+@pytest.fixture(params=["packed", "padded"], autouse=True)
+def layout(request, monkeypatch):
+    """Each test runs on words without padding, as on a CPU, and on padded ones, as on an accelerator."""
+    monkeypatch.setattr(word_patch, "_lengths_are_at_hand", lambda mask: request.param == "packed" and not mask.is_meta)
 
 
 @pytest.fixture
@@ -82,6 +89,9 @@ def test_a_text_without_words_scores_zero_with_finite_gradient(inputs):
     scores.sum().backward()
     assert patches.grad.isfinite().all()
     assert not words.grad[1].any()
+    silent = word_patch_similarity(patches, words, torch.zeros_like(mask))
+    assert not silent.any()
+    assert not torch.autograd.grad(silent.sum(), words)[0].any()
 
 
 def test_order_of_patches_and_texts(inputs):
