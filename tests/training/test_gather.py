@@ -12,8 +12,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-import medvlp.methods.clip
 import medvlp.methods.devide
+import medvlp.methods.dual_encoder
+import medvlp.methods.unicl
 from medvlp.data.batch import Batch
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
@@ -39,6 +40,10 @@ METHODS = {
         "sentence_target": "same_text",
     },
     "unimodal": {"dim": 16},
+    "mflag": {"dim": 16, "hidden": 16},
+    "dlilp": {"dim": 16},
+    "unicl": {"dim": 16},
+    "conceptclip": {"dim": 16, "start_bias": -2.0, "concepts": 2},
 }
 
 
@@ -70,6 +75,7 @@ def whole_batch() -> Batch:
     sentences, sentence_mask = tokenizer()([SENTENCES[s] for row in said for s in row], 16)
     states = torch.tensor([[STATES[s] for s in row] for row in said], dtype=torch.int8)
     mask[-1] = False
+    concepts = torch.tensor([[[1, 3, s, max(STATES[s])] for s in row] for row in said])
     return Batch(
         images=torch.randn(IMAGES, 1, 32, 32),
         report_tokens=tokens,
@@ -82,6 +88,7 @@ def whole_batch() -> Batch:
         image_ids=[""] * IMAGES,
         study_ids=[""] * IMAGES,
         patient_ids=[""] * IMAGES,
+        concepts=concepts,
     )
 
 
@@ -108,7 +115,8 @@ def run_rank(rank: int, folder: str) -> None:
         shapes.append(tuple(logits.shape))
         return target_nce(logits, *arguments, **settings)
 
-    medvlp.methods.clip.target_nce = medvlp.methods.devide.target_nce = noting_shapes
+    for module in (medvlp.methods.dual_encoder, medvlp.methods.devide, medvlp.methods.unicl):
+        module.target_nce = noting_shapes
     result: dict[str, Any] = {"ids": AllRanks().gather(torch.tensor([[rank, 7]]))}
     for name in METHODS:
         method = build(name)
@@ -146,7 +154,9 @@ def test_ranks_together_equal_one(of_ranks: dict[str, Any], name: str) -> None:
 
 def test_a_rank_scores_its_own_images_against_all_columns(of_ranks: dict[str, Any]) -> None:
     texts, sentences = (IMAGES // RANKS, IMAGES), (IMAGES // RANKS, 3 * IMAGES)
-    assert of_ranks["shapes"] == [texts, texts, texts, sentences, texts, sentences]
+    devide = [texts, sentences]
+    with_labels = (IMAGES // RANKS, IMAGES + len(FINDINGS))
+    assert of_ranks["shapes"] == [texts, texts, *devide, *devide, texts, with_labels]  # METHODS in their order
 
 
 def test_rows_come_in_the_order_of_the_ranks(of_ranks: dict[str, Any]) -> None:
