@@ -1,0 +1,131 @@
+"""TCL's intra-modal terms as an extra: two views of one image, and of one report, belong together, whole and part.
+
+The idea (Yang et al., Vision-Language Pre-Training with Triple Contrastive Learning, CVPR 2022): to bring images and
+texts together is not enough, since each modality has a structure of its own that the contrast between them may fold.
+With g the features of an image or report, g' and l' the whole and the parts of its second view as momentum twins see
+it, and Q a queue of earlier g',
+
+    L_imc = mean_b - log exp(s g_b g'_b) / sum over g'_c of the batch and Q of exp(s g_b g')
+    L_lmi = see `global_local_contrast`                                  L = 1/4 (L_imc + L_lmi, of images and of texts)
+
+Faithful: both terms for both modalities, the momentum twins of encoders and heads, the queue, one scale, the mean.
+Departs: it is added to another method, which brings its own contrast between modalities. The second view of an image
+is made from the batch's own images on the device (`second_view`: no flip, since left is not right), and the method sees
+the first as the loader made it. A twin has no dropout, so that the second view of a text differs from the first by the
+twin's weights, and by the dropout of the tower where it has some. Equal reports are no negatives. Patches are not
+pooled, and negatives of the local term come from all ranks.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from medvlp.data.second_view import second_view
+from medvlp.methods.base import MethodParts
+from medvlp.methods.extras.base import AddedLoss, ExtraOptions
+from medvlp.methods.extras.registry import register_extra
+from medvlp.methods.extras.step import Step
+from medvlp.models.momentum import MomentumTwin
+from medvlp.models.projection import ProjectionHead
+from medvlp.objectives.contrast import target_nce
+from medvlp.objectives.feature_queue import FeatureQueue
+from medvlp.objectives.intra_modal import global_local_contrast
+from medvlp.objectives.precision import cosines
+from medvlp.objectives.ranks import own_columns
+from medvlp.objectives.sentence_sampling import row_hash
+from medvlp.objectives.temperature import Temperature
+
+_NOBODY = -1  # group of what is no text: an image without report, and slots of the queue that are still empty
+
+
+class TCLOptions(ExtraOptions):
+    """Settings of `tcl`.
+
+    Attributes:
+        dim: width of the space of each modality. decay: of the momentum twins.
+        queue: earlier features that serve as negatives too: at least the images of a batch over all ranks, and far
+            fewer than there are training images, since an image's own feature of the last epoch is no negative.
+    """
+
+    dim: int = 128
+    decay: float = Field(default=0.995, ge=0, lt=1)
+    queue: int = Field(default=256, ge=1)
+
+
+@register_extra("tcl")
+class TCL(AddedLoss):
+    """Intra-modal contrast; see the top of the file."""
+
+    Options: ClassVar[type[ExtraOptions]] = TCLOptions
+    needs: ClassVar[frozenset[str]] = frozenset({"reports"})
+    options: TCLOptions
+
+    def __init__(self, parts: MethodParts, options: TCLOptions) -> None:
+        super().__init__(parts, options)
+        self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim)
+        self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim)
+        self.scale = Temperature()
+        self.image_twin = MomentumTwin(parts.image_encoder, options.decay)
+        self.text_twin = MomentumTwin(parts.text_encoder, options.decay)
+        self.image_head_twin = MomentumTwin(self.image_head, options.decay)
+        self.text_head_twin = MomentumTwin(self.text_head, options.decay)
+        self.images, self.texts = FeatureQueue(options.queue, options.dim), FeatureQueue(options.queue, options.dim)
+        self.special = (parts.tokenizer.cls_id, parts.tokenizer.sep_id)
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        if self.training:
+            self.image_twin.update(step.image_encoder)
+            self.text_twin.update(step.text_encoder)
+            self.image_head_twin.update(self.image_head)
+            self.text_head_twin.update(self.text_head)
+        terms = {**self._of_images(step), **self._of_texts(step)}
+        return {name: 0.25 * loss for name, loss in terms.items()}
+
+    def _of_images(self, step: Step) -> dict[str, Tensor]:
+        images = step.batch.images
+        query = self.image_head(step.image.global_)
+        with torch.no_grad():
+            view = self.image_twin(second_view(images) if self.training else images)
+            key, parts = self.image_head_twin(view.global_), self.image_head_twin(view.patches)
+        keys = self.ranks.gather(key)
+        own = own_columns(len(query), len(keys), self.ranks, query.device)
+        target = F.pad(own, (0, len(self.images.filled)))
+        valid = torch.cat([torch.ones_like(own[0]), self.images.filled]).expand_as(target)
+        whole = self._against(query, keys, self.images, target, valid)
+        row = torch.arange(len(query), device=query.device) + self.ranks.first_row(len(query))
+        everything = torch.ones(parts.shape[:2], dtype=torch.bool, device=parts.device)
+        if self.training:
+            self.images.push(keys)
+        local = global_local_contrast(query, parts, everything, row, self.scale.scale, self.ranks)
+        return {"image": whole, "image_parts": local}
+
+    def _of_texts(self, step: Step) -> dict[str, Tensor]:
+        batch = step.batch
+        reported = batch.report_mask.any(1)
+        query = self.text_head(step.report.global_)
+        with torch.no_grad():
+            view = self.text_twin(batch.report_tokens, batch.report_mask)
+            key, parts = self.text_head_twin(view.global_), self.text_head_twin(view.tokens)
+        group = row_hash(batch.report_tokens, batch.report_mask).masked_fill(~reported, _NOBODY)
+        keys, groups = self.ranks.gather(key), self.ranks.gather(group)
+        every_group = torch.cat([groups, self.texts.groups])
+        target = group[:, None] == every_group
+        valid = reported[:, None] & (every_group != _NOBODY)
+        whole = self._against(query, keys, self.texts, target, valid)
+        if self.training:
+            self.texts.push(keys, groups)
+        words = batch.report_mask
+        for special in self.special:
+            words = words & (batch.report_tokens != special)
+        local = global_local_contrast(query, parts, words, group, self.scale.scale, self.ranks)
+        return {"text": whole, "text_parts": local}
+
+    def _against(self, query: Tensor, keys: Tensor, queue: FeatureQueue, target: Tensor, valid: Tensor) -> Tensor:
+        """Queries against the keys of the batch and those of the queue, as rows."""
+        columns = torch.cat([keys, queue.features.clone()])  # the queue is written over before the backward pass
+        return target_nce(self.scale(cosines(query, columns)), target, valid, row_weight=1.0, ranks=self.ranks)
