@@ -28,6 +28,13 @@ class Task(StrEnum):
     SEGMENTATION = "segmentation"
 
 
+class HeatMap(StrEnum):
+    """What a heat map shows."""
+
+    PHRASE = "phrase"
+    EVIDENCE = "evidence"
+
+
 class Unmentioned(StrEnum):
     """What a finding counts as that nobody mentions."""
 
@@ -48,6 +55,7 @@ def evaluate(
     unmentioned: Annotated[
         Unmentioned, typer.Option(help="zero-shot: what an unmentioned finding counts as.")
     ] = Unmentioned.IGNORE,
+    heat_map: Annotated[HeatMap, typer.Option(help="grounding: as `medvlp ground --kind`.")] = HeatMap.PHRASE,
     resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap over patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -76,13 +84,13 @@ def evaluate(
                 "seed": seed,
                 "progress": progress,
             }
-            result = _measure(task, loaded, opened, asked, zero_shot, common)
+            result = _measure(task, loaded, opened, asked, heat_map, zero_shot, common)
         if out is not None:
             result.save(out)
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2))
     else:
-        _print(result)
+        print_result(result)
         if out is not None:
             typer.echo(f"written to {out}", err=True)
 
@@ -92,6 +100,7 @@ def _measure(
     model: Model,
     store: Store,
     findings: tuple[str, ...] | None,
+    heat_map: HeatMap,
     zero_shot: dict[str, Any],
     common: dict[str, Any],
 ) -> Result:
@@ -102,21 +111,22 @@ def _measure(
     if task is Task.RETRIEVAL:
         return tasks.evaluate_retrieval(model.pretrained, store, findings=findings, **common)
     if task is Task.GROUNDING:
-        return tasks.evaluate_grounding(model.pretrained, store, findings=findings, **common)
+        return tasks.evaluate_grounding(model.pretrained, store, findings=findings, kind=heat_map.value, **common)
     return tasks.evaluate_zero_shot(model.pretrained, store, findings=findings, **zero_shot, **common)
 
 
-def _print(result: Result) -> None:
+def print_result(result: Result) -> None:
+    """The table of a result on standard output, with its remarks and its notice."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{result.task}, {result.protocol['patients']} patients, 95 % intervals")
     headings, rows = result.summary()
     for position, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if position == 0 else "right", no_wrap=position > 0)
+        table.add_column(heading, justify="left" if position == 0 else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*map(str, row))
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a file has no width
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 240)  # a file has no width
     console.print(table)
     for remark in result.remarks():
         console.print(remark, style="dim")

@@ -10,14 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor
 
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate, bootstrap_by_patient, box_mask, cnr, group_mean, image_mean, miou, pointing_game
-from medvlp.tasks.embed import need_text
 from medvlp.tasks.errors import TaskError
+from medvlp.tasks.heat_maps import HeatKind, heat_map_of
 from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
 from medvlp.tasks.result import Result
 from medvlp.training.model_folder import TrainedModel
@@ -60,6 +59,7 @@ def evaluate_grounding(
     findings: Sequence[str] | None = None,
     views: Sequence[str] | None = None,
     phrases: Mapping[str, str] | None = None,
+    kind: HeatKind = "phrase",
     batch_size: int = 32,
     resamples: int = 1000,
     seed: int = 0,
@@ -74,20 +74,21 @@ def evaluate_grounding(
         split, views: which images.
         findings: ids; None takes all that have a box and that the model was trained on.
         phrases: what is asked for each finding; default its name in the knowledge base.
+        kind: of heat map; see `heat_map_of`. With `evidence` a method need not read text, and phrases are not read.
         batch_size, resamples, seed, progress: as in `evaluate_zero_shot`.
 
     Raises:
         TaskError: no image of the split has such a box, the method reads no text, or the store was prepared otherwise.
     """
-    need_text(model)
     check_preprocessing(store, model.preprocess)
     boxed = boxed_rows(store, store.rows(split, views), findings if findings is not None else model.findings)
     if not boxed:
         raise TaskError(f"no image of {store.path} in the split {split!r} has a box of these findings")
-    asked = {finding: (phrases or {}).get(finding, name_of(finding)) for finding in boxed}
+    named = {} if kind == "evidence" else (phrases or {})
+    asked = {finding: named.get(finding, name_of(finding)) for finding in boxed}
     pairs: list[dict[str, Any]] = []
     for done, (finding, rows) in enumerate(boxed.items(), start=1):
-        maps = run_rows(_heat(model, asked[finding]), store, np.array(list(rows)), model.device, batch_size)
+        maps = run_rows(heat_map_of(model, asked[finding], kind), store, np.array(list(rows)), model.device, batch_size)
         for heat, (row, boxes) in zip(maps, rows.items(), strict=True):
             place = store.table.iloc[row]
             values = _compare(heat, boxes, (int(place["height"]), int(place["width"])), store.letterbox)
@@ -102,6 +103,7 @@ def evaluate_grounding(
         "views": list(views) if views else None,
         "pairs": len(table),
         "patients": int(table["patient_id"].nunique()),
+        "heat_map": kind,
         "phrases": asked,
         "pixels": store.letterbox.size,
         "resamples": resamples,
@@ -122,13 +124,6 @@ def boxed_rows(
             if item["finding"] in found:
                 found[item["finding"]].setdefault(row, []).append(item["box"])
     return {finding: each for finding, each in found.items() if each}
-
-
-def _heat(model: TrainedModel, phrase: str) -> Any:
-    def forward(images: Tensor) -> Tensor:
-        return model.method.heat_map(images, phrase)
-
-    return forward
 
 
 def _compare(

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from medvlp.io import Image
-from medvlp.tasks.embed import need_text
 from medvlp.tasks.errors import TaskError
+from medvlp.tasks.heat_maps import HeatKind, heat_map_of
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, run_files
 from medvlp.training.model_folder import TrainedModel
@@ -46,21 +45,19 @@ def ground_files(
     sources: Sequence[ImageSource],
     phrase: str,
     *,
+    kind: HeatKind = "phrase",
     batch_size: int = 8,
     progress: Progress | None = None,
 ) -> Iterator[GroundedFile]:
-    """Heat maps of one phrase on several files; a bad file is given with its reason.
+    """Heat maps of one phrase on several files, of a kind of `heat_map_of`; a bad file is given with its reason.
 
     Raises:
-        TaskError: the phrase is empty, or the method reads no text.
+        TaskError: the phrase is empty, or the method cannot make such a map of it.
     """
-    need_text(model)
     if not phrase.strip():
         raise TaskError("the phrase is empty; say what to look for, such as 'left pleural effusion'")
 
-    def forward(images: Tensor) -> Tensor:
-        return model.method.heat_map(images, phrase)
-
+    forward = heat_map_of(model, phrase, kind)
     ran = run_files(
         forward, sources, model.preprocess, model.device, keep_image=True, batch_size=batch_size, progress=progress
     )

@@ -14,6 +14,7 @@ from medvlp.io import Image, ReadError
 from medvlp.tasks.embed import embed_images, embed_texts
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.ground import ground_files
+from medvlp.tasks.heat_maps import HeatKind
 from medvlp.tasks.image_files import ImageSource, find_files
 from medvlp.tasks.inference import Progress
 from medvlp.tasks.report_index import ReportIndex
@@ -116,13 +117,13 @@ class Model:
         """
         return list(segment_files(self.fine_tuned, sources_of(files), progress=progress))
 
-    def ground(self, file: ImageSource, phrase: str) -> NDArray[np.float32]:
-        """Heat map of a phrase, float32 `[H, W]` of the file's own size, larger is likelier.
+    def ground(self, file: ImageSource, phrase: str, kind: HeatKind = "phrase") -> NDArray[np.float32]:
+        """Heat map, float32 `[H, W]` of the file's own size, larger is likelier; kinds as in `tasks.heat_maps`.
 
         Raises:
             ReadError: the file cannot be read.
         """
-        (grounded,) = ground_files(self.pretrained, [file], phrase)
+        (grounded,) = ground_files(self.pretrained, [file], phrase, kind=kind)
         if grounded.heat is None:
             raise ReadError(grounded.path, grounded.status)
         return grounded.heat

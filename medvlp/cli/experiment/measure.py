@@ -57,9 +57,10 @@ def measure(plan: Plan, place: Workplace, store: Store) -> Measured:
                 measured.retrieval[name] = evaluate_retrieval(model, store, views=plan.zero_shot.views)
                 measured.retrieval[name].save(place.results("retrieval", name))
         if plan.ground:
-            for name, model in reading.items():
+            kind = plan.ground.heat_map
+            for name, model in (reading if kind == "phrase" else measured.models).items():
                 measured.grounding[name] = evaluate_grounding(
-                    model, store, findings=plan.ground.findings, views=plan.zero_shot.views
+                    model, store, findings=plan.ground.findings, views=plan.zero_shot.views, kind=kind
                 )
                 measured.grounding[name].save(place.results("grounding", name))
     return measured

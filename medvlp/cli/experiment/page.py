@@ -152,11 +152,18 @@ def _retrieval(page: Page, plan: Plan, place: Workplace, store: Store, measured:
         page.beside(picture, quotes)
 
 
+_MAPS = {
+    "phrase": "Each map shows how well the parts of the image fit the name of a finding.",
+    "evidence": "Each map shows what the score of a finding stands on (HiResCAM), also for the baseline without text.",
+}
+
+
 def _grounding(page: Page, plan: Plan, store: Store, measured: Measured) -> None:
-    page.section("Where a phrase is")
+    assert plan.ground is not None
+    page.section("Where a finding is")
     page.text(
-        "The hottest point of the phrase's map counts when it lies in the true box; blind pointing reaches the share "
-        "of the image that the box covers. No box was used in training."
+        f"{_MAPS[plan.ground.heat_map]} The hottest point of a map counts when it lies in the true box; blind pointing "
+        "reaches the share of the image that the box covers. No box was used in training."
     )
     main = measured.grounding[plan.main]
     names = list(measured.grounding)

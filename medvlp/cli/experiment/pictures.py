@@ -17,10 +17,10 @@ from medvlp.knowledge import name_of
 from medvlp.tasks.build_index import index_store
 from medvlp.tasks.embed import embed_rows
 from medvlp.tasks.evaluate_grounding import boxed_rows
-from medvlp.tasks.inference import Forward, run_rows
+from medvlp.tasks.heat_maps import heat_map_of
+from medvlp.tasks.inference import run_rows
 from medvlp.tasks.mask_batches import mask_rows
 from medvlp.tasks.segment_rows import THRESHOLD
-from medvlp.training.model_folder import TrainedModel
 from medvlp.viz.overlay import draw_boxes, draw_heat, draw_masks, grey
 from medvlp.viz.page import Picture, Quote
 
@@ -60,7 +60,9 @@ def grounding_pictures(plan: Plan, store: Store, measured: Measured) -> list[Pic
     pictures = []
     for finding, boxes in list(boxed.items())[: plan.ground.show]:
         row = spread(np.array(list(boxes)), 3)[-1]
-        heat = run_rows(_heat(model, name_of(finding)), store, np.array([row]), model.device)
+        heat = run_rows(
+            heat_map_of(model, name_of(finding), plan.ground.heat_map), store, np.array([row]), model.device
+        )
         square = store.images([row])[0]
         size = len(square)
         shape = (int(store.table["height"].iloc[row]), int(store.table["width"].iloc[row]))
@@ -100,10 +102,6 @@ def retrieved_reports(
         ]
         shown.append((own, quotes))
     return shown
-
-
-def _heat(model: TrainedModel, phrase: str) -> Forward:
-    return lambda images: model.method.heat_map(images, phrase)
 
 
 def _masked(image: NDArray[np.uint8], masks: dict[str, NDArray[np.bool_]], words: str, value: str = "") -> Picture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -64,8 +64,9 @@ class RetrievePlan(RecipePart):
 
 
 class GroundPlan(RecipePart):
-    """Phrases pointed at on the test split, against the boxes of its findings."""
+    """Findings pointed at on the test split, against their boxes; `heat_map` as in `medvlp ground --kind`."""
 
+    heat_map: Literal["phrase", "evidence"] = "phrase"
     findings: tuple[str, ...]
     images: int = 200
     show: int = 6

@@ -61,7 +61,7 @@ def out(plan: Path) -> Path:
 def test_the_page_says_what_was_made_and_on_what(out: Path) -> None:
     page = (out / "index.html").read_text()
     assert page.count("Trained on generated data. Not for clinical use.") >= 1
-    for words in ("Labels without annotations", "Segmentation", "Reports for an image", "Where a phrase is"):
+    for words in ("Labels without annotations", "Segmentation", "Reports for an image", "Where a finding is"):
         assert words in page
     for words in ("untrained", "unimodal", "A toy shows nothing.", *(name_of(f) for f in FINDINGS)):
         assert words in page

@@ -1,0 +1,79 @@
+"""Two kinds of heat map: where a phrase is, by the method's own reading, and what a finding's score stands on."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from medvlp.knowledge import name_of
+from medvlp.methods.base import Method
+from medvlp.models.features import ImageFeatures
+from medvlp.tasks.embed import need_text
+from medvlp.tasks.errors import TaskError
+from medvlp.tasks.inference import Forward
+from medvlp.training.model_folder import TrainedModel
+
+HeatKind = Literal["phrase", "evidence"]
+_FINE = 4  # stride in pixels: finer maps of a network hold edges rather than meaning
+
+
+def heat_map_of(model: TrainedModel, phrase: str, kind: HeatKind = "phrase") -> Forward:
+    """A function from normalised images `[B, 1, H, W]` to heat maps `[B, h, w]`, larger is likelier.
+
+    Args:
+        model: pretrained.
+        phrase: any words; for `evidence` the id or the name of a finding.
+        kind: `phrase` is `Method.heat_map`, for methods that read text. `evidence` works for every method: it shows
+            which parts of the image raise the score of a finding, which need not be where a radiologist would point.
+
+    Raises:
+        TaskError: `phrase` of a method without text, or `evidence` of a phrase that names no finding of the book.
+    """
+    method = model.method
+    if kind == "phrase":
+        need_text(model)
+        return lambda images: method.heat_map(images, phrase)
+    finding = _named(method, phrase)
+    return lambda images: evidence_map(method, images, finding)
+
+
+def evidence_map(method: Method, images: Tensor, finding: str) -> Tensor:
+    """What the score of a finding stands on: `[B, h, w]`, not negative.
+
+        E_yx = relu sum_c A_cyx d logit / d A_cyx
+
+    with A the finest feature map of stride 4 or more that the score depends on: HiResCAM (Draelos, Carin, 2020), which
+    unlike Grad-CAM does not average the gradient over the map first, so that it may be read at a fine stride.
+
+    Args:
+        method: any; its `score` is what is explained. images: `[B, 1, H, W]`. finding: id.
+    """
+    seen: list[ImageFeatures] = []
+    hook = method.image_encoder.register_forward_hook(lambda module, given, features: seen.append(features))
+    try:
+        with torch.enable_grad():
+            score = method.score(images.detach().requires_grad_(), [finding])[:, 0]
+            logit = torch.logit(score, eps=1e-6).sum()
+    finally:
+        hook.remove()
+    encoder = method.image_encoder
+    maps = [a for a, stride in zip(seen[0].pyramid, encoder.pyramid_strides, strict=True) if stride >= _FINE]
+    gradients = torch.autograd.grad(logit, maps, allow_unused=True)
+    # A transformer's maps are copies on the way out, of which only the last is read.
+    fine, gradient = next((a, g) for a, g in zip(maps, gradients, strict=True) if g is not None)
+    return (fine * gradient).sum(1).clamp_min(0).detach()
+
+
+def _named(method: Method, phrase: str) -> str:
+    """The finding that a phrase names, by id or in words."""
+    findings = method.book.findings if method.reads_text else method.findings
+    by_name = {name_of(finding): finding for finding in findings} | {finding: finding for finding in findings}
+    spoken = phrase.strip().rstrip(".").lower()
+    if spoken not in by_name:
+        near = difflib.get_close_matches(spoken, by_name, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise TaskError(f"evidence is shown for a finding, and {phrase!r} names none that the model knows{hint}")
+    return by_name[spoken]
