@@ -11,7 +11,7 @@ from typing import Any
 
 from medvlp.data.manifest import Manifest
 
-_PARTS = {"assembly", "csv_tables", "dicom_keys"}  # what sources share; not sources
+_PARTS = {"assembly", "csv_tables", "dicom_keys", "dicom_series"}  # what sources share; not sources
 
 _YES_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 

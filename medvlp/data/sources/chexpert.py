@@ -1,11 +1,13 @@
 """CheXpert (223,414 radiographs of 64,540 patients, 14 labels) and CheXpert Plus (the same with reports).
 
 Layouts: `train.csv`, `valid.csv`, `test.csv` or `test_labels.csv` beside `train/`, `valid/`, `test/` (CheXpert-v1.0
-and -small); `df_chexpert_plus_240401.csv` with `PNG/` or `DICOM/` and `chexbert_labels/report_fixed.json` (Plus).
+and -small); `df_chexpert_plus_240401.csv` with `PNG/` or `DICOM/` (also `PNG/PNG/`, as its archive unpacks) and
+`chexbert_labels/report_fixed.json`, one object a line (Plus).
 
 Known, and handled here: paths begin with the name of the release's folder (`CheXpert-v1.0-small/`), whatever the
 folder is called on this disk; -1 means uncertain, and an empty cell unmentioned; the official validation patients are
-other patients than those of training; Plus names JPEG files where the release holds PNG.
+other patients than those of training; Plus names JPEG files where the release holds PNG, and gives the DICOM file a
+column of its own (`path_to_dcm`).
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ def _plus(root: Path, name: str) -> Manifest:
     inside = _inside(table["path_to_image"])
     columns = {
         **_ids(inside),
-        "path": [_plus_file(root, path) for path in inside],
+        "path": [_plus_file(root, *paths) for paths in zip(inside, _column(table, "path_to_dcm"), strict=True)],
         "view": _views(table, "frontal_lateral", "ap_pa"),
         "modality": "DX",
         "report": table["report"],
@@ -100,12 +102,13 @@ def _views(table: pd.DataFrame, projection: str, direction: str) -> pd.Series:
     return _column(table, direction).mask(lateral, "LATERAL")
 
 
-def _plus_file(root: Path, inside: str) -> str:
+def _plus_file(root: Path, inside: str, dicom: str) -> str:
+    """Where the image is: as PNG, else as DICOM; the PNG's place where neither is there."""
     stem = Path(inside).with_suffix("")
-    for folder, ending in (("PNG", ".png"), ("DICOM", ".dcm"), (".", ".png"), (".", ".dcm")):
-        if (root / folder / f"{stem}{ending}").is_file():
-            return str(root / folder / f"{stem}{ending}")
-    return str(root / "PNG" / f"{stem}.png")
+    pictures = [root / folder / f"{stem}.png" for folder in ("PNG", "PNG/PNG", ".")]
+    names = [f"{stem}.dcm", *([dicom.lstrip("/")] if dicom else [])]
+    objects = [root / folder / name for folder in ("DICOM", "DICOM/DICOM", ".") for name in names]
+    return str(next((path for path in pictures + objects if path.is_file()), pictures[0]))
 
 
 def _plus_labels(root: Path, images: pd.Series) -> dict[str, np.ndarray]:

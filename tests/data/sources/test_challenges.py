@@ -61,6 +61,20 @@ def test_chexpert_plus(layout: Files) -> None:
     assert (row["edema"], row["no_finding"], row["sex"], row["age"]) == (0, -1, "F", 68)
 
 
+def test_chexpert_plus_as_its_archives_unpack(layout: Files) -> None:
+    lines = PLUS.replace("path_to_image,", "path_to_image,path_to_dcm,").splitlines()
+    rows = [
+        f"train/patient0000{i}/study1/view1_frontal.jpg,{dicom},Frontal,AP,patient0000{i},R,F,I,68.0,Male,train"
+        for i, dicom in ((1, "train/patient00001/study1/view1_frontal.dcm"), (2, "train/patient00002/study1/a.dcm"))
+    ]
+    root = layout(
+        {"df_chexpert_plus_240401.csv": "\n".join([lines[0], *rows]) + "\n"},
+        ["PNG/PNG/train/patient00001/study1/view1_frontal.png", "DICOM/train/patient00002/study1/a.dcm"],
+    )
+    paths = chexpert.manifest(root).table["path"].tolist()
+    assert [p.removeprefix(f"{root}/").split("/train")[0] for p in paths] == ["PNG/PNG", "DICOM"]
+
+
 RSNA = """patientId,x,y,width,height,Target
 aa,,,,,0
 bb,264.0,152.0,213.0,379.0,1

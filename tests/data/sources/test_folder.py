@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from medvlp.data import ManifestError
+from medvlp.data import ManifestError, VolumePreprocess, prepare
 from medvlp.data.sources import folder
 
 
@@ -53,6 +54,40 @@ def test_pictures_by_folder_and_alone(tmp_path: Path) -> None:
     assert sorted(table.index) == ["p1/s2/y.png", "p1/x.png", "w.jpg", "z.jpg"]
     assert table.loc["p1/x.png", "patient_id"] == table.loc["p1/s2/y.png", "patient_id"]
     assert table["patient_id"].nunique() == 3
+
+
+def test_series_and_nifti_files_are_volumes(tmp_path: Path, ct: SimpleNamespace) -> None:
+    scans = tmp_path / "scans"
+    ct.series(scans / "a", ct.phantom(0), patient="1")
+    ct.series(scans / "a" / "late", ct.phantom(1)[:12], patient="1")  # below `a`, so read with it
+    ct.series(scans / "b", ct.phantom(2), patient="2", study="9.9")
+    ct.series(scans / "c", ct.phantom(2)[:2], patient="3", study="9.8")  # two slices: a scout alone
+    ct.nifti(scans / "p4" / "scan.nii.gz", ct.phantom(3))
+    write_dicom(scans / "radiograph.dcm", "HOSPITAL-9", "1.9")
+    (scans / "b.txt").write_text("IMPRESSION: Nodule.")
+    (scans / "p4" / "scan.txt").write_text("IMPRESSION: Normal.")
+    manifest = folder.manifest(scans)
+    table = manifest.table.set_index("image_id")
+    assert list(table.index) == ["p4/scan.nii.gz", "radiograph.dcm", "a#0", "a#1", "b", "c"]
+    assert manifest.volumes.tolist() == [True, False, True, True, True, True]
+    assert table["modality"].tolist() == ["OT", "DX", "CT", "CT", "CT", "CT"]
+    assert table.loc["a#0", "patient_id"] == table.loc["a#1", "patient_id"]
+    assert table["patient_id"].nunique() == 5
+    assert table.loc[["b", "p4/scan.nii.gz", "c"], "report"].tolist() == [
+        "IMPRESSION: Nodule.",
+        "IMPRESSION: Normal.",
+        "",
+    ]
+    assert not table.drop(columns="path").astype(str).apply(lambda c: c.str.contains("PLANTED|4711")).any().any()
+    store = prepare(manifest.select(manifest.volumes), tmp_path / "store", VolumePreprocess(16, 6), workers=0)
+    assert store.table.set_index("image_id")["depth"].to_dict() == {
+        "p4/scan.nii.gz": 20,
+        "a#0": 20,
+        "a#1": 12,
+        "b": 20,
+        "c": 2,
+    }
+    assert len(np.unique(store.images(store.rows()).reshape(len(store), -1), axis=0)) == 5
 
 
 def test_a_csv(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from medvlp.reports.states import FindingState
 
 def test_all_sources_are_known() -> None:
     assert {"mimic_cxr", "chexpert", "nih_cxr", "padchest", "folder", "ct_rate"} <= set(sources.names())
-    assert not {"assembly", "csv_tables", "dicom_keys"} & set(sources.names())
+    assert not {"assembly", "csv_tables", "dicom_keys", "dicom_series"} & set(sources.names())
 
 
 def test_misspelt_source_and_missing_folder(tmp_path: Path) -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from medvlp.data import VolumePreprocess, prepare
 from medvlp.data.sources import ct_rate, msd, rad_chest_ct
+from medvlp.data.volume_reading import read_row_volume
+from medvlp.io import ReadError
 
 Files = Callable[..., Path]
 
@@ -74,6 +79,57 @@ def test_rad_chest_ct(layout: Files) -> None:
     assert manifest.notes == (
         "rad_chest_ct: 1 abnormalities are no finding here and were left out: bandlike_or_linear",
     )
+
+
+def test_rad_chest_ct_counts_findings_of_the_lung_where_the_lung_is(layout: Files) -> None:
+    header = "NoteAcc_DEID,nodule*thyroid,nodule*right,nodule*left_upper,cyst*kidney,nodulegr1cm*other_location"
+    rows = ["a,1,1,0,1,0", "b,1,0,1,0,0", "c,0,1,0,0,0", "d,0,0,0,0,1", "e,0,0,0,0,0"]
+    text = "\n".join([header, *rows]) + "\n"
+    root = layout({"tables/imgvalid_Abnormality_and_Location_Labels.csv": text}, [f"images/{n}.npz" for n in "abcde"])
+    table = rad_chest_ct.manifest(root).table
+    assert table["nodule"].tolist() == [0, 1, 1, 1, 0]
+    assert table["lung_cyst"].tolist() == [0] * 5
+    assert table["path"][0].endswith("images/a.npz")
+
+
+def test_rad_chest_ct_metadata_tells_patients_and_positions(layout: Files) -> None:
+    metadata = (
+        "VolumeAcc_DEID,NoteAcc_DEID,MRN_DEID,orig_orientation\n"
+        "x,trn00001,m7,\"['1.000000', '0.000000', '0.000000', '0.000000', '1.000000', '0.000000']\"\n"
+        'x,trn00002,m7,"[1, 0, 0, 0, 1, 0]"\n'
+        'x,trn00003,m8,"[-1, 0, 0, 0, -1, 0]"\n'
+    )
+    labels = "NoteAcc_DEID,mass*lung\ntrn00001,0\ntrn00002,1\ntrn00003,1\ntrn00004,1\n"
+    root = layout(
+        {
+            "imgtrain_Abnormality_and_Location_Labels.csv": labels,
+            "CT_Scan_Metadata_Complete_35747.csv": metadata,
+        },
+        [f"trn0000{i}.npz" for i in range(1, 5)],
+    )
+    manifest = rad_chest_ct.manifest(root)
+    assert manifest.table["image_id"].tolist() == ["radchest-trn00001", "radchest-trn00002", "radchest-trn00004"]
+    assert manifest.table["patient_id"].tolist() == ["radchest-m7", "radchest-m7", "radchest-trn00004"]
+    assert manifest.table["mass"].tolist() == [0, 1, 1]
+    assert manifest.notes == ("rad_chest_ct: 1 scans that were not taken straight on the back were left out",)
+
+
+def test_rad_chest_ct_arrays_are_turned_to_ras(layout: Files, ct: SimpleNamespace) -> None:
+    labels = "NoteAcc_DEID,mass*lung\ntrn1,0\ntrn2,0\ntrn3,1\n"
+    root = layout({"imgtrain_Abnormality_and_Location_Labels.csv": labels}, ["trn2.npz"])
+    volume = ct.phantom().clip(-1000, 1000)
+    np.savez_compressed(root / "trn1.npz", ct=volume[::-1, ::-1, ::-1])  # head first, front first, right first
+    np.savez_compressed(root / "trn3.npz", ct=volume[0])
+    manifest = rad_chest_ct.manifest(root)
+    store = prepare(manifest, root / "store", VolumePreprocess(ct.shape, 0.8), workers=0)
+    np.testing.assert_array_equal(store.images([0])[0], volume)
+    assert store.table[["thickness", "spacing"]].to_numpy().tolist() == [[0.8, 0.8]]
+    assert store.quarantined == 2
+    image = read_row_volume(str(root / "trn1.npz"), None, "rad_chest_ct")
+    assert image.affine is not None
+    assert (image.affine @ [1, 2, 3, 1]).tolist() == pytest.approx([2.4, 1.6, 0.8, 1])
+    with pytest.raises(ReadError, match="not a volume"):
+        rad_chest_ct.read_volume(root / "trn3.npz")
 
 
 def test_msd(layout: Files) -> None:
