@@ -44,7 +44,7 @@ from medvlp.methods.registry import register
 from medvlp.models.map_smoothing import gaussian_smooth
 from medvlp.models.masked_token_head import MaskedTokenHead
 from medvlp.models.tokenizer import ReportTokenizer
-from medvlp.objectives.masked_tokens import hidden_token_loss, hide_tokens
+from medvlp.objectives.masked_tokens import hidden_token_loss, hide_tokens, word_places
 from medvlp.objectives.precision import cosines
 from medvlp.objectives.sentence_shuffling import join_sentences
 from medvlp.objectives.temperature import Temperature
@@ -103,7 +103,7 @@ class BioViL(DualEncoder):
     def _masked_words(self, batch: Batch, head: MaskedTokenHead) -> Tensor:
         """L_mlm of the reports."""
         ids, tokens = batch.report_tokens, self.tokenizer
-        words = batch.report_mask & (ids != tokens.cls_id) & (ids != tokens.sep_id)
+        words = word_places(ids, batch.report_mask, tokens)
         hidden = hide_tokens(ids, words, tokens.mask_id, tokens.vocab_size, self.options.masked_rate, self.training)
         read = self.text_encoder(hidden.ids, batch.report_mask).tokens
         logits = head(read, hidden.place, self.text_encoder.network.get_input_embeddings().weight)

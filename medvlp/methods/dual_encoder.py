@@ -1,4 +1,4 @@
-"""`DualEncoder`: what methods share that compare whole images with whole texts: two heads, a scale, the prompt pair."""
+"""`TwoHeads` and `DualEncoder`: what methods share that compare whole images with whole texts."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ from medvlp.objectives.targets import TargetKind, target_matrix
 from medvlp.objectives.temperature import Temperature
 
 
-class HeadOptions(Options):
-    """Settings of every method on two heads.
+class SpaceOptions(Options):
+    """Settings of every method on two heads. `dim`: width of the space in which images and texts are compared."""
+
+    dim: int = 128
+
+
+class HeadOptions(SpaceOptions):
+    """Settings of a method on two heads that asks with pairs of prompts, beside those of `SpaceOptions`.
 
     Attributes:
-        dim: width of the space in which images and texts are compared.
         prompts: pairs of templates for a finding that is present and absent.
     """
 
-    dim: int = 128
     prompts: tuple[tuple[str, str], ...] = (("{}", "no {}"), ("there is {}.", "there is no {}."))
 
 
@@ -44,11 +48,8 @@ class DualOptions(HeadOptions):
     false_negatives: TargetKind = "same_text"
 
 
-class DualEncoder(Method):
-    """Images and texts on one unit sphere. A subclass says in `losses` what draws them together.
-
-    Zero-shot (CheXzero, Tiu et al., Nat. BME 2022): for each pair of templates the probability is the softmax over the
-    two scaled cosines, that is sigmoid(s (v t+ - v t-)); the mean over pairs is returned.
+class TwoHeads(Method):
+    """Images and texts on one unit sphere, each by a head of its own. A subclass says what draws them together.
 
     Args:
         parts, options: as in `Method`.
@@ -57,6 +58,39 @@ class DualEncoder(Method):
 
     Attributes:
         image_head, text_head: onto the sphere. scale: from cosines to logits.
+    """
+
+    def __init__(
+        self,
+        parts: MethodParts,
+        options: SpaceOptions,
+        hidden: int | None = None,
+        scale: Temperature | SigmoidScale | None = None,
+    ) -> None:
+        super().__init__(parts, options)
+        self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim, hidden)
+        self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim, hidden)
+        self.scale = scale or Temperature()
+
+    def encode_images(self, images: Tensor) -> ImageFeatures:
+        features = self.image_encoder(images)
+        return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        features = self.bank(texts)
+        return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
+
+
+class DualEncoder(TwoHeads):
+    """Two heads that read reports and are asked with pairs of prompts.
+
+    Zero-shot (CheXzero, Tiu et al., Nat. BME 2022): for each pair of templates the probability is the softmax over the
+    two scaled cosines, that is sigmoid(s (v t+ - v t-)); the mean over pairs is returned.
+
+    Args:
+        parts, options, hidden, scale: as in `TwoHeads`.
+
+    Attributes:
         ancestors: of the findings, for the target `ontology`; else None.
     """
 
@@ -71,10 +105,7 @@ class DualEncoder(Method):
         hidden: int | None = None,
         scale: Temperature | SigmoidScale | None = None,
     ) -> None:
-        super().__init__(parts, options)
-        self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim, hidden)
-        self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim, hidden)
-        self.scale = scale or Temperature()
+        super().__init__(parts, options, hidden, scale)
         graded = isinstance(options, DualOptions) and options.false_negatives == "ontology"
         ancestors = ancestor_matrix(parts.findings) if graded else None
         self.register_buffer("ancestors", ancestors, persistent=False)
@@ -86,14 +117,6 @@ class DualEncoder(Method):
     def report_logits(self, image: Tensor, report: Tensor) -> Tensor:
         """Scaled cosines `[B, all B]` of unit vectors `[B, dim]`, with the reports of all ranks as columns."""
         return self.scale(cosines(image, self.ranks.gather(report)))
-
-    def encode_images(self, images: Tensor) -> ImageFeatures:
-        features = self.image_encoder(images)
-        return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
-
-    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        features = self.bank(texts)
-        return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
 
     def pair_cosines(self, images: Tensor, findings: Sequence[str]) -> Tensor:
         """Cosines `[T, 2, B, F]` of images with T pairs of prompts, present and absent.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medvlp.models.tokenizer import ReportTokenizer
 from medvlp.objectives.precision import at_least_float32
 from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
 
@@ -30,6 +31,11 @@ class HiddenTokens:
     counts: Tensor
 
 
+def word_places(ids: Tensor, mask: Tensor, tokenizer: ReportTokenizer) -> Tensor:
+    """bool, of the shape of ids and mask: tokens that are neither padding nor [CLS] or [SEP]."""
+    return mask & (ids != tokenizer.cls_id) & (ids != tokenizer.sep_id)
+
+
 def hide_tokens(
     ids: Tensor, words: Tensor, mask_id: int, vocab_size: int, rate: float = 0.15, draw: bool = True
 ) -> HiddenTokens:
@@ -39,7 +45,7 @@ def hide_tokens(
     made for hidden places alone.
 
     Args:
-        ids: int64 `[N, T]`. words: bool `[N, T]`, what may be hidden: not padding, [CLS] or [SEP].
+        ids: int64 `[N, T]`. words: bool `[N, T]`, what may be hidden; see `word_places`.
         mask_id: of [MASK]. vocab_size: number of tokens.
         rate: share of the words.
         draw: False hides the same places each time, spread over the text, and always by [MASK]: for validation.

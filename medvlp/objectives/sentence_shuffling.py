@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.objectives.masked_tokens import word_places
 
 
 def join_sentences(
@@ -26,7 +27,7 @@ def join_sentences(
     """
     pick = order[..., None].expand(tokens.shape)
     tokens, mask = tokens.gather(1, pick).flatten(1), mask.gather(1, pick).flatten(1)
-    words = mask & (tokens != tokenizer.cls_id) & (tokens != tokenizer.sep_id)
+    words = word_places(tokens, mask, tokenizer)
     room = max(width - 2, 0)
     place = words.cumsum(1)  # behind [CLS]
     length = words.sum(1, keepdim=True).clamp_max(room)

@@ -1,0 +1,132 @@
+"""KEEP: groups of pairs that show the same, kept apart as the tree of diseases allows.
+
+The idea (Zhou et al.: KEEP, knowledge-enhanced pathology vision-language pre-training, Cancer Cell 2026): captions are
+noisy and repeat, so pairs are put into groups by disease; one good pair of a group is enough, and a disease is no
+negative of another that it is a kind of. With S = s v t^T, s = 25, groups i, images a and texts b,
+
+    P_i  = sum_{a in i} [ sum_{b in i} exp(-S_ab) ]^-1          N_ij = sum_{a in i} sum_{b in j} exp(S_ab)
+    L    = -1/2 mean_i log( P_i / (P_i + sum_{j != i} N_ij) ) + the same with images and texts exchanged
+
+The text of a training image is, half of the time, a sentence made from one of its labels and what that is a kind of
+("findings of pneumonia, lung opacity"); and half of the texts lose 40 % of their words.
+
+Zero-shot: texts of several templates are averaged; the probability of a finding is its share of a softmax of 10 cosines
+over all trained findings and the normal chest.
+
+Faithful (the authors' code was read): P and N, s, both directions, captions from the tree, dropped words, the zero-shot
+softmax.
+Departs: radiographs instead of pathology. Groups are images with the same present findings, as large as the batch has
+them (theirs: 32 groups of 4, drawn so); a group is related to another whose findings it includes, ancestors counted,
+and related pairs leave the sums (theirs get a cosine of -1). Images of which nothing is stated are negatives only, as
+their unknown groups; images without report count for nothing. The text tower is not trained on a disease ontology
+first, and towers are not frozen in the first epoch. Templates are our own. A finding that was not trained on is added
+to the classes when it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from medvlp.data.batch import Batch
+from medvlp.knowledge.prompts import PromptSet
+from medvlp.knowledge.study_labels import NO_FINDING
+from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
+from medvlp.methods.registry import register
+from medvlp.models.label_captions import LabelCaptions
+from medvlp.objectives.group_metric import group_metric_loss, label_groups
+from medvlp.objectives.masked_tokens import word_places
+from medvlp.objectives.ontology import ancestor_matrix
+from medvlp.objectives.precision import cosines
+from medvlp.objectives.temperature import Temperature
+
+_PROMPTS = "hierarchy"
+
+
+class KEEPOptions(SpaceOptions):
+    """Settings of `keep`, beside those of `SpaceOptions`.
+
+    Attributes:
+        temperature: 1 / s.
+        caption_rate: share of training reports that a sentence from labels stands in for.
+        shortened_rate: share of training texts that lose words. dropped_words: share of the words that these lose.
+        sharpness: of the zero-shot softmax.
+    """
+
+    temperature: float = 0.04
+    caption_rate: float = Field(default=0.5, ge=0, le=1)
+    shortened_rate: float = Field(default=0.5, ge=0, le=1)
+    dropped_words: float = Field(default=0.4, ge=0, le=1)
+    sharpness: float = 10.0
+
+
+@register("keep")
+class KEEP(TwoHeads):
+    """Groups by disease; see the top of the file."""
+
+    Options: ClassVar[type[Options]] = KEEPOptions
+    needs: ClassVar[frozenset[str]] = frozenset({"reports", "findings"})
+    options: KEEPOptions
+    ancestors: Tensor
+
+    def __init__(self, parts: MethodParts, options: KEEPOptions) -> None:
+        super().__init__(parts, options, scale=Temperature(options.temperature, learnt=False))
+        self.captions = LabelCaptions(
+            parts.findings, parts.book, parts.tokenizer, parts.text_encoder.max_tokens, _PROMPTS
+        )
+        self.register_buffer("ancestors", ancestor_matrix(parts.findings), persistent=False)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        groups = label_groups(batch.findings, batch.report_mask.any(1), self.ancestors, self.ranks)
+        if self.training:
+            batch = self._words_dropped(self._captioned(batch, groups.asked))
+        image = self.image_head(self.image_encoder(batch.images).global_)
+        text = self.text_head(self.text_encoder(batch.report_tokens, batch.report_mask).global_)
+        both = [
+            group_metric_loss(self.scale(cosines(rows, self.ranks.gather(columns))), groups, self.ranks)
+            for rows, columns in ((image, text), (text, image))
+        ]
+        return {"groups": (both[0] + both[1]) / 2}
+
+    def _captioned(self, batch: Batch, known: Tensor) -> Batch:
+        """The batch with sentences from labels in place of some reports of images whose labels are known."""
+        ids, mask = self.captions(batch.findings)
+        wider, short = ids.shape[1] - batch.report_mask.shape[1], batch.report_mask.shape[1] - ids.shape[1]
+        reports = F.pad(batch.report_tokens, (0, max(0, wider))), F.pad(batch.report_mask, (0, max(0, wider)))
+        ids, mask = F.pad(ids, (0, max(0, short))), F.pad(mask, (0, max(0, short)))
+        drawn = known & (torch.rand(len(ids), device=ids.device) < self.options.caption_rate)
+        return replace(
+            batch,
+            report_tokens=torch.where(drawn[:, None], ids, reports[0]),
+            report_mask=torch.where(drawn[:, None], mask, reports[1]),
+        )
+
+    def _words_dropped(self, batch: Batch) -> Batch:
+        """The batch with some words of some texts left unread."""
+        mask, o = batch.report_mask, self.options
+        words = word_places(batch.report_tokens, mask, self.tokenizer)
+        some = torch.rand(len(mask), 1, device=mask.device) < o.shortened_rate
+        dropped = words & some & (torch.rand(mask.shape, device=mask.device) < o.dropped_words)
+        return replace(batch, report_mask=mask & ~dropped)
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        image = self.image_head(self.image_encoder(images).global_)
+        trained = dict.fromkeys((*self.findings, NO_FINDING))
+        asked = self.options.sharpness * cosines(image, self._classes(findings))
+        classes = (self.options.sharpness * cosines(image, self._classes(tuple(trained)))).logsumexp(1, keepdim=True)
+        is_class = torch.tensor([finding in trained for finding in findings], device=asked.device)
+        return (asked - torch.where(is_class, classes, torch.logaddexp(classes, asked))).exp()
+
+    def _classes(self, findings: Sequence[str]) -> Tensor:
+        """Mean unit vectors `[F, dim]` of the templates of each finding."""
+        prompts = PromptSet.load(_PROMPTS)
+        said = [prompts.prompts(finding, self.book).present for finding in findings]
+        text = self.encode_texts([text for texts in said for text in texts]).global_
+        return F.normalize(torch.stack([part.mean(0) for part in text.split([len(texts) for texts in said])]), dim=1)
