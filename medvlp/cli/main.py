@@ -6,6 +6,7 @@ import typer
 
 from medvlp import __version__
 from medvlp.cli import data, report, retrieve
+from medvlp.cli.compare.verb import compare
 from medvlp.cli.demo import demo, experiment
 from medvlp.cli.evaluate import evaluate
 from medvlp.cli.finetune import finetune
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 app.command("demo")(demo)
 app.command("experiment")(experiment)
+app.command("compare")(compare)
 app.add_typer(data.app, name="data")
 app.add_typer(report.app, name="report")
 app.command("pretrain")(pretrain)

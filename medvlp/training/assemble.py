@@ -51,6 +51,17 @@ def finding_ids(recipe: Recipe) -> tuple[str, ...]:
         raise RecipeError(f"findings: {error}") from error
 
 
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse an unknown method, option, extra or finding, before any data are read.
+
+    Raises:
+        RecipeError: names the nearest.
+    """
+    finding_ids(recipe)
+    _options(recipe)
+    _extras(recipe)
+
+
 def parts_from_store(recipe: Recipe, store: Store) -> Parts:
     """Parts for a new run. The `small` text encoder's tokenizer is trained on the sentences of the training split and
     on the texts of the book."""

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
 from medvlp.data.store import Store
-from medvlp.training.assemble import parts_from_store
+from medvlp.training.assemble import Parts, parts_from_store
 from medvlp.training.checkpoint import ResumeError, check_same_run, load_state
 from medvlp.training.model_folder import read_parts
 from medvlp.training.recipe import Recipe, TrainingRecipe
@@ -18,7 +18,9 @@ from medvlp.training.run import Run
 from medvlp.training.run_log import METRICS_FILE
 
 
-def pretrain(recipe: Recipe, out: Path | str, resume: bool = False, progress: bool = True) -> Path:
+def pretrain(
+    recipe: Recipe, out: Path | str, resume: bool = False, progress: bool = True, parts: Parts | None = None
+) -> Path:
     """Train the recipe's method; returns the model folder `out`.
 
     `out` holds the best model by the validation metric (the last one where there is no validation split), `out/last`
@@ -30,6 +32,8 @@ def pretrain(recipe: Recipe, out: Path | str, resume: bool = False, progress: bo
         resume: continue from the last checkpoint, to the same weights as an uninterrupted run (bit for bit on the same
             CPU with as many threads). A folder without a checkpoint is begun from the start.
         progress: show a live bar.
+        parts: of `parts_from_store` for a recipe with the same store, findings, text encoder and book, so that many
+            runs learn one tokenizer once; None makes them.
 
     Raises:
         RecipeError: the recipe does not fit the store, or names what does not exist.
@@ -61,7 +65,7 @@ def pretrain(recipe: Recipe, out: Path | str, resume: bool = False, progress: bo
     if state is not None:
         check_same_run(state, recipe, store.hash, out)
         parts = read_parts(out, recipe, store.letterbox)
-    else:
+    elif parts is None:
         parts = parts_from_store(recipe, store)
     Run(recipe, store, parts, out, fabric, state).train(show=progress)
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,18 +32,12 @@ class RecipeFile(RecipePart):
         Raises:
             RecipeError: no such file, not YAML, or an unknown key or value; says where, and what is nearest.
         """
-        settings = _read(Path(path), ())
-        for override in overrides:
-            _override(settings, override)
-        return cls.from_dict(settings, str(path))
+        return cls.from_dict(read_settings(Path(path), overrides), str(path))
 
     @classmethod
     def from_yaml(cls, text: str, overrides: Sequence[str] = (), source: str = "recipe") -> Self:
         """As `load`, from the text of a recipe; `source` names it in errors."""
-        settings = _parse(text, source)
-        for override in overrides:
-            _override(settings, override)
-        return cls.from_dict(settings, source)
+        return cls.from_dict(with_overrides(_parse(text, source), overrides), source)
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any], source: str = "recipe") -> Self:
@@ -61,6 +56,23 @@ class RecipeFile(RecipePart):
         return dict(_flat(self.model_dump(mode="json"), ""))
 
 
+def read_settings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The nested settings of a recipe file on its base, with overrides, not validated yet.
+
+    Raises:
+        RecipeError: no such file, not YAML, or an override that is none.
+    """
+    return with_overrides(_read(path, ()), overrides)
+
+
+def with_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of nested settings with `key.sub=value` applied. Raises RecipeError for an override that is none."""
+    settings = deepcopy(settings)
+    for override in overrides:
+        _override(settings, override)
+    return settings
+
+
 def _read(path: Path, inside: tuple[Path, ...]) -> dict[str, Any]:
     """Settings of a file, laid over those of its base."""
     if path.resolve() in inside:
@@ -73,10 +85,7 @@ def _read(path: Path, inside: tuple[Path, ...]) -> dict[str, Any]:
     base = settings.pop("base", None)
     if base is None:
         return settings
-    below = _read(path.parent / str(base), (*inside, path.resolve()))
-    if "method" in settings and settings["method"] != below.get("method"):
-        below.pop("options", None)
-    return _laid_over(below, settings)
+    return laid_over(_read(path.parent / str(base), (*inside, path.resolve())), settings)
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:
@@ -89,12 +98,17 @@ def _parse(text: str, source: str) -> dict[str, Any]:
     return settings
 
 
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Nested settings, where both say something the upper ones hold."""
+def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings, where both say something the upper ones hold; `options` of another method are not taken over."""
+    other_method = "method" in above and above["method"] != below.get("method")
+    return _joined({k: v for k, v in below.items() if k != "options"} if other_method else below, above)
+
+
+def _joined(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     joined = dict(below)
     for key, value in above.items():
         lower = below.get(key)
-        joined[key] = _laid_over(lower, value) if isinstance(lower, dict) and isinstance(value, dict) else value
+        joined[key] = _joined(lower, value) if isinstance(lower, dict) and isinstance(value, dict) else value
     return joined
 
 

@@ -1,5 +1,6 @@
 """What is shown: overlays on radiographs, charts with intervals, and the page of results."""
 
+from medvlp.viz.curve_panels import curve_panels
 from medvlp.viz.intervals import interval_figure
 from medvlp.viz.overlay import draw_boxes, draw_heat, draw_masks, grey
 from medvlp.viz.page import Page, Picture, Quote
@@ -12,6 +13,7 @@ __all__ = [
     "Page",
     "Picture",
     "Quote",
+    "curve_panels",
     "draw_boxes",
     "draw_heat",
     "draw_masks",

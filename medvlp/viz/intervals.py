@@ -38,7 +38,8 @@ def interval_figure(
     colours = dict(zip(models, cycle(SERIES), strict=False))
     step = 11.0 * max(2, len(models)) + 8
     known = [e for row in rows.values() for e in row.values() if np.isfinite(e.value)]
-    bounds = [v for e in known for v in (e.low, e.high, e.value) if np.isfinite(v)] + ([chance] if chance else [])
+    bounds = [v for e in known for v in (e.low, e.high, e.value) if np.isfinite(v)]
+    bounds += [] if chance is None else [chance]
     low = np.floor((min(bounds, default=0.0) - 0.01) * 10) / 10
     high = min(1.0, np.ceil((max(bounds, default=1.0) + 0.01) * 10) / 10)
     panel = Panel(210, 44, 590, step * len(rows), x=(low, max(high, low + 0.1)), y=(0, len(rows)))

@@ -106,3 +106,12 @@ def legend(colours: Mapping[str, str], left: float, top: float) -> list[str]:
         panel.text(left + 24, top - 2, name, colour=INK, size=13)
         left += 48 + 7.2 * len(name)
     return panel.parts
+
+
+def nice_ticks(low: float, high: float) -> list[float]:
+    """About five round numbers that hold the range."""
+    span = max(high - low, 1e-9)
+    power = 10.0 ** np.floor(np.log10(span / 4))
+    step = next(float(m * power) for m in (1, 2, 2.5, 5, 10) if m * power >= span / 5)
+    first, last = np.floor(low / step), np.ceil(high / step)
+    return [round(float(i * step), 10) for i in np.arange(first, last + 1)]

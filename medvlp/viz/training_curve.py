@@ -8,7 +8,7 @@ from itertools import cycle
 import numpy as np
 from numpy.typing import ArrayLike
 
-from medvlp.viz.panel import MUTED, SERIES, Panel, figure, legend
+from medvlp.viz.panel import MUTED, SERIES, Panel, figure, legend, nice_ticks
 
 
 def training_figure(
@@ -27,8 +27,8 @@ def training_figure(
     steps = np.concatenate([np.asarray(x, dtype=float) for x, _ in lines.values()])
     values = np.concatenate([np.asarray(y, dtype=float) for _, y in lines.values()])
     values = values[np.isfinite(values)]
-    x = _nice_ticks(0.0, float(steps.max(initial=1.0)))
-    y = _nice_ticks(float(values.min(initial=1.0)), float(values.max(initial=0.0)))
+    x = nice_ticks(0.0, float(steps.max(initial=1.0)))
+    y = nice_ticks(float(values.min(initial=1.0)), float(values.max(initial=0.0)))
     panel = Panel(64, 40, 700, 260, x=(x[0], x[-1]), y=(y[0], y[-1]))
     panel.axes([(v, f"{v:g}") for v in x], [(v, f"{v:g}") for v in y])
     colours = dict(zip(lines, cycle(SERIES), strict=False))
@@ -37,12 +37,3 @@ def training_figure(
     panel.text(panel.left + panel.width / 2, panel.top + panel.height + 34, "step", "middle", MUTED, 13)
     panel.text(panel.left, panel.top - 8, axis, "start", MUTED, 13)
     return figure(800, 340, legend(colours, 160, 18) + panel.parts, title)
-
-
-def _nice_ticks(low: float, high: float) -> list[float]:
-    """About five round numbers that hold the range."""
-    span = max(high - low, 1e-9)
-    power = 10.0 ** np.floor(np.log10(span / 4))
-    step = next(float(m * power) for m in (1, 2, 2.5, 5, 10) if m * power >= span / 5)
-    first, last = np.floor(low / step), np.ceil(high / step)
-    return [round(float(i * step), 10) for i in np.arange(first, last + 1)]

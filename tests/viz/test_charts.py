@@ -5,8 +5,7 @@ import pytest
 
 from medvlp.metrics import Estimate
 from medvlp.viz import Curve, interval_figure, roc_figure, training_figure
-from medvlp.viz.panel import SERIES, Panel
-from medvlp.viz.training_curve import _nice_ticks
+from medvlp.viz.panel import SERIES, Panel, nice_ticks
 
 NAN = float("nan")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -61,7 +60,7 @@ def test_training_figure_has_a_line_for_each_name_and_skips_nan():
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.31, 0.94), (0, 3120), (2, 2), (-3.2, 0.001)])
 def test_ticks_are_few_and_hold_the_range(low, high):
-    ticks = _nice_ticks(low, high)
+    ticks = nice_ticks(low, high)
     assert ticks[0] <= low
     assert ticks[-1] >= high
     assert len(ticks) <= 8

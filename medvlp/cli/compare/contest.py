@@ -1,0 +1,159 @@
+"""`Contest`: recipes that are trained under one budget, and the protocol that all of them are measured by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medvlp.cli.compare.plan import ComparePlan, MethodPlan
+from medvlp.cli.experiment.plan import ZeroShotPlan
+from medvlp.training.assemble import check_recipe, finding_ids
+from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_errors import RecipeError, name_nearest
+from medvlp.training.recipe_file import laid_over, read_settings, with_overrides
+
+BASELINE = "unimodal"
+_VALIDATIONS = 4  # points of a run's curve
+_VALIDATED = 128  # images of each
+_ENDLESS = 1_000_000  # epochs; the budget ends a run, not they
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one run may use: so many samples, or so many minutes in steps."""
+
+    samples: int | None = None
+    minutes: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.samples:,} samples" if self.samples else f"{self.minutes:g} minutes of training steps"
+
+    def of(self, recipe: Recipe) -> Recipe:
+        """The recipe under this budget: warm-up and cosine fit it, the last model is kept, and little is validated."""
+        training = recipe.training
+        changes: dict[str, Any] = {"epochs": _ENDLESS, "keep": "last", "patience": None, "max_steps": None}
+        if self.samples:
+            steps = max(1, round(self.samples / (recipe.data.batch_size * training.accumulate)))
+            changes |= {
+                "max_steps": steps,
+                "max_minutes": None,
+                "warmup_steps": min(training.warmup_steps, steps // 10),
+                "validate_every": -(-steps // _VALIDATIONS),
+                "checkpoint_every": -(-steps // 2),
+                "log_every": min(training.log_every, max(1, steps // 20)),
+            }
+        else:
+            changes |= {"max_minutes": self.minutes, "warmup_steps": min(training.warmup_steps, 50)}
+        data = recipe.data.model_copy(update={"validate_images": min(recipe.data.validate_images, _VALIDATED)})
+        return recipe.model_copy(update={"training": training.model_copy(update=changes), "data": data})
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Who is compared, and how.
+
+    Attributes:
+        title, summary, limits: of the page.
+        recipes: name in the table -> its recipe, under the budget.
+        budget, seeds, resamples: of each.
+        zero_shot: source, split, views, labels and large findings.
+        findings: that every method is asked.
+        reference: the method that the others are held against. baseline: the unimodal one.
+        added: whether the baseline was added, since nobody named one.
+    """
+
+    title: str
+    summary: str
+    limits: tuple[str, ...]
+    recipes: dict[str, Recipe]
+    budget: Budget
+    seeds: int
+    resamples: int
+    zero_shot: ZeroShotPlan
+    findings: tuple[str, ...]
+    reference: str
+    baseline: str
+    added: bool
+
+    def on(self, store: Path) -> Contest:
+        """The same with every recipe on one store."""
+        on = {
+            n: r.model_copy(update={"data": r.data.model_copy(update={"store": store})})
+            for n, r in self.recipes.items()
+        }
+        return replace(self, recipes=on)
+
+
+def contest_of_plan(plan: ComparePlan, folder: Path, overrides: Sequence[str] = ()) -> Contest:
+    """The contest of a plan whose recipe stands in `folder`.
+
+    Raises:
+        RecipeError: a recipe, method or option that is wrong; says which line of the plan.
+    """
+    shared = laid_over(read_settings(folder / plan.recipe), {"data": {"store": "store"}})
+    recipes = {}
+    for name, line in plan.methods.items():
+        line = line or MethodPlan()
+        settings = laid_over(shared, {"method": line.method or name})
+        settings = laid_over(laid_over(laid_over(settings, plan.changes), line.changes), {"options": line.options})
+        recipes[name] = Recipe.from_dict(with_overrides(settings, overrides), f"methods.{name}")
+    return make_contest(
+        recipes,
+        Budget(plan.samples, plan.minutes),
+        plan.seeds,
+        plan.zero_shot,
+        reference=plan.reference,
+        resamples=plan.resamples,
+        words=(plan.title, plan.summary, plan.limits),
+    )
+
+
+def make_contest(
+    recipes: Mapping[str, Recipe],
+    budget: Budget,
+    seeds: int,
+    zero_shot: ZeroShotPlan,
+    *,
+    reference: str | None = None,
+    resamples: int = 1000,
+    words: tuple[str, str, tuple[str, ...]] = ("Methods compared", "", ()),
+) -> Contest:
+    """Check the recipes, add the unimodal baseline where there is none, and put all under the budget.
+
+    Raises:
+        RecipeError: a wrong method, option or finding, an unknown reference, or no finding that all recipes share.
+    """
+    recipes = dict(recipes)
+    baseline = next((name for name, recipe in recipes.items() if recipe.method == BASELINE), None)
+    first = next(iter(recipes))
+    if baseline is None:
+        plain = {"method": BASELINE, "options": {}, "extras": {}}
+        recipes[BASELINE] = recipes[first].model_copy(update=plain)
+    for name, recipe in recipes.items():
+        try:
+            check_recipe(recipe)
+        except RecipeError as error:
+            raise RecipeError(f"{name}: {error}") from error
+    if reference is not None and reference not in recipes:
+        raise RecipeError(name_nearest("reference", reference, recipes))
+    asked = zero_shot.findings or finding_ids(recipes[first])
+    findings = tuple(f for f in asked if all(f in finding_ids(recipe) for recipe in recipes.values()))
+    if not findings:
+        raise RecipeError("findings: no finding is in all recipes, so there is nothing to compare them by.")
+    title, summary, limits = words
+    return Contest(
+        title=title,
+        summary=summary,
+        limits=limits,
+        recipes={name: budget.of(recipe) for name, recipe in recipes.items()},
+        budget=budget,
+        seeds=seeds,
+        resamples=resamples,
+        zero_shot=zero_shot,
+        findings=findings,
+        reference=reference or first,
+        baseline=baseline or BASELINE,
+        added=baseline is None,
+    )

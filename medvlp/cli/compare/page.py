@@ -1,0 +1,191 @@
+"""The page of a comparison: the table, the intervals, the differences, the curves, and the protocol behind them."""
+
+from __future__ import annotations
+
+from medvlp.cli.compare.contest import Contest
+from medvlp.cli.compare.runs import Runs, model_folder
+from medvlp.cli.experiment.workplace import Workplace
+from medvlp.data.store import Store
+from medvlp.knowledge import name_of
+from medvlp.metrics import Estimate
+from medvlp.tasks.compare_results import ComparisonResult
+from medvlp.training.run_log import METRICS_FILE, logged
+from medvlp.viz.curve_panels import curve_panels
+from medvlp.viz.intervals import interval_figure
+from medvlp.viz.page import Cell, Page
+
+
+def write_page(contest: Contest, place: Workplace, store: Store, runs: Runs, result: ComparisonResult) -> None:
+    """Write `index.html`, self-contained."""
+    page = Page(contest.title, contest.summary, notice=result.notice)
+    _table(page, contest, runs, result)
+    _differences(page, result)
+    _findings(page, result)
+    _curves(page, contest, place, runs)
+    _protocol(page, contest, store, result)
+    _reading(page, contest, result)
+    page.write(place.page)
+
+
+def _table(page: Page, contest: Contest, runs: Runs, result: ComparisonResult) -> None:
+    page.section("The table")
+    ranked = result.ranked()
+    page.facts(
+        {
+            "methods": len(result.methods),
+            "seeds of each": contest.seeds,
+            "budget of a run": str(contest.budget),
+            "held-out patients": result.protocol["patients"],
+            "runs finished": sum(map(len, runs.done.values())),
+            "hours in steps": f"{sum(f.seconds * len(f.seeds) for f in result.methods.values()) / 3600:.2f}",
+        }
+    )
+    head, rows = result.summary()
+    page.table(
+        head,
+        rows,
+        caption="Best first; 95 % intervals hold the patients and the seeds",
+        emphasis=[i for i, name in enumerate(ranked) if name == result.baseline],
+    )
+    if contest.added:
+        page.note(f"`{contest.baseline}`, the supervised baseline, was not named and has been added.")
+    if remarks := result.remarks():
+        page.note("These runs have no figure:")
+        page.steps(remarks)
+    page.figure(
+        interval_figure(
+            {name: {"macro AUROC": result.methods[name].macro} for name in ranked},
+            axis="macro AUROC",
+            title="Macro AUROC with 95 % intervals",
+            emphasis=(result.baseline or "",),
+        ),
+        "Macro AUROC, mean over seeds; the dashed line is chance.",
+    )
+
+
+def _differences(page: Page, result: ComparisonResult) -> None:
+    page.section("Differences on the same patients")
+    pairs = {f"above {result.reference}": "above_reference"}
+    if result.baseline != result.reference:
+        pairs[f"above {result.baseline}"] = "above_baseline"
+    drawn: dict[str, dict[str, Estimate]] = {}
+    for name in result.ranked():
+        found = {words: getattr(result.methods[name], field) for words, field in pairs.items()}
+        if known := {words: difference for words, difference in found.items() if difference is not None}:
+            drawn[name] = known
+    if not drawn:
+        page.text("There is one method with figures, so there is nothing to hold against another.")
+        return
+    page.text(
+        "Macro AUROC minus that of the other method, patient by patient and seed by seed. A difference is outside "
+        "chance where its interval does not hold 0, the dashed line. With many methods some intervals miss 0 by chance "
+        "alone: one in twenty, where nothing differs."
+    )
+    page.figure(
+        interval_figure(drawn, axis="difference of macro AUROC", chance=0.0, models=list(pairs), title="Differences"),
+        "Paired differences with 95 % intervals.",
+    )
+
+
+def _findings(page: Page, result: ComparisonResult) -> None:
+    page.section("Finding by finding")
+    ranked = result.ranked()
+    rows: list[list[Cell]] = []
+    if all(result.methods[name].large for name in ranked):
+        rows.append(["large findings", *(result.methods[name].large for name in ranked)])
+    emphasis = list(range(len(rows)))
+    for finding in result.methods[ranked[0]].findings:
+        rows.append([name_of(finding), *(result.methods[name].findings[finding] for name in ranked)])
+    page.table(["finding", *ranked], rows, caption="AUROC, mean over seeds, with 95 % intervals", emphasis=emphasis)
+    read: list[list[Cell]] = []
+    for name in ranked:
+        f = result.methods[name]
+        if f.precision or f.pointing:
+            read.append([name, f.precision, f.precision_chance, f.pointing, f.pointing_blind])
+    if read:
+        page.table(
+            ["method", "precision@5", "a random order", "pointing game", "pointing blindly"],
+            read,
+            caption="Retrieved reports and pointing, of the methods that read text",
+        )
+
+
+def _curves(page: Page, contest: Contest, place: Workplace, runs: Runs) -> None:
+    folders = {
+        name: [f for seed in range(contest.seeds) if (f := model_folder(place, name, seed) / METRICS_FILE).is_file()]
+        for name in runs.done
+    }
+    page.section("Curves")
+    for split, number, axis in (("validate", "auroc", "validation AUROC"), ("train", "loss", "training loss")):
+        lines = {name: [logged(f.parent, split, number) for f in files] for name, files in folders.items()}
+        if any(steps for each in lines.values() for steps, _ in each):
+            beside = contest.baseline if number == "auroc" else None
+            page.figure(
+                curve_panels(lines, beside=beside, axis=axis),
+                f"The {axis} while training: a thin line a seed, a thick one their mean"
+                + (
+                    f", dashed the mean of `{beside}`."
+                    if beside
+                    else ". Losses of different methods are no common scale."
+                ),
+            )
+
+
+def _protocol(page: Page, contest: Contest, store: Store, result: ComparisonResult) -> None:
+    page.section("Protocol")
+    protocol, asked = result.protocol, contest.zero_shot
+    training = store.rows("train")
+    page.table(
+        ["what", "value"],
+        [
+            ["budget of a run", str(contest.budget)],
+            ["seeds", ", ".join(map(str, range(contest.seeds)))],
+            [
+                "trained on",
+                f"{len(training):,} images of {store.table['patient_id'].iloc[training].nunique():,} patients",
+            ],
+            ["measured on", f"{protocol['images']:,} images of {protocol['patients']:,} patients"],
+            ["split", f"{asked.split}" + (f", data set {asked.source}" if asked.source else "")],
+            ["views", ", ".join(asked.views) if asked.views else "all"],
+            ["labels", "the truth of the pictures" if asked.labels == "truth" else str(protocol["labels"])],
+            ["unmentioned, uncertain findings", f"{protocol['unmentioned']}, {protocol['uncertain']}"],
+            ["findings asked", ", ".join(name_of(f) for f in contest.findings)],
+            ["findings left out", "; ".join(f"{k}: {v}" for k, v in protocol["left_out"].items()) or "none"],
+            ["prompts", "each method's own, by finding name; its recipe and page say which"],
+            ["model measured", "the last one; no validation chooses it"],
+            ["resamples", f"{protocol['resamples']:,}, seed {protocol['seed']}"],
+            ["store", store.hash],
+        ],
+        caption="The same for every method",
+    )
+    first = contest.recipes[contest.reference].flat()
+    rows: list[list[Cell]] = []
+    for name, recipe in contest.recipes.items():
+        other = {k: v for k, v in recipe.flat().items() if first.get(k) != v and k != "method"}
+        rows.append([name, recipe.method, ", ".join(f"{k}={v}" for k, v in other.items()) or "nothing"])
+    page.table(
+        ["line", "method", f"set differently from {contest.reference}"],
+        rows,
+        caption="What each method is trained with",
+    )
+
+
+def _reading(page: Page, contest: Contest, result: ComparisonResult) -> None:
+    page.section("How to read this page")
+    spread = (
+        "Intervals hold 95 % of resamples of the test patients and of the seeds together: how far the mean over seeds "
+        "would move with other patients and other runs. `between seeds` is the standard deviation of runs."
+        if contest.seeds > 1
+        else "There is one seed, so the intervals hold patients alone, and nothing is known of the spread between runs."
+    )
+    page.steps(
+        [
+            spread,
+            f"`{contest.baseline}` is the supervised baseline on the same images, labels and budget.",
+            "A small budget compares how fast methods learn from scratch, with the same encoders for all. It does not "
+            "repeat the papers' tables, whose budgets and pretrained towers differ.",
+            "precision@5: how much the findings of the five nearest reports of other patients agree with those of the "
+            "image's own report. Pointing game: the hottest point of a finding's map lies in its box.",
+            *contest.limits,
+        ]
+    )

@@ -1,0 +1,135 @@
+"""The runs of a comparison: each method with each seed is trained and measured once; one that fails stops no other."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medvlp.cli.compare.contest import Contest
+from medvlp.cli.experiment.workplace import Workplace
+from medvlp.data.store import Store
+from medvlp.tasks.seed_run import SeedRun, measure_run
+from medvlp.training.assemble import Parts, parts_from_store
+from medvlp.training.atomic_write import DiskFullError
+from medvlp.training.checkpoint import STATE_FOLDER, check_same_recipe
+from medvlp.training.model_folder import load_model
+from medvlp.training.pretrain import pretrain
+from medvlp.training.recipe import Recipe
+
+
+@dataclass
+class Runs:
+    """What is finished, and what is not.
+
+    Attributes:
+        done: method -> seed -> its run.
+        failed: method -> seed -> the reason, in one line; `error.txt` in the run's results has all of it.
+    """
+
+    done: dict[str, dict[int, SeedRun]]
+    failed: dict[str, dict[int, str]] = field(default_factory=dict)
+
+
+def model_folder(place: Workplace, name: str, seed: int) -> Path:
+    """Where a run is trained."""
+    return place.model(_folder_name(name)) / f"seed{seed}"
+
+
+def run_all(contest: Contest, place: Workplace, store: Store, labels: Path | None, show: bool) -> Iterator[Runs]:
+    """Train and measure what is not there yet, one seed of every method after the other.
+
+    Gives what there is after each seed, so that a page can be written long before the last.
+
+    Args:
+        contest: its recipes name the store.
+        place: the comparison's folder.
+        store: opened.
+        labels: a table of known labels instead of the store's own.
+        show: draw a bar for each run.
+
+    Raises:
+        ResumeError: the folder holds runs of other settings.
+        DiskFullError: no room; what is finished stays.
+    """
+    runs = Runs({name: {} for name in contest.recipes})
+    asked = _asked(contest, store, labels)
+    parts: dict[str, Parts] = {}
+    total, position = contest.seeds * len(contest.recipes), 0
+    for seed in range(contest.seeds):
+        for name, recipe in contest.recipes.items():
+            position += 1
+            recipe = recipe.model_copy(update={"seed": seed})
+            model, results = model_folder(place, name, seed), place.results(_folder_name(name), f"seed{seed}")
+            if (model / "recipe.yaml").exists():
+                check_same_recipe(Recipe.load(model / "recipe.yaml"), recipe, model)
+            run = SeedRun.load(results)
+            if run is not None and run.asked == asked:
+                runs.done[name][seed] = run
+                continue
+            if show:
+                _say(f"[{position}/{total}] {name}, seed {seed}")
+            try:
+                _train(recipe, model, store, parts, show)
+                runs.done[name][seed] = run = measure_run(load_model(model), store, asked, **_protocol(contest, labels))
+                run.save(results)
+                (results / "error.txt").unlink(missing_ok=True)
+                shutil.rmtree(model / STATE_FOLDER, ignore_errors=True)
+            except DiskFullError:
+                raise
+            except Exception as error:
+                runs.failed.setdefault(name, {})[seed] = _reason(error)
+                results.mkdir(parents=True, exist_ok=True)
+                (results / "error.txt").write_text("".join(traceback.format_exception(error)))
+                _say(f"[red]{name}, seed {seed}, failed:[/red] {_reason(error)}")
+        yield runs
+
+
+def _train(recipe: Recipe, folder: Path, store: Store, parts: dict[str, Parts], show: bool) -> None:
+    """Train or go on; a model that is there is finished, since these runs save one at their end only."""
+    if (folder / "card.json").exists():
+        return
+    key = repr((recipe.text_encoder, recipe.knowledge, recipe.findings, recipe.data.train_split, recipe.data.sections))
+    if key not in parts:
+        parts[key] = parts_from_store(recipe, store)
+    pretrain(recipe, folder, resume=True, progress=show, parts=parts[key])
+
+
+def _protocol(contest: Contest, labels: Path | None) -> dict[str, Any]:
+    asked = contest.zero_shot
+    return {
+        "split": asked.split,
+        "findings": contest.findings,
+        "views": asked.views,
+        "source": asked.source,
+        "labels": labels,
+    }
+
+
+def _asked(contest: Contest, store: Store, labels: Path | None) -> dict[str, Any]:
+    """All that decides the figures of a trained model, as plain values."""
+    protocol = _protocol(contest, labels) | {"store": store.hash, "findings": list(contest.findings)}
+    protocol["views"] = list(contest.zero_shot.views) if contest.zero_shot.views else None
+    protocol["labels"] = hashlib.sha256(labels.read_bytes()).hexdigest()[:16] if labels else None
+    return protocol
+
+
+def _folder_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)
+
+
+def _reason(error: Exception) -> str:
+    """One line, with the kind of error where it is none of ours."""
+    words = " ".join(str(error).split())
+    return words if type(error).__module__.startswith("medvlp.") else f"{type(error).__name__}: {words}"
+
+
+def _say(words: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False).print(words)
