@@ -125,21 +125,34 @@ def local_loss(batch: int, repeat: int) -> dict[str, float]:
     return compared(loop, ours, batch=batch, loop_mib=memory[0], ours_mib=memory[1], difference=difference)
 
 
-def word_pooling(repeat: int) -> dict[str, float]:
-    """48 reports of 112 pieces, width 768, forward."""
+def word_pooling(repeat: int) -> dict[str, dict[str, float]]:
+    """48 reports of 112 pieces, width 768: forward alone, and forward and backward."""
     torch.manual_seed(0)
-    tokens, ids, mask = torch.randn(48, 112, 768), torch.randint(0, 1000, (48, 112)), torch.rand(48, 112).cumsum(1) < 40
-    continues = torch.arange(1000) % 3 == 0
-    pooled, found = pool_words(tokens, ids, mask, continues)
-    expected = loop_over_tokens(tokens, ids, mask, continues)
-    difference = max(float((pooled[i, : len(e)] - e).abs().max()) for i, e in enumerate(expected))
-    assert found.sum(1).tolist() == [len(e) for e in expected]
-    functions = [
-        lambda: loop_over_tokens(tokens, ids, mask, continues),
-        lambda: pool_words(tokens, ids, mask, continues),
+    ids, mask = torch.randint(0, 1000, (48, 112)), torch.rand(48, 112).cumsum(1) < 40
+    tokens, continues = torch.randn(48, 112, 768, requires_grad=True), torch.arange(1000) % 3 == 0
+
+    def loop() -> Tensor:
+        return torch.cat(loop_over_tokens(tokens, ids, mask, continues))
+
+    def ours() -> Tensor:
+        return pool_words(tokens, ids, mask, continues)[0]
+
+    found = pool_words(tokens, ids, mask, continues)[1]
+    upstream = torch.randn(int(found.sum()), 768)
+    padded = torch.zeros(*found.shape, 768).masked_scatter(found[..., None], upstream)
+    (expected,) = torch.autograd.grad(loop(), tokens, upstream)
+    (gradient,) = torch.autograd.grad(ours(), tokens, padded)
+    difference = max(float((a - b).detach().abs().max()) for a, b in ((ours()[found], loop()), (gradient, expected)))
+    forward = best_times([loop, ours], repeat)
+    steps = [
+        lambda: torch.autograd.grad(loop(), tokens, upstream),
+        lambda: torch.autograd.grad(ours(), tokens, padded),
     ]
-    loop, ours = best_times(functions, repeat)
-    return compared(loop, ours, difference=difference)
+    step = best_times(steps, repeat)
+    return {
+        "forward": compared(*forward, difference=difference),
+        "forward and backward": compared(*step, difference=difference),
+    }
 
 
 def in_words(row: dict[str, float]) -> str:
@@ -158,7 +171,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     pooling = word_pooling(arguments.repeat)
-    print("word pooling:", in_words(pooling))
+    for part, row in pooling.items():
+        print(f"word pooling, {part}:", in_words(row))
     losses = []
     for batch in arguments.batch:
         row = local_loss(batch, arguments.repeat)

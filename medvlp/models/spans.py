@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from medvlp.models.tokenizer import ReportTokenizer
 
@@ -11,9 +14,9 @@ from medvlp.models.tokenizer import ReportTokenizer
 def pool_words(tokens: Tensor, ids: Tensor, mask: Tensor, continues: Tensor) -> tuple[Tensor, Tensor]:
     """Word pieces -> words, as means over their pieces.
 
-    Which word a piece belongs to is counted on the device (`cumsum` over the pieces that open a word), and the means
-    are one product, which sums in the same order each time; GLoRIA, MGCA and PRIOR loop over tokens and ask the device
-    for each.
+    Which word a piece belongs to is counted on the device (`cumsum` over the pieces that open a word), and the pieces
+    of a word are summed in their order, the same one each time; GLoRIA, MGCA and PRIOR loop over tokens and ask the
+    device for each.
 
     Args:
         tokens: `[N, T, D]`. ids: int64 `[N, T]`. mask: bool `[N, T]`, True at pieces that belong to words: leave
@@ -25,11 +28,40 @@ def pool_words(tokens: Tensor, ids: Tensor, mask: Tensor, continues: Tensor) -> 
     """
     opens = mask & ~continues[ids]
     opens = opens | (mask & (mask.cumsum(1) == 1))  # a text that begins in the middle of a word
-    word = opens.cumsum(1) - 1
-    belongs = (word[:, None] == torch.arange(ids.shape[1], device=ids.device)[:, None]) & mask[:, None]  # [N, word, T]
-    count = belongs.sum(2)
-    share = belongs.to(tokens.dtype) / count.clamp_min(1)[..., None]
-    return share @ tokens, count > 0
+    word = (opens.cumsum(1) - 1).clamp_min(0)
+    count = torch.zeros_like(word).scatter_add_(1, word, mask.long())
+    share = mask.to(tokens.dtype) / count.gather(1, word).clamp_min(1)
+    return _RunSums.apply(tokens, word, share), count > 0
+
+
+class _RunSums(torch.autograd.Function):
+    """Weighted sums of runs: `out[n, w] = sum of share[n, t] tokens[n, t]` over the t with `word[n, t] = w`.
+
+    Runs are neighbours, so that forward reads each token once, and backward is one gather (the library's own sorts).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, word: Tensor, share: Tensor) -> Tensor:
+        texts, pieces, width = tokens.shape
+        ctx.save_for_backward(word, share)
+        size = torch.zeros_like(word).scatter_add_(1, word, torch.ones_like(word))
+        first = size.cumsum(1) - size + _rows(word)
+        every = torch.arange(texts * pieces, device=tokens.device)
+        sums = functional.embedding_bag(
+            every, tokens.reshape(-1, width), first.flatten(), mode="sum", per_sample_weights=share.flatten()
+        )
+        return sums.view_as(tokens)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        word, share = ctx.saved_tensors
+        own = grad.reshape(-1, grad.shape[2]).index_select(0, (word + _rows(word)).flatten())
+        return own.view_as(grad) * share[..., None], None, None
+
+
+def _rows(word: Tensor) -> Tensor:
+    """`[N, 1]`: where each text begins among all N T places."""
+    return torch.arange(len(word), device=word.device)[:, None] * word.shape[1]
 
 
 class WordPooling(nn.Module):

@@ -40,6 +40,25 @@ def test_what_stands_in_the_padding_does_not_matter():
     torch.testing.assert_close(pool_words(junk, IDS, MASK, CONTINUES)[0], pool_words(tokens, IDS, MASK, CONTINUES)[0])
 
 
+def test_a_gap_between_the_pieces_of_a_word_is_not_in_its_mean():
+    tokens, mask = torch.randn(1, 6, 4), torch.tensor([[0, 1, 0, 1, 1, 0]]).bool()
+    words, found = pool_words(tokens, IDS[:1], mask, CONTINUES)  # pieces 4, (6), ##7, 5
+    assert found.sum() == 2
+    torch.testing.assert_close(words[0, 0], (tokens[0, 1] + tokens[0, 3]) / 2)
+    torch.testing.assert_close(words[0, 1], tokens[0, 4])
+
+
+def test_half_precision_and_empty_texts():
+    tokens = torch.randn(3, 6, 4).bfloat16().requires_grad_()
+    words, found = pool_words(tokens, IDS, torch.zeros_like(MASK), CONTINUES)
+    assert not words.any()
+    assert not found.any()
+    words, _ = pool_words(tokens, IDS, MASK, CONTINUES)
+    torch.testing.assert_close(words[0, 1], tokens[0, 4])
+    words.sum().backward()
+    assert not tokens.grad[~MASK].any()
+
+
 def test_it_runs_without_asking_the_device():
     arguments = (torch.randn(3, 6, 4), IDS, MASK, CONTINUES)
     assert pool_words(*(x.to("meta") for x in arguments))[0].shape == (3, 6, 4)
