@@ -46,7 +46,8 @@ _NAMES = {
     "scattered_nod": "nodule",
 }
 # Findings of the lung here, that the authors' names also give to other organs.
-_OF_THE_LUNG = (
+_OF_THE_LUNG = ("nodule", "nodulegr1cm", "scattered_nod", "mass", "cyst", "lesion")
+_LUNG = (
     *("lung", "left_lung", "right_lung", "left_upper", "left_mid", "left_lower", "right_upper", "right_mid"),
     *("right_lower", "airways", "interstitial", "subpleural", "centrilobular"),
 )
@@ -148,9 +149,8 @@ def _states(table: pd.DataFrame) -> tuple[dict[str, np.ndarray], list[str]]:
         cells = table[[f"{abnormality}*{place}" for place in places]].isin(["1", "1.0"]).to_numpy()
         present = cells.any(axis=1)
         if abnormality in _OF_THE_LUNG:
-            present &= cells[:, np.isin(places, _LUNG)].any(axis=1) | ~cells[:, np.isin(places, _OTHER_ORGANS)].any(
-                axis=1
-            )
+            inside, elsewhere = (cells[:, np.isin(places, names)].any(axis=1) for names in (_LUNG, _OTHER_ORGANS))
+            present &= inside | ~elsewhere
         present |= states.get(finding, np.zeros(len(table), np.int8)) == FindingState.PRESENT
         states[finding] = np.where(present, FindingState.PRESENT, FindingState.ABSENT).astype(np.int8)
     return states, strange
