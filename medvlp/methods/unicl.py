@@ -25,7 +25,6 @@ negative for it; silence counts as absence (`unmentioned: ignore` removes it).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -33,49 +32,39 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.base import Options
+from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.projection import ProjectionHead
 from medvlp.objectives.contrast import target_nce
 from medvlp.objectives.label_join import label_targets
 from medvlp.objectives.masked_bce import Unmentioned
 from medvlp.objectives.precision import cosines
 from medvlp.objectives.sentence_sampling import SampledSentences, sample_sentences
 from medvlp.objectives.targets import target_matrix
-from medvlp.objectives.temperature import Temperature
 from medvlp.reports.states import FindingState
 
 
-class UniCLOptions(Options):
-    """Settings of `unicl`.
+class UniCLOptions(SpaceOptions):
+    """Settings of `unicl`, beside those of `SpaceOptions`.
 
     Attributes:
-        dim: width of the common space.
         templates: how a label is said, in training and when a finding is asked; several are averaged.
         false_negatives: what joins images and sentences beside labels; see `target_matrix`.
         unmentioned: what a report's silence on a finding says; see `label_targets`.
     """
 
-    dim: int = 128
     templates: tuple[str, ...] = ("a radiology image of {}",)
     false_negatives: Literal["identity", "same_text"] = "same_text"
     unmentioned: Unmentioned = "negative"
 
 
 @register("unicl")
-class UniCL(Method):
+class UniCL(TwoHeads):
     """Language and labels in one space; see the top of the file."""
 
     Options: ClassVar[type[Options]] = UniCLOptions
     needs: ClassVar[frozenset[str]] = frozenset({"findings", "sentences"})
     options: UniCLOptions
-
-    def __init__(self, parts: MethodParts, options: UniCLOptions) -> None:
-        super().__init__(parts, options)
-        self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim)
-        self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim)
-        self.scale = Temperature()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         drawn = sample_sentences(
@@ -104,14 +93,6 @@ class UniCL(Method):
         texts = [template.format(self.book.name_of(f)) for template in self.options.templates for f in findings]
         each = self.encode_texts(texts).global_.unflatten(0, (-1, len(findings)))
         return F.normalize(each.mean(0), dim=1)
-
-    def encode_images(self, images: Tensor) -> ImageFeatures:
-        features = self.image_encoder(images)
-        return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
-
-    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        features = self.bank(texts)
-        return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
         image = self.image_head(self.image_encoder(images).global_)
