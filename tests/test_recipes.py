@@ -5,19 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
+from medvlp.cli.compare.contest import contest_of_plan
+from medvlp.cli.compare.plan import ComparePlan
 from medvlp.cli.experiment.plan import Plan, plan_folder
+from medvlp.methods.registry import method_names
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.training.assemble import finding_ids
 from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_file import RecipeFile, read_settings
 
 FILES = sorted(plan_folder().glob("*.yaml"))
 
 
-def kind(path: Path) -> type[Plan] | type[FinetuneRecipe] | type[Recipe]:
-    keys = yaml.safe_load(path.read_text())
-    return Plan if "models" in keys else FinetuneRecipe if "structures" in keys else Recipe
+def kind(path: Path) -> type[RecipeFile]:
+    kinds: dict[str, type[RecipeFile]] = {"models": Plan, "methods": ComparePlan, "structures": FinetuneRecipe}
+    settings = read_settings(path)
+    return next((found for key, found in kinds.items() if key in settings), Recipe)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
@@ -43,3 +47,14 @@ def test_the_models_of_a_plan_are_given_the_same_chance() -> None:
         recipes = [Recipe.load(path.parent / name) for name in Plan.load(path).models.values()]
         for part in ("data", "image_encoder", "findings", "training"):
             assert len({repr(getattr(recipe, part)) for recipe in recipes}) == 1, (path.name, part)
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if kind(p) is ComparePlan], ids=lambda p: p.stem)
+def test_comparisons_hold_every_method_on_the_same_data_encoder_and_budget(path: Path) -> None:
+    contest = contest_of_plan(ComparePlan.load(path), path.parent)
+    assert not contest.added
+    recipes = list(contest.recipes.values())
+    assert {recipe.method for recipe in recipes} == set(method_names())
+    for part in ("image_encoder", "findings", "training"):
+        assert len({repr(getattr(recipe, part)) for recipe in recipes}) == 1, part
+    assert len({(recipe.data.batch_size, recipe.data.views) for recipe in recipes}) == 1
