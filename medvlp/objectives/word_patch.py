@@ -128,7 +128,7 @@ class _PackedWords:
             self.position = order[text] * mask.shape[1] + place
             self.groups = [(len(list(same)), n) for n, same in groupby(counts[order].tolist()) if n] or [(1, 0)]
         else:
-            self.position, self.groups = torch.arange(mask.numel(), device=mask.device), [tuple(mask.shape)]
+            self.position, self.groups = torch.arange(mask.numel(), device=mask.device), [(len(mask), mask.shape[1])]
             self.outside = ~mask.flatten()[:, None]
         self.flat = words.masked_fill(~mask[..., None], 0.0).flatten(0, 1)[self.position]
         self.length = self.flat.norm(dim=1).clamp_min(1e-8)
