@@ -40,10 +40,17 @@ METHODS = {
         "sentence_target": "same_text",
     },
     "unimodal": {"dim": 16},
+    "gloria": {"dim": 16, "local_dim": 16},
+    "mgca": {"dim": 16, "hidden": 16, "prototypes": 8},
+    "carzero": {"dim": 16, "width": 16, "layers": 1},
     "mflag": {"dim": 16, "hidden": 16},
     "dlilp": {"dim": 16},
     "unicl": {"dim": 16},
     "conceptclip": {"dim": 16, "start_bias": -2.0, "concepts": 2},
+    "convirt": {"dim": 16, "hidden": 16},
+    "biovil": {"dim": 16, "hidden": 16, "masked_rate": 0.3},
+    "medclip": {"dim": 16},
+    "keep": {"dim": 16},
 }
 
 
@@ -155,8 +162,9 @@ def test_ranks_together_equal_one(of_ranks: dict[str, Any], name: str) -> None:
 def test_a_rank_scores_its_own_images_against_all_columns(of_ranks: dict[str, Any]) -> None:
     texts, sentences = (IMAGES // RANKS, IMAGES), (IMAGES // RANKS, 3 * IMAGES)
     devide = [texts, sentences]
+    mgca, carzero = [texts], 3 * [texts]
     with_labels = (IMAGES // RANKS, IMAGES + len(FINDINGS))
-    assert of_ranks["shapes"] == [texts, texts, *devide, *devide, texts, with_labels]  # METHODS in their order
+    assert of_ranks["shapes"] == [texts, texts, *devide, *devide, *mgca, *carzero, texts, with_labels, texts, texts]
 
 
 def test_rows_come_in_the_order_of_the_ranks(of_ranks: dict[str, Any]) -> None:
