@@ -15,6 +15,7 @@ from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
 from medvlp.knowledge import PLACES
 from medvlp.methods.base import Method
+from medvlp.methods.extras.with_extras import WithExtras
 from medvlp.reports.states import FindingState
 from medvlp.training.assemble import Parts, assemble
 from medvlp.training.atomic_write import atomic_folder
@@ -240,8 +241,10 @@ def _check_needs(method: Method, loader: BatchLoader) -> None:
         "concepts": loader.texts.concepts is not None and bool(len(loader.texts.concepts.spans)),
     }
     if missing := sorted(need for need in method.needs if not has[need]):
+        own = method.method if isinstance(method, WithExtras) else method
+        learner = type(own).__name__ + (" with its extras" if own is not method else "")
         raise RecipeError(
-            f"method: {type(method).__name__} learns from {' and '.join(missing)}, and none of the {len(rows)} "
+            f"method: {learner} learns from {' and '.join(missing)}, and none of the {len(rows)} "
             f"training images of {store.path} has any. {_WHO_HAS[missing[0]]}"
         )
 

@@ -70,7 +70,7 @@ class SoftCLIP(AddedLoss):
     def _direction(self, step: Step, rows: Tensor, columns: Tensor, guide: Tensor) -> Tensor:
         """Rows against the columns of all ranks; how like the rows are guides."""
         pairs = reported_pairs(step.batch, self.ranks)
-        own = own_columns(*pairs.shape, self.ranks, pairs.device)
+        own = own_columns(len(rows), pairs.shape[1], self.ranks, pairs.device)
         logits = self.scale(cosines(rows, self.ranks.gather(columns)))
         alike = self.options.sharpness * self_similarity(guide, step.batch.report_mask.any(1), self.ranks)
         return soft_contrast(logits, alike, own, pairs, self.options.share, self.options.relations, self.ranks)
