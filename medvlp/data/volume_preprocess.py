@@ -107,8 +107,10 @@ class VolumePreprocess(BasePreprocess):
 
     def normalise(self, images: Tensor) -> Tensor:
         """HU `[B, D, H, W]`, int16 or float -> float32 `[B, 1, D, H, W]`: window, less `mean`, over `std`."""
-        shown = images.unsqueeze(1).float().mul(1 / self.width).add_(0.5 - self.center / self.width).clamp_(0, 1)
-        return shown.sub_(self.mean).mul_(1 / self.std)
+        gain = 1 / (self.width * self.std)
+        shift = (0.5 - self.center / self.width - self.mean) / self.std
+        darkest, brightest = -self.mean / self.std, (1 - self.mean) / self.std
+        return images.unsqueeze(1).float().mul(gain).add_(shift).clamp_(darkest, brightest)
 
     def picture(self, stored: NDArray[np.int16], original: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """The mean from front to back, `[D, W]`, as a radiograph is looked at: head up, the patient's right on the

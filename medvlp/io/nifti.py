@@ -49,7 +49,8 @@ def read_nifti(path: Path, frame: int | None) -> Image:
     with open_file(path) as stream:
         start = stream.read(_HEADER_BYTES)
         zipped = start[:2] == b"\x1f\x8b"
-        data = start + stream.read() if zipped else b""
+        stream.seek(0)
+        data = stream.read() if zipped else b""
         header = _header(_inflated_start(data) if zipped else start)
         shape, item = _shape(header)
         times = int(np.prod(shape[3:], dtype=np.int64))
@@ -64,6 +65,7 @@ def read_nifti(path: Path, frame: int | None) -> Image:
             if size + 4 * voxels > MAX_BYTES:
                 raise Unreadable(f"the file inflates to {size:,} bytes: beyond the limit; unzip it first")
             inflated = _inflated(data, size)
+            del data  # a scan of 1,000 slices and its float32 leave no room for its zipped form below 2 GiB
             _check_length(len(inflated), size)
             flat = np.frombuffer(inflated, item, voxels, first)
         else:
