@@ -19,7 +19,7 @@ def demo(
 
     Example: `medvlp demo --out demo`
 
-    Takes some 20 minutes on two CPU cores; the page is index.html in the folder.
+    Takes about a quarter of an hour on two CPU cores; the page is index.html in the folder.
     """
     from medvlp.cli.experiment.plan import plan_folder
 
