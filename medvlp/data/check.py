@@ -62,8 +62,10 @@ def _shared_patients(store: Store) -> Iterator[Concern]:
 
 
 def _duplicates(store: Store, measured: Survey) -> Iterator[Concern]:
-    pairs = duplicate_pairs(measured.hash[measured.spread >= CONSTANT], SAME_IMAGE)
-    pairs = np.flatnonzero(measured.spread >= CONSTANT)[pairs]
+    shown = np.flatnonzero(measured.spread >= CONSTANT)
+    codes = [measured.hash[shown], *measured.trimmed[shown].transpose(1, 0, 2)]
+    found = [duplicate_pairs(codes[0], SAME_IMAGE, np.ascontiguousarray(queries)) for queries in codes]
+    pairs = shown[np.unique(np.concatenate(found), axis=0)]
     split, patient = store.table["split"].to_numpy(), store.table["patient_id"].to_numpy()
     first, second = pairs[:, 0], pairs[:, 1]
     leak = split[first] != split[second]
@@ -77,19 +79,26 @@ def _duplicates(store: Store, measured: Survey) -> Iterator[Concern]:
             yield Concern("duplicate", f"{int(chosen.sum())} {words}", pairs[chosen])
 
 
-def duplicate_pairs(codes: NDArray[np.uint8], bits: int) -> NDArray[np.int64]:
-    """All pairs of rows of packed bits `[N, bytes]` that differ in at most so many bits: `[n, 2]`, first < second."""
+def duplicate_pairs(codes: NDArray[np.uint8], bits: int, queries: NDArray[np.uint8] | None = None) -> NDArray[np.int64]:
+    """All pairs of rows that differ in at most so many bits: `[n, 2]`, first < second, each once.
+
+    Args:
+        codes: packed bits, `[N, bytes]`.
+        bits: at most so many.
+        queries: `[N, bytes]`, other codes of the same rows, which are compared with `codes`; None compares these with
+            themselves.
+    """
     import faiss
 
     if not len(codes):
         return np.empty((0, 2), np.int64)
     index = faiss.IndexBinaryFlat(codes.shape[1] * 8)
     index.add(codes)
-    limits, _, neighbours = index.range_search(codes, bits + 1)  # strictly less than the radius
+    limits, _, neighbours = index.range_search(codes if queries is None else queries, bits + 1)  # less than the radius
     found = limits.astype(np.int64)
     rows = np.repeat(np.arange(len(codes)), found[1:] - found[:-1])
-    pairs = np.stack([rows, neighbours], axis=1)
-    return pairs[pairs[:, 0] < pairs[:, 1]]
+    pairs = np.sort(np.stack([rows, neighbours], axis=1), axis=1)
+    return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
 
 
 def _pixels(store: Store, measured: Survey) -> Iterator[Concern]:

@@ -59,6 +59,21 @@ def test_everything_planted_is_found_and_nothing_else(planted: Store) -> None:
     }
 
 
+@pytest.mark.parametrize("cut", [0.01, 0.03, 0.05, 0.07])
+def test_a_copy_that_was_cut_evenly_is_found(cut: float, tmp_path: Path) -> None:
+    pictures = {f"own{i}": chest(i) for i in range(6)}
+    height, width = pictures["own4"].shape
+    top, left = round(cut * height), round(cut * width)
+    pictures["cut"] = pictures["own4"][top : height - top, left : width - left]
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    rows = {c: list(pictures) for c in ("patient_id", "study_id", "image_id")}
+    table = pd.DataFrame(rows | {"path": [str(tmp_path / f"{name}.png") for name in pictures], "split": "train"})
+    store = prepare(Manifest(table), tmp_path / "store", Preprocess(size=128), workers=0)
+    found = [c.rows.tolist() for c in check(store) if c.kind == "duplicate"]
+    assert found == [[[4, 6]]]
+
+
 def test_a_leak_is_called_a_leak(planted: Store) -> None:
     messages = [c.message for c in check(planted) if c.kind == "duplicate"]
     assert messages[0].startswith("1 pairs of the same image in two splits")
@@ -80,6 +95,15 @@ def test_pairs_against_a_slow_search() -> None:
     assert 3 < len(expected) < 20
     assert set(map(tuple, duplicate_pairs(codes, 25).tolist())) == expected
     assert duplicate_pairs(codes[:0], 25).shape == (0, 2)
+    turned = codes[::-1].copy()  # row i asks with the code of row 59 - i
+    asked = {
+        (min(i, j), max(i, j))
+        for i in range(60)
+        for j in range(60)
+        if i != j and int((bits[59 - i] != bits[j]).sum()) <= 25
+    }
+    assert len(asked) > 20
+    assert set(map(tuple, duplicate_pairs(codes, 25, turned).tolist())) == asked
 
 
 def test_command_writes_page_table_and_json(planted: Store, tmp_path: Path) -> None:
