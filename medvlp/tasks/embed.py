@@ -22,7 +22,7 @@ def embed_rows(
     model: TrainedModel, store: Store, rows: NDArray[np.integer], progress: Progress | None = None
 ) -> NDArray[np.float32]:
     """Images of a store -> unit vectors `[len(rows), D]`."""
-    return run_rows(_forward(model), store, rows, model.device, progress=progress)
+    return run_rows(image_vectors(model), store, rows, model.device, progress=progress)
 
 
 def embed_images(model: TrainedModel, sources: Sequence[ImageSource]) -> NDArray[np.float32]:
@@ -32,7 +32,7 @@ def embed_images(model: TrainedModel, sources: Sequence[ImageSource]) -> NDArray
         ReadError: a file cannot be read; there is no vector for it.
     """
     vectors = []
-    for file, vector in run_files(_forward(model), sources, model.preprocess, model.device):
+    for file, vector in run_files(image_vectors(model), sources, model.preprocess, model.device):
         if vector is None:
             raise ReadError(file.path, file.status)
         vectors.append(vector)
@@ -76,7 +76,9 @@ def need_text(model: TrainedModel) -> None:
         )
 
 
-def _forward(model: TrainedModel) -> Forward:
+def image_vectors(model: TrainedModel) -> Forward:
+    """A function from normalised images to their unit vectors `[B, D]`."""
+
     def forward(images: Tensor) -> Tensor:
         return F.normalize(model.method.encode_images(images).global_, dim=-1)
 

@@ -19,6 +19,7 @@ from medvlp.tasks.errors import TaskError
 from medvlp.tasks.heat_maps import HeatKind, heat_map_of
 from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
 from medvlp.tasks.result import Result
+from medvlp.tasks.row_outputs import RowOutputs
 from medvlp.training.model_folder import TrainedModel
 
 METRICS = ("pointing", "cnr", "cnr_abs", "miou", "chance")
@@ -64,6 +65,7 @@ def evaluate_grounding(
     resamples: int = 1000,
     seed: int = 0,
     progress: Progress | None = None,
+    outputs: RowOutputs | None = None,
 ) -> GroundingResult:
     """Point at each boxed finding by a phrase. The boxes of one finding in one image are merged.
 
@@ -76,6 +78,7 @@ def evaluate_grounding(
         phrases: what is asked for each finding; default its name in the knowledge base.
         kind: of heat map; see `heat_map_of`. With `evidence` a method need not read text, and phrases are not read.
         batch_size, resamples, seed, progress: as in `evaluate_zero_shot`.
+        outputs: of these rows and phrases, where they are there already, instead of running the model.
 
     Raises:
         TaskError: no image of the split has such a box, the method reads no text, or the store was prepared otherwise.
@@ -88,10 +91,14 @@ def evaluate_grounding(
     asked = {finding: named.get(finding, name_of(finding)) for finding in boxed}
     pairs: list[dict[str, Any]] = []
     for done, (finding, rows) in enumerate(boxed.items(), start=1):
-        maps = run_rows(heat_map_of(model, asked[finding], kind), store, np.array(list(rows)), model.device, batch_size)
-        for heat, (row, boxes) in zip(maps, rows.items(), strict=True):
+        if outputs is None:
+            heat = heat_map_of(model, asked[finding], kind)
+            maps = run_rows(heat, store, np.array(list(rows)), model.device, batch_size)
+        else:
+            maps = outputs.maps[asked[finding]][outputs.at(np.array(list(rows)))]
+        for map_, (row, boxes) in zip(maps, rows.items(), strict=True):
             place = store.table.iloc[row]
-            values = _compare(heat, boxes, (int(place["height"]), int(place["width"])), store.letterbox)
+            values = _compare(map_, boxes, (int(place["height"]), int(place["width"])), store.letterbox)
             ids = {"image_id": place["image_id"], "patient_id": place["patient_id"], "finding": finding}
             pairs.append(ids | dict(zip(METRICS, values, strict=True)))
         if progress:

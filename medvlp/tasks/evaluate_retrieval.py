@@ -25,6 +25,7 @@ from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, batches_of, check_preprocessing
 from medvlp.tasks.report_rows import rows_with_report
 from medvlp.tasks.result import Result
+from medvlp.tasks.row_outputs import RowOutputs
 from medvlp.training.model_folder import TrainedModel
 
 DEPTHS = (1, 5, 10)
@@ -66,11 +67,13 @@ def evaluate_retrieval(
     resamples: int = 1000,
     seed: int = 0,
     progress: Progress | None = None,
+    outputs: RowOutputs | None = None,
 ) -> RetrievalResult:
     """Compare all images of a split with all its distinct reports.
 
     Identical reports are one item, since no model can tell them apart. Precision leaves out the reports that only
     the query's patient has, and grades the others by the overlap (Jaccard) of their present findings with the query's.
+    `outputs` of these rows, where they are there already, are taken instead of running the model on the images.
 
     Raises:
         TaskError: the method reads no text, no image has a report, or the store was prepared otherwise.
@@ -83,7 +86,10 @@ def evaluate_retrieval(
         raise TaskError(f"no image of {store.path} in the split {split!r} has a report")
     distinct, own = np.unique(numbers, return_inverse=True)
     patients = store.table["patient_id"].to_numpy(object)[rows]
-    images = embed_rows(model, store, rows, progress)
+    if outputs is None or outputs.vectors is None:
+        images = embed_rows(model, store, rows, progress)
+    else:
+        images = outputs.vectors[outputs.at(rows)]
     reports = embed_texts(model, texts[distinct].tolist())
     said = store.states(names)[rows] == FindingState.PRESENT
     written = store.report_states(names)[distinct] == FindingState.PRESENT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from medvlp.data.store import Store
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
 from medvlp.tasks.known_labels import states_from_file
+from medvlp.tasks.row_outputs import RowOutputs
 from medvlp.tasks.scored_split import ScoredSplit
 from medvlp.tasks.zero_shot_result import ZeroShotResult, zero_shot_result
 from medvlp.training.model_folder import TrainedModel
@@ -53,7 +54,7 @@ def evaluate_zero_shot(
         TaskError: the split is empty, the store was prepared otherwise, or no finding has a positive and a negative.
         KeyError: a finding that nobody knows, or that the method cannot score.
     """
-    asked = {"split": split, "source": source, "findings": findings, "views": views, "labels": labels}
+    asked: dict[str, Any] = {"split": split, "source": source, "findings": findings, "views": views, "labels": labels}
     scored = score_split(model, store, **asked, unmentioned=unmentioned, batch_size=batch_size, progress=progress)
     return zero_shot_result(scored, resamples, seed)
 
@@ -70,8 +71,12 @@ def score_split(
     unmentioned: Literal["ignore", "negative"] = "ignore",
     batch_size: int = 64,
     progress: Progress | None = None,
+    outputs: RowOutputs | None = None,
 ) -> ScoredSplit:
-    """The scores of `evaluate_zero_shot` without figures; arguments and errors as there."""
+    """The scores of `evaluate_zero_shot` without figures; arguments and errors as there.
+
+    `outputs` of these rows and findings, where they are there already, are taken instead of running the model.
+    """
     check_preprocessing(store, model.preprocess)
     names = tuple(findings) if findings is not None else model.findings
     rows = store.rows(split, views)
@@ -85,7 +90,10 @@ def score_split(
     def score(images: Tensor) -> Tensor:
         return model.method.score(images, names)
 
-    scores = run_rows(score, store, rows, model.device, batch_size, progress)
+    if outputs is None:
+        scores = run_rows(score, store, rows, model.device, batch_size, progress)
+    else:
+        scores = outputs.scores[outputs.at(rows)]
     protocol = {
         "store": store.hash,
         "split": split,

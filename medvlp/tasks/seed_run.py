@@ -11,10 +11,12 @@ from typing import Any
 import pandas as pd
 
 from medvlp.data.store import Store
+from medvlp.knowledge import name_of
 from medvlp.tasks.evaluate_grounding import boxed_rows, evaluate_grounding
 from medvlp.tasks.evaluate_retrieval import evaluate_retrieval
 from medvlp.tasks.evaluate_zero_shot import score_split
 from medvlp.tasks.result import with_notice
+from medvlp.tasks.row_outputs import read_rows
 from medvlp.tasks.scored_split import ScoredSplit
 from medvlp.training.atomic_write import atomic_folder
 from medvlp.training.model_folder import TrainedModel
@@ -63,10 +65,13 @@ class SeedRun:
             return None
         card = json.loads((folder / _CARD).read_text())
         text = pd.read_csv(folder / _SCORES, dtype=str, keep_default_na=False)
-        more = [pd.read_csv(folder / name) if (folder / name).is_file() else None for name in (_RETRIEVAL, _GROUNDING)]
+        more = {
+            field: pd.read_csv(folder / name) if (folder / name).is_file() else None
+            for field, name in (("retrieval", _RETRIEVAL), ("grounding", _GROUNDING))
+        }
         return cls(
             ScoredSplit.from_table(text, card["protocol"], card["notice"]),
-            *more,
+            **more,
             **{name: card[name] for name in ("samples", "seconds", "parameters", "asked")},
         )
 
@@ -93,14 +98,17 @@ def measure_run(
     Raises:
         TaskError: as `evaluate_zero_shot`.
     """
-    scored = score_split(model, store, split=split, findings=findings, views=views, source=source, labels=labels)
-    common: dict[str, Any] = {"split": split, "findings": findings, "views": views, "resamples": 1}
     rows = store.rows(split, views)
+    boxed = boxed_rows(store, rows, findings) if model.method.reads_text else {}
+    outputs = read_rows(model, store, rows, findings, [name_of(finding) for finding in boxed])
+    zero_shot: dict[str, Any] = {"source": source, "labels": labels}
+    common: dict[str, Any] = {"split": split, "findings": findings, "views": views, "outputs": outputs}
+    scored = score_split(model, store, **zero_shot, **common)
     retrieval = grounding = None
     if model.method.reads_text and (store.table["report"].to_numpy()[rows] >= 0).any():
-        retrieval = evaluate_retrieval(model, store, **common).images
-    if model.method.reads_text and boxed_rows(store, rows, findings):
-        grounding = evaluate_grounding(model, store, **common).pairs
+        retrieval = evaluate_retrieval(model, store, resamples=1, **common).images
+    if boxed:
+        grounding = evaluate_grounding(model, store, resamples=1, **common).pairs
     return SeedRun(
         scored,
         retrieval,
