@@ -150,7 +150,7 @@ def compare_runs(
     every = [run for seeds in finished.values() for run in seeds.values()]
     for run in every[1:]:
         check_comparable(every[0].scored, run.scored)
-    left_out = every[0].scored.left_out()
+    left_out = every[0].scored.one_sided()
     names = [name for name in every[0].scored.names if name not in left_out]
     draws = {"n": resamples, "seed": seed}
     areas = {method: _Areas.of(seeds, names, draws) for method, seeds in finished.items()}

@@ -47,7 +47,7 @@ class ScoredSplit:
             known |= self.states == FindingState.UNMENTIONED
         return known
 
-    def left_out(self) -> dict[str, str]:
+    def one_sided(self) -> dict[str, str]:
         """The findings without a positive or a negative -> their counts.
 
         Raises:

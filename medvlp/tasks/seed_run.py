@@ -65,13 +65,13 @@ class SeedRun:
             return None
         card = json.loads((folder / _CARD).read_text())
         text = pd.read_csv(folder / _SCORES, dtype=str, keep_default_na=False)
-        more = {
+        tables: dict[str, Any] = {
             field: pd.read_csv(folder / name) if (folder / name).is_file() else None
             for field, name in (("retrieval", _RETRIEVAL), ("grounding", _GROUNDING))
         }
         return cls(
             ScoredSplit.from_table(text, card["protocol"], card["notice"]),
-            **more,
+            **tables,
             **{name: card[name] for name in ("samples", "seconds", "parameters", "asked")},
         )
 

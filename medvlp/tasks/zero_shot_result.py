@@ -108,7 +108,7 @@ def zero_shot_result(scored: ScoredSplit, resamples: int = 1000, seed: int = 0) 
     names, truth, known, scores = scored.names, scored.truth, scored.known, scored.scores
     draws = {"n": resamples, "seed": seed}
     results: dict[str, FindingResult] = {}
-    left_out = scored.left_out()
+    left_out = scored.one_sided()
     for f, name in enumerate(names):
         if name in left_out:
             continue
@@ -121,8 +121,7 @@ def zero_shot_result(scored: ScoredSplit, resamples: int = 1000, seed: int = 0) 
     use = [names.index(name) for name in results]
     macro = bootstrap_by_patient(macro_auroc, scored.patient_ids, truth[:, use], scores[:, use], known[:, use], **draws)
     protocol = scored.protocol | {"resamples": resamples, "seed": seed}
-    figures = {"findings": results, "macro": macro, "left_out": left_out}
-    return ZeroShotResult(**figures, **vars(scored) | {"protocol": protocol})
+    return ZeroShotResult(findings=results, macro=macro, left_out=left_out, **vars(scored) | {"protocol": protocol})
 
 
 def compare(first: ZeroShotResult, second: ZeroShotResult) -> dict[str, Estimate]:

@@ -50,8 +50,8 @@ def test_findings_without_both_are_left_out_and_none_at_all_is_refused() -> None
     before = scored()
     states = before.states.copy()
     states[:, 1] = 1
-    assert ScoredSplit(**vars(before) | {"states": states}).left_out() == {
+    assert ScoredSplit(**vars(before) | {"states": states}).one_sided() == {
         "pneumothorax": "30 positives and 0 negatives are known"
     }
     with pytest.raises(TaskError, match="both a positive and a negative"):
-        ScoredSplit(**vars(before) | {"states": np.ones_like(states)}).left_out()
+        ScoredSplit(**vars(before) | {"states": np.ones_like(states)}).one_sided()
