@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medvlp.data.augment import Augment
     from medvlp.data.batch import Batch
+    from medvlp.data.engine import RayEngine, prepare_on
     from medvlp.data.loader import BatchLoader
     from medvlp.data.manifest import Manifest, ManifestError
     from medvlp.data.preparation import prepare, prepare_part
@@ -23,10 +24,12 @@ _LAZY = {
     "Manifest": "medvlp.data.manifest",
     "ManifestError": "medvlp.data.manifest",
     "Preprocess": "medvlp.data.preprocess",
+    "RayEngine": "medvlp.data.engine",
     "Store": "medvlp.data.store",
     "VolumeAugment": "medvlp.data.volume_augment",
     "VolumePreprocess": "medvlp.data.volume_preprocess",
     "prepare": "medvlp.data.preparation",
+    "prepare_on": "medvlp.data.engine",
     "prepare_part": "medvlp.data.preparation",
 }
 
@@ -37,10 +40,12 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "Preprocess",
+    "RayEngine",
     "Store",
     "VolumeAugment",
     "VolumePreprocess",
     "prepare",
+    "prepare_on",
     "prepare_part",
 ]
 

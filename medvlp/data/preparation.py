@@ -86,7 +86,7 @@ def prepare_part(
     """
     if not 1 <= part <= parts:
         raise ValueError(f"part {part}/{parts}: the first number goes from 1 to the second")
-    sizes = _sizes(manifest, preprocess)
+    sizes = sizes_of(manifest, preprocess)
     out, plan = Path(out), Plan.of(manifest, sizes)
     out.mkdir(parents=True, exist_ok=True)
     plan.settle(out)
@@ -102,8 +102,14 @@ def prepare_part(
     return missing
 
 
-def _sizes(manifest: Manifest, preprocess: AnyPreprocess | Sequence[AnyPreprocess] | None) -> tuple[AnyPreprocess, ...]:
-    """One or more preprocessings of the manifest's kind, of different size."""
+def sizes_of(
+    manifest: Manifest, preprocess: AnyPreprocess | Sequence[AnyPreprocess] | None
+) -> tuple[AnyPreprocess, ...]:
+    """What was asked for, or the default: one or more preprocessings of the manifest's kind, of different size.
+
+    Raises:
+        ValueError: as `prepare`.
+    """
     kind = kind_of(manifest.table)
     given = (preprocess,) if isinstance(preprocess, BasePreprocess) else tuple(preprocess or (kind(),))
     if len({p.name for p in given}) < len(given):
