@@ -86,7 +86,7 @@ class ConceptGraph:
         "No fracture" denies a rib fracture. "No opacity" does not deny an edema, nor a normal mediastinum a large
         heart, though they are kinds of the former.
         """
-        return tuple(d for d in self.descendants(finding_id) if d.endswith(f"_{finding_id}"))
+        return self._kinds_by_name[self._known(finding_id)]
 
     def excludes(self, finding_id: str) -> frozenset[str]:
         """The findings that cannot be true beside this one, by its own exclusions or those of what it is a kind of.
@@ -137,6 +137,10 @@ class ConceptGraph:
             for parent in finding.parents:
                 children[parent].append(finding.id)
         return {finding: tuple(below) for finding, below in children.items()}
+
+    @cached_property
+    def _kinds_by_name(self) -> dict[str, tuple[str, ...]]:
+        return {f: tuple(d for d in self.descendants(f) if d.endswith(f"_{f}")) for f in self.findings}
 
     @cached_property
     def _exclusions(self) -> dict[str, frozenset[str]]:

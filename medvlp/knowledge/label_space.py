@@ -10,7 +10,7 @@ from typing import Any
 
 from medvlp.knowledge.errors import KnowledgeError, UnknownNameError, unknown_name
 from medvlp.knowledge.finding import load_findings
-from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, read_yaml
+from medvlp.knowledge.yaml_files import packaged_file, packaged_names, read_yaml
 
 _KEYS = ("name", "source", "labels", "parents", "excludes")
 
@@ -60,7 +60,7 @@ class LabelSpace:
     @classmethod
     def names(cls) -> list[str]:
         """The label spaces that come with the package."""
-        return sorted(path.stem for path in (KNOWLEDGE_FOLDER / "label_spaces").glob("*.yaml"))
+        return packaged_names("label_spaces")
 
     @classmethod
     def of(cls, findings: Sequence[str], name: str = "own") -> LabelSpace:
@@ -111,10 +111,7 @@ class LabelSpace:
 
 @lru_cache(maxsize=64)
 def _load(name: str) -> LabelSpace:
-    path = KNOWLEDGE_FOLDER / "label_spaces" / f"{name}.yaml"
-    if not path.exists():
-        raise unknown_name("label space", name, LabelSpace.names())
-    return _read(path)
+    return _read(packaged_file("label_spaces", name, "label space"))
 
 
 def _read(path: Path) -> LabelSpace:

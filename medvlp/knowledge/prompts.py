@@ -15,7 +15,7 @@ from medvlp.knowledge.book import KnowledgeBook
 from medvlp.knowledge.errors import KnowledgeError, unknown_name
 from medvlp.knowledge.finding import load_findings
 from medvlp.knowledge.graph import ConceptGraph
-from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, read_yaml
+from medvlp.knowledge.yaml_files import packaged_file, packaged_names, read_yaml
 
 GRID = ("severity", "subtype", "place")
 _KEYS = ("source", "present", "absent", "findings")
@@ -63,7 +63,7 @@ class PromptSet:
     @classmethod
     def names(cls) -> list[str]:
         """The prompt sets that come with the package."""
-        return sorted(path.stem for path in (KNOWLEDGE_FOLDER / "prompt_sets").glob("*.yaml"))
+        return packaged_names("prompt_sets")
 
     def prompts(self, finding_id: str, book: KnowledgeBook | None = None) -> Prompts:
         """The prompts of one finding. A template whose facet the finding lacks is left out.
@@ -113,10 +113,7 @@ def _lineage(finding_id: str, name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _load(name: str) -> PromptSet:
-    path = KNOWLEDGE_FOLDER / "prompt_sets" / f"{name}.yaml"
-    if not path.exists():
-        raise unknown_name("prompt set", name, PromptSet.names())
-    return _read(path)
+    return _read(packaged_file("prompt_sets", name, "prompt set"))
 
 
 def _read(path: Path) -> PromptSet:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from medvlp.knowledge.finding import load_findings
+from medvlp.knowledge.graph import ConceptGraph
 from medvlp.reports.hedges import Hedged, resolve_hedge
 from medvlp.reports.report import Report
 from medvlp.reports.states import FindingState
@@ -57,7 +58,7 @@ def study_labels(
 
 def counts_as(finding: str) -> frozenset[str]:
     """All findings that a finding is a kind of, over any number of steps, as study labels count them."""
-    return _relatives()[0].get(finding, frozenset())
+    return _above().get(finding, frozenset())
 
 
 def _raise(states: dict[str, FindingState], finding: str, state: FindingState) -> None:
@@ -67,17 +68,16 @@ def _raise(states: dict[str, FindingState], finding: str, state: FindingState) -
 
 def _with_relatives(said: Mapping[str, FindingState]) -> dict[str, FindingState]:
     """The stated findings, with what they imply for the findings above and below them."""
-    above, below = _relatives()
-    states = dict(said)
+    graph, states = ConceptGraph.load(), dict(said)
     for finding, state in said.items():
-        for relative in (below if state is FindingState.ABSENT else above).get(finding, ()):
+        for relative in graph.kinds_by_name(finding) if state is FindingState.ABSENT else counts_as(finding):
             _raise(states, relative, state)
     return states
 
 
 @lru_cache(maxsize=1)
-def _relatives() -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
-    """Finding -> all that it is a kind of; finding -> all kinds of it whose names end in its name."""
+def _above() -> dict[str, frozenset[str]]:
+    """Finding -> all that it counts as."""
     parents = {f.id: [p for p in f.parents if (f.id, p) not in _NOT_COUNTED] for f in load_findings().values()}
     for finding, counted_as in _COUNTED_TOO.items():
         parents[finding].append(counted_as)
@@ -86,20 +86,13 @@ def _relatives() -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
         direct = parents.get(finding, ())
         return frozenset(direct).union(*map(climb, direct))
 
-    above = {finding: climb(finding) for finding in parents}
-    below: dict[str, set[str]] = {}
-    for finding, kinds in above.items():
-        for kind in kinds:
-            if finding.endswith(f"_{kind}"):
-                below.setdefault(kind, set()).add(finding)
-    return above, {finding: frozenset(kinds) for finding, kinds in below.items()}
+    return {finding: climb(finding) for finding in parents}
 
 
 def _no_finding(report: Report, states: Mapping[str, FindingState]) -> FindingState:
     if not report.sentences:
         return FindingState.UNMENTIONED
-    above, _ = _relatives()
-    said = {state for f, state in states.items() if f != _DEVICES and _DEVICES not in above.get(f, ())}
+    said = {state for f, state in states.items() if f != _DEVICES and _DEVICES not in counts_as(f)}
     if FindingState.PRESENT in said:
         return FindingState.ABSENT
     return FindingState.UNCERTAIN if FindingState.UNCERTAIN in said else FindingState.PRESENT

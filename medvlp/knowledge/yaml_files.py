@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from medvlp.knowledge.errors import KnowledgeError
+from medvlp.knowledge.errors import KnowledgeError, unknown_name
 
 KNOWLEDGE_FOLDER = Path(__file__).parent
 
@@ -43,6 +43,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise KnowledgeError(f"{path} holds {type(content).__name__}; a mapping of names is needed")
     return content
+
+
+def packaged_names(folder: str) -> list[str]:
+    """Names of the YAML files of a folder of the package, such as `label_spaces`, sorted."""
+    return sorted(path.stem for path in (KNOWLEDGE_FOLDER / folder).glob("*.yaml"))
+
+
+def packaged_file(folder: str, name: str, kind: str) -> Path:
+    """The file of that name in a folder of the package.
+
+    Raises:
+        UnknownNameError: there is none; names the nearest, with `kind` for what was looked for.
+    """
+    path = KNOWLEDGE_FOLDER / folder / f"{name}.yaml"
+    if not path.exists():
+        raise unknown_name(kind, name, packaged_names(folder))
+    return path
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
