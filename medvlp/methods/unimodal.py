@@ -21,19 +21,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import UnknownNameError
 from medvlp.methods.base import Method, MethodParts, Options
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.projection import ProjectionHead
+from medvlp.models.prototype_head import PrototypeHead
 from medvlp.objectives.masked_bce import Uncertain, Unmentioned, per_sample_bce
-from medvlp.objectives.precision import cosines
-from medvlp.objectives.temperature import Temperature
 
 
 class UnimodalOptions(Options):
@@ -61,20 +57,16 @@ class Unimodal(Method):
 
     def __init__(self, parts: MethodParts, options: UnimodalOptions) -> None:
         super().__init__(parts, options)
-        self.head = ProjectionHead(parts.image_encoder.dim, options.dim)
-        self.prototypes = nn.Parameter(torch.empty(len(parts.findings), options.dim))
-        nn.init.kaiming_normal_(self.prototypes)
-        self.bias = nn.Parameter(torch.zeros(len(parts.findings)), requires_grad=options.bias)
-        self.temperature = Temperature()
+        self.labels = PrototypeHead(parts.image_encoder.dim, options.dim, len(parts.findings), options.bias)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        logits = self._logits(self.image_encoder(batch.images).global_)
+        logits = self.labels(self.image_encoder(batch.images).global_)
         reported, o = batch.report_mask.any(1), self.options
         return {"bce": per_sample_bce(logits, batch.findings, o.unmentioned, o.uncertain, reported)}
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
-        features = self.image_encoder(images)
-        return replace(features, global_=self.head(features.global_), patches=self.head(features.patches))
+        features, head = self.image_encoder(images), self.labels.head
+        return replace(features, global_=head(features.global_), patches=head(features.patches))
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
         raise TypeError(
@@ -88,11 +80,8 @@ class Unimodal(Method):
         Raises:
             KeyError: another finding; there is no zero-shot path without text.
         """
-        logits = self._logits(self.image_encoder(images).global_)
+        logits = self.labels(self.image_encoder(images).global_)
         return logits.sigmoid()[:, [self._column(finding) for finding in findings]]
-
-    def _logits(self, global_: Tensor) -> Tensor:
-        return self.temperature(cosines(self.head(global_), F.normalize(self.prototypes, dim=1))) + self.bias
 
     def _column(self, finding: str) -> int:
         if finding not in self.findings:

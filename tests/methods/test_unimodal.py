@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 def test_the_loss_is_the_masked_cross_entropy_of_cosines_with_prototypes(build, make_batch):
     method, batch = build("unimodal", unmentioned="ignore").eval(), make_batch(4)
-    image = F.normalize(method.head.layers(method.image_encoder(batch.images).global_), dim=1)
-    logits = image @ F.normalize(method.prototypes, dim=1).t() / 0.07 + method.bias
+    image = F.normalize(method.labels.head.layers(method.image_encoder(batch.images).global_), dim=1)
+    logits = image @ F.normalize(method.labels.prototypes, dim=1).t() / 0.07 + method.labels.bias
     per_image = []
     for row, states in zip(logits, batch.findings, strict=True):
         known = states >= 0
@@ -21,8 +21,9 @@ def test_a_finding_that_no_report_mentions_leaves_its_prototype_alone(build, mak
     method, batch = build("unimodal", unmentioned="ignore"), make_batch(4)
     batch.findings[:, 2] = -1
     method.losses(batch)["bce"].backward()
-    assert not method.prototypes.grad[2].any()
-    assert method.prototypes.grad[[0, 1, 3]].any(1).all()
+    gradient = method.labels.prototypes.grad
+    assert not gradient[2].any()
+    assert gradient[[0, 1, 3]].any(1).all()
 
 
 def test_it_scores_what_it_was_trained_on_and_refuses_the_rest(build, make_batch):
