@@ -60,7 +60,7 @@ from medvlp.objectives.contrast import multi_positive_nce, target_nce
 from medvlp.objectives.masked_bce import Uncertain, Unmentioned, masked_bce
 from medvlp.objectives.ontology import ancestor_matrix
 from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
-from medvlp.objectives.precision import cosines
+from medvlp.objectives.precision import cosines, without_autocast
 from medvlp.objectives.sentence_sampling import sample_sentences
 from medvlp.objectives.targets import TargetKind
 from medvlp.objectives.temperature import Temperature
@@ -180,8 +180,11 @@ class DeViDe(Method):
         target, valid = sentence_targets(
             drawn.states, batch.findings, drawn.owner, drawn.group, o.sentence_target, self.ranks
         )
-        counts = self.ranks.gather(drawn.states_finding if o.sentence_target == "same_labels" else drawn.exists)
-        return target_nce(self.patch_scale(similarity), target.float(), valid & counts, ranks=self.ranks)
+        if o.sentence_target == "same_labels":
+            valid = valid & self.ranks.gather(drawn.states_finding)
+        else:  # what is not said says something of an image only where it has a report
+            valid = valid & self.ranks.gather(drawn.exists) & batch.report_mask.any(1, keepdim=True)
+        return target_nce(self.patch_scale(similarity), target.float(), valid, ranks=self.ranks)
 
     def _finding_bce(self, batch: Batch, seen: Seen, book: Described) -> Tensor:
         """L_bce."""
@@ -207,7 +210,8 @@ class DeViDe(Method):
 
     def _ask(self, seen: Seen, book: Described, need_attention: bool = False) -> tuple[Tensor, Tensor | None]:
         """Logits l `[B, E]` of findings, and where the decoder looked `[B, E, P]` when asked."""
-        retrieved = retrieve_facets(seen.image, *book, self.retrieval_scale.scale)
+        with without_autocast(seen.image):
+            retrieved = retrieve_facets(seen.image, *book, self.retrieval_scale.scale)
         memory = self.to_memory(seen.features.patches)
         position = grid_position(seen.features.grid, memory.shape[-1], memory)
         answers, attention = self.decoder(self.to_query(retrieved), memory, position, need_attention)

@@ -2,6 +2,97 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
+
+from medvlp.models.position import grid_position
+
+FACETS = ("definition", "radiographic")
+
+
+def soft_cross_entropy(logits, target, valid):
+    """Mean over the lines of a table, one entry after the other, of the cross-entropy with normalised targets."""
+    costs = []
+    for line, wanted, counts in zip(logits, target.float(), valid, strict=True):
+        mass = sum(w for w, v in zip(wanted, counts, strict=True) if v)
+        if mass > 0:
+            known = torch.stack([x for x, v in zip(line, counts, strict=True) if v])
+            log_sum = known.logsumexp(0)
+            costs.append(sum(w / mass * (log_sum - x) for x, w, v in zip(line, wanted, counts, strict=True) if v))
+    return sum(costs) / len(costs)
+
+
+def both_ways(logits, target, valid):
+    return (soft_cross_entropy(logits, target, valid) + soft_cross_entropy(logits.t(), target.t(), valid.t())) / 2
+
+
+def written_out(method, batch):
+    """The four losses from the equations at the top of the file, images, findings and sentences one by one."""
+    o, images, known = method.options, range(len(batch)), batch.findings != 2
+    features = method.image_encoder(batch.images)
+    v, p = method.image_head(features.global_), method.patch_head(features.patches)
+    t = method.report_head(method.text_encoder(batch.report_tokens, batch.report_mask).global_)
+    labels = [{e for e in range(4) if batch.findings[b, e] == 1} for b in images]
+    target = torch.tensor(
+        [[labels[b] == labels[c] or batch.text_group[b] == batch.text_group[c] for c in images] for b in images]
+    )
+    report = both_ways(v @ t.t() / 0.07, target, torch.ones_like(target))
+
+    read = [method.bank([method.book.text(f, facet) for f in method.findings]).global_ for facet in FACETS]
+    k = [head(texts - texts.mean(0)) for head, texts in zip(method.facet_heads, read, strict=True)]
+    knowledge = sum(both_ways(v @ texts.t() / 0.07, batch.findings == 1, known) for texts in k) / len(k)
+
+    cosines, true, valid = [], [], []
+    for c in images:
+        stated = [s for s in range(3) if (batch.sentence_findings[c, s] != -1).any()][: o.sentences]
+        for s in stated:  # one that states nothing is drawn, and does not count
+            ids, mask, says = batch.sentence_tokens[c, s], batch.sentence_mask[c, s], batch.sentence_findings[c, s]
+            sentence = method.sentence_head(method.text_encoder(ids[None], mask[None]).global_)[0]
+            cosines.append([])
+            for b in images:
+                attention = (10 * p[b] @ sentence).softmax(0)
+                cosines[-1].append(F.cosine_similarity(attention @ p[b], sentence, dim=0) / 0.07)
+            claims = [(e, int(says[e])) for e in range(4) if says[e] in (0, 1)]
+            equal = [
+                any(torch.equal(ids[mask], batch.sentence_tokens[b, r][batch.sentence_mask[b, r]]) for r in range(3))
+                for b in images
+            ]
+            true.append([equal[b] or all(batch.findings[b, e] == y for e, y in claims) for b in images])
+            denied = [any(batch.findings[b, e] == 1 - y for e, y in claims) for b in images]
+            valid.append([yes or no for yes, no in zip(true[-1], denied, strict=True)])
+    table = torch.stack([torch.stack(row) for row in cosines]).t()
+    patch = both_ways(table, torch.tensor(true).t(), torch.tensor(valid).t())
+
+    costs, position = [], grid_position(features.grid, o.decoder_width, p)
+    for b in images:
+        for e in range(4):
+            if known[b, e]:
+                facets = torch.stack([texts[e] for texts in k])
+                r = (10 * facets @ v[b]).softmax(0) @ facets
+                memory = method.to_memory(features.patches[b : b + 1])
+                answer = method.decoder(method.to_query(r)[None], memory, position)[0][0, 0]
+                logit = 10 * F.cosine_similarity(method.finding_head(answer), r, dim=0) - 1
+                costs.append(F.binary_cross_entropy_with_logits(logit, (batch.findings[b, e] == 1).float()))
+    return {"report": report, "knowledge": knowledge, "patch": o.patch_weight * patch, "bce": sum(costs) / len(costs)}
+
+
+def test_its_losses_equal_their_loops(build, make_batch):
+    method, batch = build("devide").eval(), make_batch(7)
+    batch.findings[2, 3] = 2
+    with torch.no_grad():
+        losses, expected = method.losses(batch), written_out(method, batch)
+    assert losses.keys() == expected.keys()
+    for term, value in expected.items():
+        torch.testing.assert_close(losses[term], value, rtol=1e-4, atol=1e-5, msg=lambda m, t=term: f"{t}: {m}")
+
+
+@pytest.mark.parametrize("kind", ["identity", "same_text"])
+def test_an_image_without_report_is_no_negative_of_a_sentence(build, make_batch, kind):
+    method, batch = build("devide", sentence_target=kind).eval(), make_batch(6)
+    batch.report_mask[5] = batch.sentence_mask[5] = False
+    patches = method.image_encoder(batch.images).patches.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(method._patch_alignment(batch, patches), patches)
+    assert not gradient[5].any()
+    assert gradient[:5].flatten(1).any(1).all()
 
 
 def test_its_four_terms(build, make_batch):
