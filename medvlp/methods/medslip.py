@@ -43,9 +43,9 @@ from torch import Tensor, nn
 from medvlp.data.batch import Batch
 from medvlp.knowledge import PLACES, get_place
 from medvlp.methods.base import MethodParts, Options
-from medvlp.methods.query_network import QueryNetwork, QueryOptions, states_of_places
+from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.features import ImageFeatures
 from medvlp.models.gated_split import GatedSplit
 from medvlp.models.place_book import place_features
 from medvlp.models.position import grid_position
@@ -88,12 +88,13 @@ class MeDSLIP(QueryNetwork):
 
     def __init__(self, parts: MethodParts, options: MeDSLIPOptions) -> None:
         dim, text_dim, width = parts.image_encoder.dim, parts.text_encoder.dim, options.decoder_width
-        super().__init__(parts, options, _perceptron(dim, width), text_dim)
+        super().__init__(parts, options, patch_perceptron(dim, width, hidden=dim), text_dim)
         self.split = None if options.gate == "none" else GatedSplit(dim, bounded=options.gate == "sigmoid")
         if self.split is None:
             self.to_place_memory, self.place_decoder, self.place_presence = self.to_memory, self.decoder, self.presence
         else:
-            self.to_place_memory, self.place_presence = _perceptron(dim, width), nn.Linear(width, 1)
+            self.to_place_memory = patch_perceptron(dim, width, hidden=dim)
+            self.place_presence = nn.Linear(width, 1)
             layers, heads = options.decoder_layers, options.decoder_heads
             self.place_decoder = QueryDecoder(width, layers, heads, dropout=options.dropout)
         self.finding_to_text, self.place_to_text = nn.Linear(width, text_dim), nn.Linear(width, text_dim)
@@ -159,8 +160,7 @@ class MeDSLIP(QueryNetwork):
 
     def _findings_book(self) -> Tensor:
         """K^f: texts `[F, text_dim]` of the trained findings, centred."""
-        features = self.read_texts([text for finding in self.findings for text in self.texts_of(finding)]).global_
-        return features - features.mean(0)
+        return self.described(self.trained_texts)[0][:, 0]
 
     # ------------------------------------------------------------------------------------------------------------- use
 
@@ -187,13 +187,3 @@ class MeDSLIP(QueryNetwork):
         of_places = (self.place_presence(there).sigmoid() * self.place_to_text(there)).mean(1)
         patches = self.finding_to_text(self.to_memory(what.patches))
         return replace(features, global_=of_findings + of_places, patches=patches)
-
-    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        """As the text tower reads them, less the mean text of the trained findings."""
-        features, book = self.read_texts(texts), [text for finding in self.findings for text in self.texts_of(finding)]
-        mean = self.read_texts(book).global_.mean(0)
-        return replace(features, global_=features.global_ - mean, tokens=features.tokens - mean)
-
-
-def _perceptron(dim: int, width: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, width))

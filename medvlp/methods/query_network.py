@@ -170,9 +170,10 @@ class QueryNetwork(Method):
         return cast(Tensor, attention)[:, 0].unflatten(1, features.grid)
 
 
-def patch_perceptron(in_dim: int, width: int) -> nn.Module:
-    """From the width of patches to that of the decoder: linear, ReLU, linear (MedKLIP)."""
-    return nn.Sequential(nn.Linear(in_dim, width), nn.ReLU(), nn.Linear(width, width))
+def patch_perceptron(in_dim: int, width: int, hidden: int | None = None) -> nn.Module:
+    """From the width of patches to that of the decoder: linear, ReLU, linear (MedKLIP); `hidden` is `width` if None."""
+    hidden = hidden or width
+    return nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, width))
 
 
 def finding_named(book: KnowledgeBook, phrase: str) -> str | None:

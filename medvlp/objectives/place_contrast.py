@@ -28,7 +28,7 @@ def place_contrast(
         scores: s, `[B, F, L]`. Its first P columns are the places; others (MAVL's "It is not present.") are always
             wrong.
         places: int8 `[B, F, P]`, four states.
-        negatives: k, at most L. A finding with fewer other places is compared with those.
+        negatives: k. A finding with fewer other places is compared with those.
         draw: draw the k at random, as the papers do. False takes all, with the weight of k of them, so that a figure of
             validation does not depend on chance.
         ranks: of a distributed run; the mean is then over the findings of all ranks.
@@ -36,7 +36,7 @@ def place_contrast(
     Returns:
         a scalar in at least float32; 0 where no finding has a place.
     """
-    scores = at_least_float32(scores)
+    scores, negatives = at_least_float32(scores), min(negatives, scores.shape[-1])
     places = F.pad(places, (0, scores.shape[-1] - places.shape[-1]), value=FindingState.UNMENTIONED)
     true = places == FindingState.PRESENT
     others = ~true & (places != FindingState.UNCERTAIN)

@@ -25,8 +25,8 @@ def prototype_contrast(
         L   = mean_n [ log(exp(u_n p_n) + sum_{j in N_n} exp(u_n K_j)) - u_n p_n ],     N_n: k other rows
 
     over the queries with a present row. MeDSLIP (Fan et al., arXiv 2403.10635); the other way round it compares a
-    place with the mean text of the findings that are there. As in the paper, a row that is not mentioned may be drawn as
-    wrong; one that is in doubt is neither right nor wrong, which is a departure. All products with the book are made
+    place with the mean text of the findings that are there. As in the paper, a row that is not mentioned may be drawn
+    as wrong; one that is in doubt is neither right nor wrong, which is a departure. All products with the book are made
     once, `[..., L]`: the k candidates of each query `[..., k, D]` are never gathered. A zero query costs log(1 + k).
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medvlp.objectives.precision import at_least_float32
+from medvlp.objectives.precision import at_least_float32, without_autocast
 from medvlp.reports.states import FindingState
 
 
@@ -54,7 +54,8 @@ def relation_prototypes(positive: Tensor, book: Tensor) -> Tensor:
         `[..., D]`.
     """
     weight = positive.to(book.dtype)
-    return weight @ book / weight.sum(-1, keepdim=True).clamp_min(1)
+    with without_autocast(book):  # a prototype is compared with the rows themselves
+        return weight @ book / weight.sum(-1, keepdim=True).clamp_min(1)
 
 
 def sample_negatives(positive: Tensor, k: int) -> Tensor:

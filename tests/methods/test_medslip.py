@@ -13,6 +13,7 @@ from medvlp.metrics import macro_auroc
 from medvlp.models.features import ImageFeatures
 from medvlp.models.position import grid_position
 from medvlp.models.text_encoder import TextEncoder
+from medvlp.objectives.prototype_contrast import prototype_contrast
 
 TERMS = ("finding", "place", "finding_prototype", "place_prototype", "relation")
 
@@ -84,6 +85,30 @@ def test_the_streams_add_up_to_the_patches(build, make_batch, gate):
     what, where = method.streams(features)
     torch.testing.assert_close(what.patches + where.patches, features.patches)
     assert not torch.allclose(what.patches, where.patches)
+
+
+def test_answers_of_zero_cost_a_coin_for_each_relation(build, make_batch):
+    found, there = torch.zeros(6, 4, 128), torch.randn(6, len(PLACES), 128)
+    assert build("medslip")._relation_loss(make_batch(), found, there).item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_streams_and_transposed_relations_swap_the_two_prototype_losses():
+    torch.manual_seed(0)
+    streams = torch.randn(3, 5, 8, dtype=torch.float64), torch.randn(3, 7, 8, dtype=torch.float64)
+    books = torch.randn(5, 8, dtype=torch.float64), torch.randn(7, 8, dtype=torch.float64)
+    states = torch.randint(-1, 3, (3, 5, 7))
+
+    def both(first, second, relations, book_of_first, book_of_second):
+        """As `losses` has them."""
+        return (
+            prototype_contrast(first, relations, book_of_second, 3, draw=False),
+            prototype_contrast(second, relations.mT, book_of_first, 3, draw=False),
+        )
+
+    there, back = both(*streams, states, *books), both(*streams[::-1], states.mT, *books[::-1])
+    assert there[0] == back[1]
+    assert there[1] == back[0]
+    assert there[0] != there[1]
 
 
 def test_an_unstated_relation_sends_no_gradient_and_silence_may_count(build, make_batch):

@@ -83,8 +83,8 @@ def test_where_every_place_is_true_there_is_nothing_to_tell_apart():
 def test_a_finding_with_fewer_other_places_is_compared_with_those():
     places = torch.tensor([[[1, 1, 1, 0]]], dtype=torch.int8)
     scores = torch.tensor([[[2.0, 2.0, 2.0, 1.0]]])
-    for draw in (True, False):
-        assert place_contrast(scores, places, 3, draw).item() == pytest.approx(math.log(1 + math.exp(-1)), abs=1e-6)
+    for draw, k in ((True, 3), (False, 3), (True, 9)):
+        assert place_contrast(scores, places, k, draw).item() == pytest.approx(math.log(1 + math.exp(-1)), abs=1e-6)
 
 
 def test_every_other_place_is_drawn_alike():

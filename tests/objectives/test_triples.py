@@ -46,6 +46,14 @@ def test_a_prototype_is_the_mean_of_what_is_marked():
     assert not got[1].any()
 
 
+def test_a_prototype_keeps_its_digits_under_autocast():
+    torch.manual_seed(0)
+    book, positive = torch.randn(4, 5), torch.tensor([[1, 0, 1, 0]]).bool()
+    with torch.autocast("cpu", torch.bfloat16):
+        got = relation_prototypes(positive, book)
+    torch.testing.assert_close(got, relation_prototypes(positive, book), rtol=0, atol=0)
+
+
 def test_negatives_are_never_positive_never_twice_and_all_alike():
     torch.manual_seed(0)
     positive = torch.rand(64, 51) < 0.2
