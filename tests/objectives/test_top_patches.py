@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from medvlp.objectives.sigmoid_contrast import sigmoid_contrast
 from medvlp.objectives.top_patches import top_patch_mean, top_patch_similarity
 
 
@@ -37,6 +38,17 @@ def test_one_patch_finds_the_planted_one(unit):
     assert top_patch_similarity(patches, texts)[1, 2].item() == pytest.approx(1)
     own = texts[None].expand(3, -1, -1)
     torch.testing.assert_close(top_patch_mean(patches, own, 1)[1, 2], texts[2])
+
+
+def test_a_concept_that_is_a_patch_of_its_owner_is_nearly_free(unit):
+    patches, _ = unit
+    owner = torch.tensor([0, 0, 1, 2])
+    concepts = patches[owner, torch.tensor([1, 2, 0, 4])]
+    positive = torch.arange(3)[:, None] == owner
+    similarity, count = top_patch_similarity(patches, concepts), torch.tensor(4)
+    assert sigmoid_contrast(1000 * similarity - 995, positive, count=count) < 0.05
+    strange = top_patch_similarity(patches.roll(1, 0), concepts)
+    assert sigmoid_contrast(1000 * strange - 995, positive, count=count) > 1
 
 
 def test_the_mean_is_over_the_images_own_patches(unit):
