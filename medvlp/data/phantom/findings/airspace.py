@@ -43,6 +43,7 @@ class Consolidation(Drawing):
         return [Lesion("consolidation", side, zone(side, down), level, fresh_seed(rng), spot, size, "patchy")]
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """A white patch with soft, uneven edges and dark branches of air in it; a lobar one ends at a fissure."""
         assert lesion.size_mm is not None
         side, rng, p = lesion.own_side, lesion.rng, scene.projection
         size = lesion.size_mm * (0.55 + 0.5 * lesion.level)
@@ -103,6 +104,7 @@ class Edema(Drawing):
         return anatomy.changed(vessels=anatomy.vessels * (1.22 + 0.25 * lesion.level))
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """A veil, densest around the hila like the wings of a bat, with blurred vessels and short lines at the edge."""
         p, a, k = scene.projection, scene.anatomy, lesion.level
         scene.markings = gaussian_filter(scene.markings, 1.8 / scene.pitch) * np.float32(1.1 + 0.2 * k)
         cloudy = 1 + 0.18 * scene.texture(lesion.seed, 20.0) + 0.06 * scene.texture(lesion.seed + 1, 4.0)

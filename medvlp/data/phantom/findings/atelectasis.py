@@ -34,6 +34,7 @@ class Atelectasis(Drawing):
         return anatomy.changed(**{f"rise_{side}": rise}, shift=anatomy.shift + pull)
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """White bands that lie above the dome (linear), or a white wedge from hilum to dome (lobar)."""
         return self._lobe(scene, lesion) if lesion.kind == "lobar" else self._plates(scene, lesion)
 
     @staticmethod

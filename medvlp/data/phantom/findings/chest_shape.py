@@ -25,6 +25,7 @@ class Cardiomegaly(Drawing):
         return anatomy.changed(heart=1.2 + 0.32 * lesion.level + 0.3 * (anatomy.heart - 1))
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """The heart is wide already, by `shape`: nothing is added, and it is marked as a whole."""
         return scene.heart
 
 
@@ -49,6 +50,7 @@ class Emphysema(Drawing):
         )
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """Dark round holes without vessels, each in a hair-thin bright ring; both lungs are marked as a whole."""
         rng = lesion.rng
         for side in SIDES:
             for _ in range(rng.integers(0, 2 + int(4 * lesion.level))):

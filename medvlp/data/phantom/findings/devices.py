@@ -35,6 +35,7 @@ class EndotrachealTube(Drawing):
         return {"position": "low" if lesion.kind == "low" else "standard"}
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """Two faint walls in the dark windpipe and a bright stripe along one of them, which ends at the tip."""
         assert lesion.size_mm is not None
         line = spline(trachea(scene.anatomy), 2.0)
         tip = carina(scene.anatomy)[1] - lesion.size_mm
@@ -58,6 +59,7 @@ class CentralVenousCatheter(Drawing):
         return [Lesion("central_venous_catheter", side, place, 0.5, fresh_seed(rng), kind=kind, graded=False)]  # type: ignore[arg-type]
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """A thin bright line from neck, clavicle or arm that turns down along the right border of the mediastinum."""
         a, rng = scene.anatomy, lesion.rng
         s, b, h = sign(lesion.own_side), a.breadth, a.stature
         depth = 96.0 if lesion.place == "svc" else 132.0
@@ -87,6 +89,7 @@ class Pacemaker(Drawing):
         return [Lesion("pacemaker", side, "other", 0.5, fresh_seed(rng), kind=kind, graded=False)]  # type: ignore[arg-type]
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """A white can below the clavicle, denser than bone, and thin white leads from it that end in the heart."""
         a, rng = scene.anatomy, lesion.rng
         s, b, h = sign(lesion.own_side), a.breadth, a.stature
         box = np.array([s * (104 + rng.normal(0, 6)) * b, (66 + rng.normal(0, 8)) * h, -(98 * a.depth + 0.5 * a.fat)])

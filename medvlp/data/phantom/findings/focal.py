@@ -41,6 +41,7 @@ class Focal(Drawing):
         return self.sizes[0] + (self.sizes[1] - self.sizes[0]) * lesion.level
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """A white round spot or lump, brightest in the middle; a spiculated one has fine rays."""
         rng = lesion.rng
         radius = self.length(lesion) / 2
         centre = np.array(lung_point(scene.anatomy, lesion.own_side, *lesion.spot))

@@ -22,6 +22,7 @@ class HiatalHernia(Drawing):
         return [Lesion("hiatal_hernia", None, "retrocardiac", float(rng.beta(1.6, 1.4)), fresh_seed(rng), spot, 105.0)]
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """A round shadow through the heart, dark in its upper part, with a straight level between air and fluid."""
         a, p, rng = scene.anatomy, scene.projection, lesion.rng
         r = 21 + 31 * lesion.level
         floor = a.dome_top("right") + 10

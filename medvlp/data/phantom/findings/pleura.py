@@ -36,6 +36,7 @@ class PleuralEffusion(Drawing):
         return pushed(anatomy, lesion)
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """White up to a meniscus that climbs along the ribs, the costophrenic angle gone; on AP a veil as well."""
         side, a = lesion.own_side, scene.anatomy
         surface = a.dome_top(side) + 38 * a.stature - (4 + 150 * lesion.level)
         below = scene.space[side].levels - surface
@@ -65,6 +66,7 @@ class Pneumothorax(Drawing):
         return pushed(anatomy, lesion)
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """A black rim without vessels, widest at the apex, and a fine white line: the edge of a denser lung."""
         side, k = lesion.own_side, lesion.level
         depth = np.clip(scene.space[side].levels / scene.anatomy.dome_top(side), 0, 1)
         base = 0.75 * max(0.0, k - 0.25)
@@ -99,6 +101,7 @@ class PleuralThickening(Drawing):
         return {"along": where.format(lesion.side)}
 
     def draw(self, scene: Scene, lesion: Lesion) -> Mask:
+        """A wavy white band between ribs and lung, or a cap over the apex; some have flecks of chalk."""
         side, rng = lesion.own_side, lesion.rng
         levels = scene.space[side].levels
         wave = 1 + 0.3 * np.sin(levels / rng.uniform(5, 9) + rng.uniform(0, 6)) * np.sin(levels / rng.uniform(14, 22))
