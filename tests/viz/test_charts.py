@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medvlp.metrics import Estimate
-from medvlp.viz import Curve, interval_figure, roc_figure, training_figure
+from medvlp.viz import Curve, curve_panels, interval_figure, roc_figure, training_figure
 from medvlp.viz.panel import SERIES, Panel, nice_ticks
 
 NAN = float("nan")
@@ -65,3 +65,39 @@ def test_ticks_are_few_and_hold_the_range(low, high):
     assert ticks[-1] >= high
     assert len(ticks) <= 8
     assert np.allclose(np.diff(ticks, 2), 0)
+
+
+def test_a_difference_chart_holds_zero_though_no_interval_does():
+    svg = interval_figure({"a": {"above b": Estimate(0.32, 0.31, 0.33, 9)}}, chance=0.0)
+    dashed = [line for line in parts(svg, "polyline") if line.get("stroke-dasharray")]
+    panel = next(r for r in parts(svg, "rect") if r.get("fill") == "none")
+    across = float(dashed[0].get("points").split(",")[0])
+    assert float(panel.get("x")) <= across < float(parts(svg, "circle")[0].get("cx"))
+
+
+def test_curve_panels_draw_each_seed_their_mean_and_the_baseline():
+    lines = {
+        "clip": [([10, 20], [0.5, 0.7]), ([10, 20], [0.6, 0.9])],
+        "unimodal": [([10, 20], [0.7, 0.8])],
+        "failed": [([], [])],
+    }
+    svg = curve_panels(lines, beside="unimodal")
+    assert [t.text for t in parts(svg, "title")] == ["clip: AUROC 0.800 at step 20", "unimodal: AUROC 0.800 at step 20"]
+    drawn = parts(svg, "polyline")
+    assert [bool(line.get("stroke-dasharray")) for line in drawn] == [True, False, False, False, False, False]
+    assert drawn[3].get("stroke-width") == "2.4"  # the mean of the two before it
+
+
+def test_curves_of_runs_that_ended_at_other_steps_are_averaged_where_both_have_them():
+    title = parts(curve_panels({"a": [([10, 20], [0.0, 1.0]), ([5, 15], [1.0, 0.0])]}), "title")[0]
+    assert title.text == "a: AUROC 0.250 at step 15"
+
+
+def test_panels_of_losses_have_scales_of_their_own():
+    lines = {"small": [([0, 10], [1.0, 0.0])], "large": [([0, 10], [500.0, 100.0])]}
+    heights = {}
+    for one in (True, False):
+        small = parts(curve_panels(lines, one_scale=one), "polyline")[0].get("points").split()
+        heights[one] = abs(float(small[0].split(",")[1]) - float(small[1].split(",")[1]))
+    assert heights[True] < 1
+    assert heights[False] > 50

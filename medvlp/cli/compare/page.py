@@ -9,6 +9,7 @@ from medvlp.data.store import Store
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate
 from medvlp.tasks.compare_results import ComparisonResult
+from medvlp.training.recipe import Recipe
 from medvlp.training.run_log import METRICS_FILE, logged
 from medvlp.viz.curve_panels import curve_panels
 from medvlp.viz.intervals import interval_figure
@@ -117,11 +118,14 @@ def _curves(page: Page, contest: Contest, place: Workplace, runs: Runs) -> None:
     }
     page.section("Curves")
     for split, number, axis in (("validate", "auroc", "validation AUROC"), ("train", "loss", "training loss")):
-        lines = {name: [logged(f.parent, split, number) for f in files] for name, files in folders.items()}
+        lines = {
+            name: [_by_samples(contest.recipes[name], *logged(f.parent, split, number)) for f in files]
+            for name, files in folders.items()
+        }
         if any(steps for each in lines.values() for steps, _ in each):
             beside = contest.baseline if number == "auroc" else None
             page.figure(
-                curve_panels(lines, beside=beside, axis=axis),
+                curve_panels(lines, beside=beside, axis=axis, across="samples", one_scale=number == "auroc"),
                 f"The {axis} while training: a thin line a seed, a thick one their mean"
                 + (
                     f", dashed the mean of `{beside}`."
@@ -129,6 +133,10 @@ def _curves(page: Page, contest: Contest, place: Workplace, runs: Runs) -> None:
                     else ". Losses of different methods are no common scale."
                 ),
             )
+
+
+def _by_samples(recipe: Recipe, steps: list[int], values: list[float]) -> tuple[list[float], list[float]]:
+    return [step * recipe.data.batch_size * recipe.training.accumulate for step in steps], values
 
 
 def _protocol(page: Page, contest: Contest, store: Store, result: ComparisonResult) -> None:

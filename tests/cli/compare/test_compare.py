@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from medvlp.cli.main import app
+from medvlp.training.loop import Trainer
 
 TINY = {
     "method": "clip",
@@ -139,6 +141,31 @@ def test_nothing_is_trained_twice_but_what_is_missing(plan: Path, out: Path) -> 
     after = json.loads((out / "compare.json").read_text())["methods"]
     assert after["clip"]["seeds"] == pytest.approx(before["clip"]["seeds"])
     assert after["clip, wide"] == before["clip, wide"]
+
+
+def test_an_interrupted_run_goes_on_at_its_checkpoint(
+    plan: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    step = Trainer.train_step
+
+    def interrupted(self: Trainer, batches: Any) -> None:
+        if self.step == 3 and not taken.count(-1):
+            taken.append(-1)
+            raise KeyboardInterrupt
+        taken.append(self.step)
+        step(self, batches)
+
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
+    store = ["--store", out / "store", "--labels", out / "phantom" / "truth" / "images.csv"]
+    command = [plan, "--methods", "clip", "--seeds", 1, *store, "--out", tmp_path / "out"]
+    status, _, said = invoke(*command)
+    assert status == 1
+    assert "goes on with what is not finished" in said
+    assert invoke(*command)[0] == 0
+    assert taken == [0, 1, 2, -1, 2, 3, 0, 1, 2, 3]  # clip to its checkpoint at step 2 and on from there, then unimodal
+    again, before = (f / "models" / "clip" / "seed0" / "model.safetensors" for f in (tmp_path / "out", out))
+    assert again.read_bytes() == before.read_bytes()
 
 
 def test_recipes_on_a_store_by_the_clock(plan: Path, out: Path, tmp_path: Path) -> None:
