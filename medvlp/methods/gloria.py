@@ -6,13 +6,17 @@ vector loses. With v_b an image, p_bp its patches, t_n a sentence, w_nt its word
     L = L_global + L_local
     L_global   target contrast of 10 cos(v_b, t_n)                                              [B, B]
     L_local    target contrast of 10 log sum_t exp( 5 cos(c_bnt, w_nt) )                        [B, B]
-               c_bnt = sum_p softmax_p( 4 softmax_t <p_bp, w_nt> ) p_bp
+               c_bnt = sum_p softmax_p( 4 softmax_t 10 cos(p_bp, w_nt) ) p_bp
 
-Faithful: both losses, their four fixed factors, equal weights, linear heads that do not normalise patches and words,
-words as a whole instead of their pieces, one sentence of each report drawn at each step.
-Departs: the sentence is drawn among those that state a finding first. Words are means of their pieces (sums there), of
-the encoder's last layer (the last four there), and [CLS] and [SEP] are no words. T may join sentences that are equal
-(`false_negatives`). Patches are those of the recipe's encoder (layer 3 of a ResNet-50 at 299 pixels there).
+Faithful: both losses, their four fixed factors, equal weights, linear heads, words as a whole instead of their pieces,
+one sentence of each report drawn at each step.
+Departs: the inner softmax reads 10 cosines; there it reads products of vectors of any length (`attention_sharpness:
+null`). On towers from nothing these grow to 230 within 300 steps, one word takes each patch whole, no gradient is left,
+and all words look everywhere alike. The sentence is drawn among those that state a finding first. Words are means of
+their pieces (sums there), of the encoder's last layer (the last four there), and [CLS] and [SEP] are no words. T may
+join sentences that are equal (`false_negatives`). Patches are those of the recipe's encoder (layer 3 of a ResNet-50 at
+299 pixels there). A heat map is the mean cosine of a phrase's words with each patch: of a phrase of one word the inner
+softmax is 1 everywhere, so that attention says nothing of it.
 
 Zero-shot: the similarity of an image and a prompt is the mean of the global cosine and of the soft maximum over words
 (1/5) log mean_t exp(5 cos), both in [-1, 1]; the probability is the softmax over a pair of prompts with the factor 10,
@@ -27,7 +31,9 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
 from medvlp.methods.base import MethodParts, Options
@@ -40,7 +46,7 @@ from medvlp.objectives.precision import cosines
 from medvlp.objectives.sentence_sampling import SampledSentences, sample_sentences
 from medvlp.objectives.targets import target_matrix
 from medvlp.objectives.temperature import Temperature
-from medvlp.objectives.word_patch import word_attention, word_patch_similarity
+from medvlp.objectives.word_patch import word_patch_similarity
 
 _SCALE, _WORDS = 10.0, 5.0  # of both contrasts, and of a word's cosine
 
@@ -52,6 +58,8 @@ class GLoRIAOptions(DualOptions):
         local_dim: width of the space in which words are compared with patches.
         read: what an image is compared with: one `sentence` of its report, or the whole `report`.
         global_weight, local_weight: of the two losses; 0 leaves one out.
+        attention_sharpness: factor of the cosines of words and patches in the inner softmax; None takes the products of
+            vectors of any length, as the paper does.
         chunk: images that the words of all texts look at at a time; see `word_patch_similarity`.
     """
 
@@ -59,6 +67,7 @@ class GLoRIAOptions(DualOptions):
     read: Literal["sentence", "report"] = "sentence"
     global_weight: float = 1.0
     local_weight: float = 1.0
+    attention_sharpness: float | None = Field(default=10.0, gt=0)
     chunk: int | None = None
 
 
@@ -90,7 +99,8 @@ class GLoRIA(DualEncoder):
             losses["global"] = o.global_weight * target_nce(logits, target, valid, ranks=self.ranks)
         if o.local_weight > 0:
             words, mask = self._words(text, read.tokens, read.mask)
-            patches = self.ranks.gather(self.patch_head(features.patches))  # texts of ranks differ in length
+            patches = self._sized(self.patch_head(features.patches))
+            patches = self.ranks.gather(patches)  # texts of ranks differ in length
             logits = word_patch_similarity(patches, words, mask, word_sharpness=_WORDS, scale=_SCALE, chunk=o.chunk).t()
             losses["local"] = o.local_weight * target_nce(logits, target, valid, ranks=self.ranks)
         return losses
@@ -106,7 +116,12 @@ class GLoRIA(DualEncoder):
     def _words(self, text: TextFeatures, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Words of encoded texts in the local space `[N, T, local_dim]`, and their mask."""
         words, found = self.words(text.tokens, ids, mask)
-        return self.word_head(words), found
+        return self._sized(self.word_head(words)), found
+
+    def _sized(self, x: Tensor) -> Tensor:
+        """Patches or words at the length at which their products are cosines times the sharpness."""
+        sharpness = self.options.attention_sharpness
+        return x if sharpness is None else F.normalize(x.float(), dim=-1) * sharpness**0.5
 
     def _phrases(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         ids, mask = self.tokenizer(texts, max_length=self.text_encoder.max_tokens)
@@ -117,12 +132,14 @@ class GLoRIA(DualEncoder):
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
         features = self.image_encoder(images)
-        return replace(features, global_=self.image_head(features.global_), patches=self.patch_head(features.patches))
+        patches = self._sized(self.patch_head(features.patches))
+        return replace(features, global_=self.image_head(features.global_), patches=patches)
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
         """`tokens` are word pieces in the local space."""
         features = self.bank(texts)
-        return replace(features, global_=self.text_head(features.global_), tokens=self.word_head(features.tokens))
+        tokens = self._sized(self.word_head(features.tokens))
+        return replace(features, global_=self.text_head(features.global_), tokens=tokens)
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
         image = self.encode_images(images)
@@ -137,9 +154,8 @@ class GLoRIA(DualEncoder):
 
     @torch.no_grad()
     def heat_map(self, images: Tensor, phrase: str) -> Tensor:
-        """Where a phrase is, `[B, h, w]`: the mean over its words of their attention to patches."""
-        features = self.image_encoder(images)
-        words, mask = self._phrases([phrase])
-        attention = word_attention(self.patch_head(features.patches), words, mask)[:, 0]  # [B, T, P]
-        mean = (attention * mask[0, :, None]).sum(1) / mask.sum().clamp_min(1)
-        return mean.unflatten(1, features.grid)
+        """Where a phrase is, `[B, h, w]`: the mean over its words of their cosines with each patch."""
+        features = self.encode_images(images)
+        words, found = self._phrases([phrase])
+        cosine = cosines(F.normalize(features.patches, dim=-1), F.normalize(words[0], dim=-1))  # [B, P, T]
+        return ((cosine * found).sum(2) / found.sum().clamp_min(1)).unflatten(1, features.grid)

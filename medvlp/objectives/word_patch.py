@@ -49,15 +49,6 @@ def word_patch_similarity(
         return _WordPatch.apply(patches, words, mask, region_sharpness, word_sharpness, scale, chunk)
 
 
-def word_attention(patches: Tensor, words: Tensor, mask: Tensor, region_sharpness: float = 4.0) -> Tensor:
-    """Where each word looks in each image: a of `word_patch_similarity`, `[B, N, T, P]`; rows sum to 1."""
-    patches, words = at_least_float32(patches), at_least_float32(words)
-    with without_autocast(patches):
-        similarity = torch.einsum("ntd,bpd->bntp", words, patches)
-    similarity = similarity.masked_fill(~mask[..., None], torch.finfo(similarity.dtype).min)
-    return (region_sharpness * similarity.softmax(2)).softmax(3)
-
-
 class _WordPatch(torch.autograd.Function):
     """Images chunk by chunk, forward and backward. Letters: b images, p patches, w words of all texts, d width."""
 

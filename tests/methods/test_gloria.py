@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 def slow_local(patches, words):
     """Similarity of one image and the words of one text, without padding: soft maximum of the words' cosines."""
-    similarity = words @ patches.t()
+    patches, words = F.normalize(patches, dim=1), F.normalize(words, dim=1)
+    similarity = 10 * words @ patches.t()
     attention = (4 * similarity.softmax(0)).softmax(1)
     return torch.logsumexp(5 * F.cosine_similarity(attention @ patches, words, dim=1), 0)
 
@@ -34,17 +35,21 @@ def reports(build, make_batch):
     return build("gloria", read="report", false_negatives="identity").eval(), make_batch(4)
 
 
-def test_both_losses_from_their_definition(reports):
-    method, batch = reports
-    features = method.image_encoder(batch.images)
+def slow_logits(method, images, ids, mask):
+    """Of both losses, `[B, N]`."""
+    features, text = method.image_encoder(images), method.text_encoder(ids, mask).global_
     image = F.normalize(method.image_head.layers(features.global_), dim=1)
-    text = method.text_encoder(batch.report_tokens, batch.report_mask).global_
     text = F.normalize(method.text_head.layers(text), dim=1)
     patches = method.patch_head(features.patches)
-    texts = [words_of(method, *row) for row in zip(batch.report_tokens, batch.report_mask, strict=True)]
-    local = torch.stack([torch.stack([10 * slow_local(image, words) for words in texts]) for image in patches])
+    texts = [words_of(method, *row) for row in zip(ids, mask, strict=True)]
+    local = torch.stack([torch.stack([10 * slow_local(one, words) for words in texts]) for one in patches])
+    return {"global": 10 * image @ text.t(), "local": local}
+
+
+def test_both_losses_from_their_definition(reports):
+    method, batch = reports
     own, losses = torch.arange(4), method.losses(batch)
-    for name, logits in {"global": 10 * image @ text.t(), "local": local}.items():
+    for name, logits in slow_logits(method, batch.images, batch.report_tokens, batch.report_mask).items():
         expected = (F.cross_entropy(logits, own) + F.cross_entropy(logits.t(), own)) / 2
         torch.testing.assert_close(losses[name], expected, rtol=1e-4, atol=1e-5)
 
@@ -66,12 +71,33 @@ def test_the_local_contrast_sees_which_patches_stand_in_an_image(reports):
     assert abs(after["local"] - before["local"]) > 1e-3
 
 
-def test_a_sentence_that_repeats_is_no_negative(build, make_batch):
-    method, batch = build("gloria").eval(), make_batch(6)
-    batch.sentence_tokens[:] = batch.sentence_tokens[:1, :1]  # all say one thing: each is right for each
-    batch.sentence_mask[:] = batch.sentence_mask[:1, :1]
-    for loss in method.losses(batch).values():
-        torch.testing.assert_close(loss, torch.tensor(math.log(6)), rtol=1e-4, atol=1e-4)
+def test_sentences_may_be_right_for_several_images(build, make_batch):
+    method, batch = build("gloria", false_negatives="same_labels").eval(), make_batch(6)
+    read = torch.arange(6), [0, 0, 0, 0, 1, 0]  # report 4 begins with a sentence that states nothing
+    logits = slow_logits(method, batch.images, batch.sentence_tokens[read], batch.sentence_mask[read])
+    target = torch.eye(6)
+    for i, j in ((0, 4), (0, 5), (4, 5), (1, 3)):  # an effusion three times, and two sentences that deny
+        target[i, j] = target[j, i] = 1
+    share = target / target.sum(1, keepdim=True)
+    losses, alone = method.losses(batch), build("gloria", false_negatives="identity").eval().losses(batch)
+    for name, scores in logits.items():
+        expected = sum((-share * s.log_softmax(1)).sum(1).mean() for s in (scores, scores.t())) / 2
+        torch.testing.assert_close(losses[name], expected, rtol=1e-4, atol=1e-5)
+        assert abs(losses[name] - alone[name]) > 1e-5
+
+
+def test_the_length_of_patches_does_not_decide_who_is_attended_to(build, make_batch):
+    """Long vectors make the inner softmax of products one-hot, which sends no gradient; that of cosines stays."""
+    changed = {}
+    for sharpness in (10.0, None):
+        method, batch = build("gloria", attention_sharpness=sharpness).eval(), make_batch(4)
+        before = method.losses(batch)["local"]
+        with torch.no_grad():
+            method.patch_head.weight *= 30
+            method.patch_head.bias *= 30
+        changed[sharpness] = abs(method.losses(batch)["local"] - before).item()
+    assert changed[10.0] < 1e-4
+    assert changed[None] > 1e-3
 
 
 def test_an_image_without_report_is_no_negative(reports, make_batch):
@@ -101,15 +127,16 @@ def test_zero_shot_is_the_mean_of_both_similarities_in_a_softmax_over_the_pair(b
     torch.testing.assert_close(scores[:, 0], torch.stack(expected).mean(0), rtol=1e-4, atol=1e-5)
 
 
-def test_heat_maps_are_the_mean_attention_of_the_words(build, make_batch):
-    method, images = build("gloria").eval(), make_batch(2).images
-    got = method.heat_map(images, "left pleural effusion")
-    ids, mask = method.tokenizer(["left pleural effusion"], 64)
-    words = words_of(method, ids[0], mask[0])
-    for heat, patches in zip(got, method.encode_images(images).patches, strict=True):
-        attention = (4 * (words @ patches.t()).softmax(0)).softmax(1).mean(0)
-        torch.testing.assert_close(heat.flatten(), attention)
-    assert got.shape == (2, 4, 4)
+@pytest.mark.parametrize("sharpness", [10.0, None])
+@pytest.mark.parametrize("phrase", ["left pleural effusion", "pneumothorax"])
+def test_heat_maps_are_the_mean_cosine_of_the_words(build, make_batch, sharpness, phrase):
+    method, images = build("gloria", attention_sharpness=sharpness).eval(), make_batch(2).images
+    got = method.heat_map(images, phrase)
+    ids, mask = method.tokenizer([phrase], 64)
+    words, patches = words_of(method, ids[0], mask[0]), method.patch_head(method.image_encoder(images).patches)
+    cosine = F.cosine_similarity(patches[:, :, None], words, dim=3)
+    torch.testing.assert_close(got, cosine.mean(2).unflatten(1, (4, 4)))
+    assert (got.flatten(1).std(1) > 1e-4).all()  # of one word too, whose attention would be the same everywhere
 
 
 def test_its_terms_can_be_left_out(build, make_batch):

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from medvlp.objectives import word_patch
-from medvlp.objectives.word_patch import word_attention, word_patch_similarity
+from medvlp.objectives.word_patch import word_patch_similarity
 
 LENGTHS = [5, 2, 1, 4]
 MASK = torch.arange(5) < torch.tensor(LENGTHS)[:, None]
@@ -114,13 +114,3 @@ def test_it_keeps_its_inputs_alone_for_the_backward_pass(inputs):
 def test_it_asks_nothing_of_an_accelerator(inputs):
     patches, words = (x.to("meta").requires_grad_() for x in inputs)
     word_patch_similarity(patches, words, MASK.to("meta")).sum().backward()
-
-
-def test_attention_of_words(inputs):
-    patches, words = inputs
-    attention = word_attention(patches, words, MASK)
-    expected = (4 * (words[0] @ patches[1].t()).softmax(0)).softmax(1)
-    torch.testing.assert_close(attention[1, 0], expected)
-    torch.testing.assert_close(attention.sum(3), torch.ones(3, 4, 5).double())
-    shorter = (4 * (words[1, :2] @ patches[0].t()).softmax(0)).softmax(1)
-    torch.testing.assert_close(attention[0, 1, :2], shorter)
