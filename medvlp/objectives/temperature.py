@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,24 +13,47 @@ class Temperature(nn.Module):
     """Multiplies cosines by `exp(s)`, with `s` learnt and `exp(s)` held within [1, `largest`].
 
     The parameter is the logarithm (CLIP, Radford et al. 2021). It is clamped when it is read, so that a method cannot
-    forget to, and the gradient at the bound is zero.
+    forget to. At a bound the gradient that leads further out is zero, and the one that leads back is not, so that a
+    scale which has met its bound can leave it, as CLIP's can.
 
     Args:
         start: the temperature at the start; the scale is its inverse.
         largest: bound of the scale.
         learnt: False keeps the start, as the papers do that name one temperature.
+
+    Raises:
+        ValueError: a start whose scale is out of bounds, which would be another one than was asked for.
     """
 
     def __init__(self, start: float = 0.07, largest: float = 100.0, learnt: bool = True) -> None:
         super().__init__()
+        if not 1 / largest <= start <= 1:
+            raise ValueError(f"temperature {start} gives a scale out of [1, {largest:g}]; take {1 / largest:g} to 1")
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / start)), requires_grad=learnt)
         self.largest = largest
 
     @property
     def scale(self) -> Tensor:
         """The scale, `exp(s)`."""
-        return self.log_scale.clamp(0.0, math.log(self.largest)).exp()
+        scale: Tensor = _Bounded.apply(self.log_scale, 0.0, math.log(self.largest)).exp()
+        return scale
 
     def forward(self, cosines: Tensor) -> Tensor:
         """Cosines of any shape -> logits."""
         return cosines * self.scale
+
+
+class _Bounded(torch.autograd.Function):
+    """A clamp that lets a gradient through where descent along it leads back inside."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bounds = low, high
+        return x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (x,), (low, high) = ctx.saved_tensors, ctx.bounds
+        outwards = ((x <= low) & (grad > 0)) | ((x >= high) & (grad < 0))
+        return grad.masked_fill(outwards, 0.0), None, None
