@@ -17,10 +17,10 @@ Faithful (the authors' code was read): P and N, s, both directions, captions fro
 softmax.
 Departs: radiographs instead of pathology. Groups are images with the same present findings, as large as the batch has
 them (theirs: 32 groups of 4, drawn so); a group is related to another whose findings it includes, ancestors counted,
-and related pairs leave the sums (theirs get a cosine of -1). Images of which nothing is stated are negatives only, as
-their unknown groups; images without report count for nothing. The text tower is not trained on a disease ontology
-first, and towers are not frozen in the first epoch. Templates are our own. A finding that was not trained on is added
-to the classes when it is asked.
+and related pairs leave the sums (theirs get a cosine of -1). Images of which nothing is stated, and those on which
+nothing is present and something uncertain, are negatives only, as their unknown groups; images without report count for
+nothing. The text tower is not trained on a disease ontology first, and towers are not frozen in the first epoch.
+Templates are our own. A finding that was not trained on is added to the classes when it is asked.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ def label_groups(states: Tensor, reported: Tensor, ancestors: Tensor, ranks: Ran
     Two groups are *related* where all findings of one are among those of the other and their ancestors: pneumonia and
     lung opacity, or an effusion alone and an effusion with a large heart. What is said of one is true of the other, so
     that such pairs do not count. KEEP removes pairs of diseases of which one is an ancestor of the other; this is the
-    same for images with several. An image of which nothing is stated is a group of its own, which is never asked.
+    same for images with several. An image of which nothing is stated is a group of its own, which is never asked; so is
+    one on which nothing is present and something uncertain, since it may not be normal.
 
     Args:
         states: int8 `[n, F]`, four states. reported: bool `[n]`; an image without report counts for nothing.
@@ -43,7 +44,8 @@ def label_groups(states: Tensor, reported: Tensor, ancestors: Tensor, ranks: Ran
     """
     present = (states == FindingState.PRESENT).float()
     lineage = (present @ ancestors.to(present)).clamp_max(1)
-    known = reported & ((states == FindingState.PRESENT) | (states == FindingState.ABSENT)).any(1)
+    normal = (states == FindingState.ABSENT).any(1) & ~(states == FindingState.UNCERTAIN).any(1)
+    known = reported & ((states == FindingState.PRESENT).any(1) | normal)
     every = ranks.gather(lineage)
     shared, mine, theirs = lineage @ every.t(), lineage.sum(1)[:, None], every.sum(1)[None]
     within, around = shared == mine, shared == theirs

@@ -132,13 +132,14 @@ def test_groups_are_equal_findings_and_relations_are_their_ancestors():
             [-1, 0, 0, -1],  # normal
             [-1, 2, -1, -1],  # nothing is known
             [1, -1, -1, -1],  # without report
+            [0, 2, -1, -1],  # no pneumonia, and who knows whether it is normal
         ],
         dtype=torch.int8,
     )
-    reported = torch.tensor([True] * 8 + [False])
+    reported = torch.tensor([True] * 8 + [False, True])
     groups = label_groups(states, reported, ancestor_matrix(FINDINGS))
     off = {(i, j) for i, j in groups.same.nonzero().tolist() if i < j}
     assert off == {(0, 1), (5, 6)}
     removed = {(i, j) for i, j in (~groups.valid).nonzero().tolist() if i <= j}
-    assert removed == {(0, 2), (1, 2), (3, 4)} | {(i, 8) for i in range(9)}
-    assert groups.asked.tolist() == [True] * 7 + [False] * 2
+    assert removed == {(0, 2), (1, 2), (3, 4)} | {(i, 8) for i in range(9)} | {(8, 9)}
+    assert groups.asked.tolist() == [True] * 7 + [False] * 3
