@@ -34,6 +34,11 @@ def target_matrix(
 
     The last two include `same_text`. Rows are not normalised; `target_nce` does that.
 
+    Copies that a text tower reads alike have equal logits. `target_nce` of `identity` and of `same_text` is then the
+    same number with the same gradients: a softmax pushes nothing away from a copy of its own text, since it cannot
+    tell them apart. The two differ where copies are read unlike each other (shuffled sentences, dropped words, dropout)
+    and in losses that judge each pair by itself.
+
     Args:
         kind: one of the four.
         text_group: int `[B]`, equal for equal texts.

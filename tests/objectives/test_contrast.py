@@ -57,6 +57,14 @@ def test_the_floor_of_k_positives_is_log_k():
     assert target_nce(1e3 * PAIRS, PAIRS).item() == pytest.approx(math.log(2), abs=1e-12)
 
 
+def test_copies_that_read_alike_are_the_same_with_and_without_a_joint_target(logits):
+    """Why `same_text` and `identity` train alike where equal texts have equal vectors, and only there."""
+    group = torch.tensor([0, 1, 0, 2, 0, 1])
+    alike, (own, joint) = logits[:, group], (torch.eye(6), (group[:, None] == group).double())
+    torch.testing.assert_close(target_nce(alike, own), target_nce(alike, joint))
+    assert (target_nce(logits, own) - target_nce(logits, joint)).abs() > 0.1
+
+
 def test_permutation_and_swap_of_towers_change_nothing(logits):
     order = torch.tensor([3, 1, 5, 0, 2, 4])
     torch.testing.assert_close(target_nce(logits[order][:, order], PAIRS[order][:, order]), target_nce(logits, PAIRS))
