@@ -60,14 +60,19 @@ def test_the_loss_is_the_papers(narrow, make_batch):
 @pytest.mark.parametrize("freeze", [True, False])
 def test_no_text_parameter_trains_or_moves_whatever_the_recipe_says(narrow, make_batch, freeze):
     method, batch = narrow(freeze), make_batch(6)
-    method.text_encoder.network.config.hidden_dropout_prob = 0.5
+    for module in method.text_encoder.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.5
     before = {name: p.clone() for name, p in method.text_encoder.named_parameters()}
     optimiser = torch.optim.AdamW(method.parameters(), lr=1e-2)
     for _ in range(2):
         method.train()
         sum(method.losses(batch).values()).backward()
         optimiser.step()
-    assert not method.text_encoder.training
+    first, second = (method.text_encoder(batch.report_tokens, batch.report_mask).global_ for _ in range(2))
+    assert torch.equal(first, second)  # no dropout, though `.train()` was called
+    method.text_encoder.network.train()
+    assert not torch.equal(first, method.text_encoder(batch.report_tokens, batch.report_mask).global_)
     for name, parameter in method.text_encoder.named_parameters():
         assert not parameter.requires_grad
         assert parameter.grad is None
