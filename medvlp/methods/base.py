@@ -15,10 +15,10 @@ from medvlp.data.batch import Batch
 from medvlp.knowledge import KnowledgeBook
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.image_encoder import ImageEncoder
+from medvlp.models.ranks import ONE_RANK, Ranks
 from medvlp.models.text_bank import TextBank
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
-from medvlp.objectives.ranks import ONE_RANK, Ranks
 
 
 class Options(BaseModel):

@@ -43,11 +43,11 @@ from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contras
 from medvlp.methods.registry import register
 from medvlp.models.map_smoothing import gaussian_smooth
 from medvlp.models.masked_token_head import MaskedTokenHead
+from medvlp.models.precision import cosines
+from medvlp.models.temperature import Temperature
 from medvlp.models.tokenizer import ReportTokenizer
 from medvlp.objectives.masked_tokens import hidden_token_loss, hide_tokens, word_places
-from medvlp.objectives.precision import cosines
 from medvlp.objectives.sentence_shuffling import join_sentences
-from medvlp.objectives.temperature import Temperature
 
 
 class BioViLOptions(DualOptions):

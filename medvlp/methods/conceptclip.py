@@ -35,11 +35,11 @@ from medvlp.methods.base import MethodParts, Options
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, reported_pairs
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead
+from medvlp.models.ranks import mean_over_ranks
 from medvlp.models.spans import span_mean
 from medvlp.objectives.concept_targets import concept_targets, draw_concepts
-from medvlp.objectives.precision import cosines
-from medvlp.objectives.ranks import mean_over_ranks
 from medvlp.objectives.sigmoid_contrast import SigmoidScale, sigmoid_contrast
 from medvlp.objectives.targets import target_matrix
 from medvlp.objectives.top_patches import top_patch_similarity

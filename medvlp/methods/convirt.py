@@ -30,8 +30,8 @@ from medvlp.data.batch import Batch
 from medvlp.methods.base import MethodParts, Options
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.registry import register
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.sentence_sampling import sample_sentences
-from medvlp.objectives.temperature import Temperature
 
 
 class ConVIRTOptions(DualOptions):

@@ -54,16 +54,16 @@ from medvlp.methods.registry import register
 from medvlp.models.facet_retrieval import book_features, retrieve_facets
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.position import grid_position
+from medvlp.models.precision import cosines, without_autocast
 from medvlp.models.projection import ProjectionHead
 from medvlp.models.query_decoder import QueryDecoder
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.contrast import multi_positive_nce, target_nce
 from medvlp.objectives.masked_bce import Uncertain, Unmentioned, masked_bce
 from medvlp.objectives.ontology import ancestor_matrix
 from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
-from medvlp.objectives.precision import cosines, without_autocast
 from medvlp.objectives.sentence_sampling import sample_sentences
 from medvlp.objectives.targets import TargetKind
-from medvlp.objectives.temperature import Temperature
 from medvlp.reports.states import FindingState
 
 

@@ -12,14 +12,14 @@ from medvlp.data.batch import Batch
 from medvlp.knowledge.prompts import PromptSet
 from medvlp.methods.base import Method, MethodParts, Options
 from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead
+from medvlp.models.ranks import ONE_RANK, Ranks
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.contrast import target_nce
 from medvlp.objectives.ontology import ancestor_matrix
-from medvlp.objectives.precision import cosines
-from medvlp.objectives.ranks import ONE_RANK, Ranks
 from medvlp.objectives.sigmoid_contrast import SigmoidScale
 from medvlp.objectives.targets import TargetKind, target_matrix
-from medvlp.objectives.temperature import Temperature
 
 
 class SpaceOptions(Options):

@@ -40,12 +40,12 @@ from medvlp.methods.base import MethodParts, Options
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.precision import cosines
 from medvlp.models.spans import WordPooling
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.precision import cosines
 from medvlp.objectives.sentence_sampling import SampledSentences, sample_sentences
 from medvlp.objectives.targets import target_matrix
-from medvlp.objectives.temperature import Temperature
 from medvlp.objectives.word_patch import word_patch_similarity
 
 _SCALE, _WORDS = 10.0, 5.0  # of both contrasts, and of a word's cosine

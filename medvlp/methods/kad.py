@@ -43,12 +43,12 @@ from medvlp.methods.query_network import QueryNetwork, QueryOptions
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.knowledge_pairs import KnowledgePairs
+from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.contrast import target_nce
 from medvlp.objectives.ontology import ancestor_matrix
-from medvlp.objectives.precision import cosines
 from medvlp.objectives.targets import TargetKind
-from medvlp.objectives.temperature import Temperature
 from medvlp.reports.states import FindingState
 
 

@@ -41,11 +41,11 @@ from medvlp.methods.base import MethodParts, Options
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.registry import register
 from medvlp.models.label_captions import LabelCaptions
+from medvlp.models.precision import cosines
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.group_metric import group_metric_loss, label_groups
 from medvlp.objectives.masked_tokens import word_places
 from medvlp.objectives.ontology import ancestor_matrix
-from medvlp.objectives.precision import cosines
-from medvlp.objectives.temperature import Temperature
 
 _PROMPTS = "hierarchy"
 

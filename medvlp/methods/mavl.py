@@ -46,10 +46,10 @@ from medvlp.methods.registry import register
 from medvlp.models.attention_pool import AttentionPool
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.place_book import place_features
+from medvlp.models.precision import cosines
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.contrast import multi_positive_nce
 from medvlp.objectives.place_contrast import place_contrast
-from medvlp.objectives.precision import cosines
-from medvlp.objectives.temperature import Temperature
 from medvlp.reports.states import FindingState
 
 

@@ -34,9 +34,9 @@ from medvlp.data.batch import Batch
 from medvlp.methods.base import Options
 from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
 from medvlp.methods.registry import register
+from medvlp.models.precision import cosines
 from medvlp.objectives.contrast import target_nce
 from medvlp.objectives.label_affinity import label_affinity, signed_labels
-from medvlp.objectives.precision import cosines
 from medvlp.objectives.sentence_sampling import sample_sentences
 
 

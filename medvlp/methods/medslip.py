@@ -49,9 +49,9 @@ from medvlp.models.features import ImageFeatures
 from medvlp.models.gated_split import GatedSplit
 from medvlp.models.place_book import place_features
 from medvlp.models.position import grid_position
+from medvlp.models.precision import cosines
 from medvlp.models.query_decoder import QueryDecoder
 from medvlp.objectives.masked_bce import Unmentioned, masked_bce
-from medvlp.objectives.precision import cosines
 from medvlp.objectives.prototype_contrast import prototype_contrast
 from medvlp.objectives.triples import over_findings
 

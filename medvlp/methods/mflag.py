@@ -37,8 +37,8 @@ from medvlp.methods.base import MethodParts, Options
 from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
 from medvlp.methods.registry import register
 from medvlp.models.normed_head import NormedHead
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.geometry import gram_orthogonality, pair_alignment
-from medvlp.objectives.temperature import Temperature
 
 _PAPERS_L, _PAPERS_WIDTH = 0.0051, 2048
 

@@ -36,9 +36,9 @@ from medvlp.methods.base import MethodParts, Options
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead
 from medvlp.models.spans import WordPooling
-from medvlp.objectives.precision import cosines
 from medvlp.objectives.prototypes import swapped_prediction
 from medvlp.objectives.word_context import token_weights, word_context_contrast
 

@@ -35,10 +35,10 @@ from medvlp.data.batch import Batch
 from medvlp.methods.base import Options
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.registry import register
+from medvlp.models.precision import cosines
 from medvlp.objectives.contrast import target_nce
 from medvlp.objectives.label_join import label_targets
 from medvlp.objectives.masked_bce import Unmentioned
-from medvlp.objectives.precision import cosines
 from medvlp.objectives.sentence_sampling import SampledSentences, sample_sentences
 from medvlp.objectives.targets import target_matrix
 from medvlp.reports.states import FindingState

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medvlp.objectives.precision import at_least_float32
-from medvlp.objectives.ranks import ONE_RANK, Ranks
+from medvlp.models.precision import at_least_float32
+from medvlp.models.ranks import ONE_RANK, Ranks
 
 
 class RowNorm(nn.Module):

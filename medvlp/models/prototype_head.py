@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead
-from medvlp.objectives.precision import cosines
-from medvlp.objectives.temperature import Temperature
+from medvlp.models.temperature import Temperature
 
 
 class PrototypeHead(nn.Module):

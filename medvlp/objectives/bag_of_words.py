@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from medvlp.objectives.precision import at_least_float32
-from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
+from medvlp.models.precision import at_least_float32
+from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 
 
 def bag_of_words(tokens: Tensor, mask: Tensor, vocabulary: int) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from medvlp.models.precision import at_least_float32
+from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.objectives.masked_bce import Unmentioned, silence_counts
-from medvlp.objectives.precision import at_least_float32
-from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.reports.states import FindingState
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medvlp.objectives.precision import at_least_float32, without_autocast
-from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
+from medvlp.models.precision import at_least_float32, without_autocast
+from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 
 
 def pair_alignment(first: Tensor, second: Tensor, counts: Tensor | None = None, ranks: Ranks = ONE_RANK) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medvlp.objectives.precision import cosines
+from medvlp.models.precision import cosines
 from medvlp.reports.states import FindingState
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from medvlp.objectives.precision import at_least_float32, cosines
+from medvlp.models.precision import at_least_float32, cosines
 
 
 def late_interaction(patches: Tensor, words: Tensor, mask: Tensor, chunk: int = 32) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medvlp.objectives.precision import cosines
+from medvlp.models.precision import cosines
 
 
 @torch.no_grad()

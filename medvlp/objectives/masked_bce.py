@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medvlp.objectives.precision import at_least_float32
-from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
+from medvlp.models.precision import at_least_float32
+from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.reports.states import FindingState
 
 Unmentioned = Literal["ignore", "negative"]

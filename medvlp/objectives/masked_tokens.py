@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medvlp.models.precision import at_least_float32
+from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.models.tokenizer import ReportTokenizer
-from medvlp.objectives.precision import at_least_float32
-from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
 
 _GOLDEN = 0.6180339887498949
 

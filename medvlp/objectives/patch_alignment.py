@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from medvlp.objectives.precision import at_least_float32, cosines, without_autocast
-from medvlp.objectives.ranks import ONE_RANK, Ranks
+from medvlp.models.precision import at_least_float32, cosines, without_autocast
+from medvlp.models.ranks import ONE_RANK, Ranks
 
 
 def patch_sentence_similarity(

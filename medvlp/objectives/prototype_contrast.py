@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medvlp.objectives.precision import at_least_float32, cosines
-from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
+from medvlp.models.precision import at_least_float32, cosines
+from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.objectives.triples import relation_prototypes, sample_negatives
 from medvlp.reports.states import FindingState
 

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from medvlp.objectives.precision import at_least_float32
-from medvlp.objectives.ranks import ONE_RANK, Ranks, mean_over_ranks
+from medvlp.models.precision import at_least_float32
+from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 
 
 @torch.no_grad()

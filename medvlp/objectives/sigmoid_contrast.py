@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medvlp.objectives.precision import at_least_float32
+from medvlp.models.precision import at_least_float32
 
 
 class SigmoidScale(nn.Module):

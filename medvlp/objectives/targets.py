@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from medvlp.objectives.ranks import ONE_RANK, Ranks, own_columns
+from medvlp.models.ranks import ONE_RANK, Ranks, own_columns
 from medvlp.reports.states import FindingState
 
 TargetKind = Literal["identity", "same_text", "same_labels", "ontology"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medvlp.objectives.precision import at_least_float32, cosines
+from medvlp.models.precision import at_least_float32, cosines
 
 
 def top_patch_similarity(patches: Tensor, texts: Tensor, k: int = 1) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medvlp.objectives.precision import at_least_float32, without_autocast
+from medvlp.models.precision import at_least_float32, without_autocast
 from medvlp.reports.states import FindingState
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medvlp.objectives.precision import at_least_float32, without_autocast
+from medvlp.models.precision import at_least_float32, without_autocast
 
 
 def word_patch_similarity(

@@ -14,7 +14,7 @@ _into_scattered = getattr(dist, "reduce_scatter_single", None) or dist.reduce_sc
 
 
 class AllRanks:
-    """The `Ranks` of `medvlp.objectives.ranks` over the process group of `torch.distributed`.
+    """The `Ranks` of `medvlp.models.ranks` over the process group of `torch.distributed`.
 
     The gradient of a gathered row is the sum of its gradients on all ranks, which is what the row's owner gets back
     (a reduce-scatter). With gradients averaged over ranks (DDP), N ranks on B/N rows then give the loss and the

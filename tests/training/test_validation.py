@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from medvlp.data import Store
-from medvlp.objectives.ranks import ONE_RANK, Ranks
+from medvlp.models.ranks import ONE_RANK, Ranks
 from medvlp.training.gather import AllRanks
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError

@@ -12,8 +12,8 @@ from medvlp.data.batch import Batch
 from medvlp.methods.base import MethodParts, Options
 from medvlp.methods.extras.step import Step
 from medvlp.models.features import ImageFeatures
+from medvlp.models.ranks import ONE_RANK, Ranks
 from medvlp.models.text_encoder import TextEncoder
-from medvlp.objectives.ranks import ONE_RANK, Ranks
 
 
 class ExtraOptions(Options):

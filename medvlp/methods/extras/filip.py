@@ -23,10 +23,10 @@ from medvlp.methods.extras.base import AddedLoss, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.methods.extras.step import Step
 from medvlp.models.projection import ProjectionHead
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.contrast import target_nce
 from medvlp.objectives.late_interaction import late_interaction
 from medvlp.objectives.targets import target_matrix
-from medvlp.objectives.temperature import Temperature
 
 
 class FILIPOptions(ExtraOptions):

@@ -38,13 +38,13 @@ from medvlp.methods.extras.base import Augmentation, Change, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.models.features import ImageFeatures
 from medvlp.models.projection import ProjectionHead
+from medvlp.models.temperature import Temperature
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.objectives.contrast import target_nce
 from medvlp.objectives.manifold_mix import attention_region, manifold_mix
 from medvlp.objectives.ontology import ancestor_matrix
 from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
 from medvlp.objectives.sentence_sampling import SampledSentences, row_hash, sample_sentences
-from medvlp.objectives.temperature import Temperature
 
 
 class MedCutMixOptions(ExtraOptions):

@@ -25,11 +25,11 @@ from medvlp.methods.dual_encoder import reported_pairs
 from medvlp.methods.extras.base import AddedLoss, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.methods.extras.step import Step
+from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead
-from medvlp.objectives.precision import cosines
-from medvlp.objectives.ranks import own_columns
+from medvlp.models.ranks import own_columns
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.soft_targets import self_similarity, soft_contrast
-from medvlp.objectives.temperature import Temperature
 
 
 class SoftCLIPOptions(ExtraOptions):

@@ -31,14 +31,14 @@ from medvlp.methods.extras.base import AddedLoss, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.methods.extras.step import Step
 from medvlp.models.momentum import MomentumTwin
+from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead
+from medvlp.models.ranks import own_columns
+from medvlp.models.temperature import Temperature
 from medvlp.objectives.contrast import target_nce
 from medvlp.objectives.feature_queue import FeatureQueue
 from medvlp.objectives.intra_modal import global_local_contrast
-from medvlp.objectives.precision import cosines
-from medvlp.objectives.ranks import own_columns
 from medvlp.objectives.sentence_sampling import row_hash
-from medvlp.objectives.temperature import Temperature
 
 _NOBODY = -1  # group of what is no text: an image without report, and slots of the queue that are still empty
 

@@ -13,7 +13,7 @@ from medvlp.methods.extras.base import AddedLoss, Augmentation, Change, Extra, E
 from medvlp.methods.extras.registry import extras_by_name
 from medvlp.methods.extras.step import Step
 from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.objectives.ranks import Ranks
+from medvlp.models.ranks import Ranks
 
 
 class WithExtras(Method):

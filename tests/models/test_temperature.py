@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medvlp.objectives.temperature import Temperature, _Bounded
+from medvlp.models.temperature import Temperature, _Bounded
 
 
 def test_it_starts_at_the_inverse_of_the_temperature():
