@@ -11,7 +11,7 @@ import pytest
 import medvlp
 
 PACKAGE = Path(medvlp.__file__).parent
-LAYERS = ("io", "reports", "knowledge", "metrics", "data", "models", "objectives", "methods", "training", "tasks", "viz")
+LAYERS = tuple("io reports knowledge metrics data models objectives methods training tasks viz".split())
 WITHOUT_TORCH = ("io", "reports", "knowledge", "metrics")
 
 
