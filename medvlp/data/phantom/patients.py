@@ -127,7 +127,7 @@ def _continued(rng: Generator, lesions: tuple[Lesion, ...], illness: Illness) ->
         if rng.random() < drawing.lasting:
             step = rng.normal(0, 0.2) if drawing.lasting < 0.8 else abs(rng.normal(0, 0.05))
             level = lesion.level + (step if rng.random() < 0.6 else 0.0)
-            kept.append(lesion.at(float(np.clip(level, *illness.severity))))
+            kept.append(lesion.at(float(np.clip(level, *illness.severity))) if lesion.graded else lesion)
     return kept
 
 
