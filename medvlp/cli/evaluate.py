@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medvlp.cli.ground import Kind
 from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.user_errors import user_errors
 
@@ -26,13 +27,6 @@ class Task(StrEnum):
     RETRIEVAL = "retrieval"
     GROUNDING = "grounding"
     SEGMENTATION = "segmentation"
-
-
-class HeatMap(StrEnum):
-    """What a heat map shows."""
-
-    PHRASE = "phrase"
-    EVIDENCE = "evidence"
 
 
 class Unmentioned(StrEnum):
@@ -55,7 +49,7 @@ def evaluate(
     unmentioned: Annotated[
         Unmentioned, typer.Option(help="zero-shot: what an unmentioned finding counts as.")
     ] = Unmentioned.IGNORE,
-    heat_map: Annotated[HeatMap, typer.Option(help="grounding: as `medvlp ground --kind`.")] = HeatMap.PHRASE,
+    heat_map: Annotated[Kind, typer.Option(help="grounding: as `medvlp ground --kind`.")] = Kind.PHRASE,
     resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap over patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -100,7 +94,7 @@ def _measure(
     model: Model,
     store: Store,
     findings: tuple[str, ...] | None,
-    heat_map: HeatMap,
+    heat_map: Kind,
     zero_shot: dict[str, Any],
     common: dict[str, Any],
 ) -> Result:
