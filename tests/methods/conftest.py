@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import PLACES, KnowledgeBook
@@ -36,6 +37,42 @@ def book():
 def tokenizer(book):
     texts = [text for row in book.texts(book.findings, ("definition", "radiographic")) for text in row if text]
     return ReportTokenizer.train([*SENTENCES, *texts], vocab_size=400, min_frequency=1)
+
+
+class CountOps(TorchDispatchMode):
+    """Counts what is sent to the device."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def step():
+    """`step(method, batch)`: forward and backward; returns the sum of the losses."""
+
+    def run(method, batch):
+        total = sum(method.losses(batch).values())
+        total.backward()
+        return total
+
+    return run
+
+
+@pytest.fixture
+def operations(step):
+    """`operations(method, batch)`: how many operations a step sends to the device."""
+
+    def count(method, batch):
+        with CountOps() as ops:
+            step(method, batch)
+        return ops.count
+
+    return count
 
 
 @pytest.fixture

@@ -4,33 +4,14 @@ from dataclasses import fields
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from medvlp.methods.registry import method_names
 
 METHODS = method_names()
 
 
-class CountOps(TorchDispatchMode):
-    """Counts what is sent to the device."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.count += 1
-        return func(*args, **(kwargs or {}))
-
-
-def step(method, batch):
-    total = sum(method.losses(batch).values())
-    total.backward()
-    return total
-
-
 @pytest.mark.parametrize("name", METHODS)
-def test_a_step_never_asks_the_device_for_a_value(name, build, make_batch):
+def test_a_step_never_asks_the_device_for_a_value(name, build, make_batch, step):
     # Tensors on `meta` have no values: .item(), .cpu(), bool(), nonzero and masks as indices all raise there.
     step(build(name).train().to("meta"), make_batch().to("meta"))
 
@@ -42,19 +23,17 @@ def test_the_check_for_host_syncs_sees_them(ask):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_number_of_operations_does_not_depend_on_the_batch(name, build, make_batch):
+def test_the_number_of_operations_does_not_depend_on_the_batch(name, build, make_batch, operations):
     # Counted as an accelerator is sent them. A CPU knows how long texts are, and may treat equal lengths together.
     counts = []
     for size in (4, 9):
         method, batch = build(name).train().to("meta"), make_batch(size).to("meta")
-        with CountOps() as ops:
-            step(method, batch)
-        counts.append(ops.count)
+        counts.append(operations(method, batch))
     assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_parameter_learns(name, build, make_batch):
+def test_every_parameter_learns(name, build, make_batch, step):
     method = build(name).train()
     step(method, make_batch())
     assert [n for n, p in method.named_parameters() if p.requires_grad and p.grad is None] == []
@@ -75,7 +54,7 @@ def test_bfloat16_autocast_changes_little(name, build, make_batch):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_batch_without_reports_or_labels_costs_nothing_and_stays_finite(name, build, make_batch):
+def test_a_batch_without_reports_or_labels_costs_nothing_and_stays_finite(name, build, make_batch, step):
     batch = make_batch()
     batch.images = batch.images.flip(3) + 1
     batch.report_mask[:] = False
@@ -109,7 +88,7 @@ def test_order_of_the_batch_does_not_matter(name, build, make_batch):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_few_steps_lower_the_loss(name, build, make_batch):
+def test_a_few_steps_lower_the_loss(name, build, make_batch, step):
     method, batch = build(name).train(), make_batch()
     optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)
     history = []
