@@ -33,23 +33,18 @@ from medvlp.methods.base import MethodParts, Options
 from medvlp.methods.convirt import one_sentence
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.registry import register
+from medvlp.methods.unimodal import LabelOptions
 from medvlp.models.prototype_head import PrototypeHead
-from medvlp.objectives.masked_bce import Uncertain, Unmentioned, per_sample_bce
+from medvlp.objectives.masked_bce import per_sample_bce
 
 
-class DLILPOptions(DualOptions):
-    """Settings of `dlilp`, beside those of `DualOptions`; `dim` is the width of both spaces.
+class DLILPOptions(LabelOptions, DualOptions):
+    """Settings of `dlilp`, beside those of `LabelOptions` and `DualOptions`; `dim` is the width of both spaces.
 
-    Attributes:
-        language_weight: w; 0 leaves `unimodal`.
-        unmentioned, uncertain: what such labels count as; see `labels_and_mask`.
-        bias: learn a bias for each finding.
+    `language_weight`: w; 0 leaves `unimodal`.
     """
 
     language_weight: float = 0.1
-    unmentioned: Unmentioned = "negative"
-    uncertain: Uncertain = "ignore"
-    bias: bool = True
 
 
 @register("dlilp")

@@ -32,19 +32,23 @@ from medvlp.models.prototype_head import PrototypeHead
 from medvlp.objectives.masked_bce import Uncertain, Unmentioned, per_sample_bce
 
 
-class UnimodalOptions(Options):
-    """Settings of `unimodal`.
+class LabelOptions(Options):
+    """Settings of every label head.
 
     Attributes:
-        dim: width of the space of prototypes.
         unmentioned, uncertain: what such labels count as; see `labels_and_mask`.
         bias: learn a bias for each finding.
     """
 
-    dim: int = 512
     unmentioned: Unmentioned = "negative"
     uncertain: Uncertain = "ignore"
     bias: bool = True
+
+
+class UnimodalOptions(LabelOptions):
+    """Settings of `unimodal`, beside those of `LabelOptions`. `dim`: width of the space of prototypes."""
+
+    dim: int = 512
 
 
 @register("unimodal")
