@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -73,6 +75,30 @@ def operations(step):
         return ops.count
 
     return count
+
+
+@pytest.fixture
+def first():
+    """`first(batch, n)`: the first n images of a batch, with all that belongs to them."""
+
+    def cut(batch, n):
+        values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+        return replace(batch, **{name: value[:n] for name, value in values.items() if value is not None})
+
+    return cut
+
+
+@pytest.fixture
+def losses_on(monkeypatch):
+    """`losses_on(method, batch, patches)`: the losses when the image encoder gives these patches."""
+
+    def compute(method, batch, patches):
+        encode = method.image_encoder.forward
+        with monkeypatch.context() as planted:
+            planted.setattr(method.image_encoder, "forward", lambda images: replace(encode(images), patches=patches))
+            return method.losses(batch)
+
+    return compute
 
 
 @pytest.fixture

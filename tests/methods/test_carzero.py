@@ -86,31 +86,20 @@ def test_exchanging_images_and_texts_exchanges_the_relations(build, make_batch):
     torch.testing.assert_close(a, r)
 
 
-def test_the_relation_reads_patches_that_the_cosine_does_not_see(world):
+def test_the_relation_reads_patches_that_the_cosine_does_not_see(world, losses_on):
     method, batch = world
-    encode, patches = method.image_encoder.forward, torch.randn(4, 16, 32)
-    losses = []
-    for shown in (patches, patches.roll(1, 0)):
-
-        def planted(images, shown=shown):
-            features = encode(images)
-            features.patches = shown
-            return features
-
-        method.image_encoder.forward = planted
-        losses.append(method.losses(batch))
+    patches = torch.randn(4, 16, 32)
+    losses = [losses_on(method, batch, shown) for shown in (patches, patches.roll(1, 0))]
     for name in ("report", "prompt"):
         assert abs(losses[0][name] - losses[1][name]) > 1e-5
     torch.testing.assert_close(losses[0]["cosine"], losses[1]["cosine"])
 
 
-def test_an_image_without_report_has_no_part_in_any_loss(world, make_batch):
+def test_an_image_without_report_has_no_part_in_any_loss(world, first):
     method, batch = world
     batch.report_mask[3] = False
     batch.findings[3] = -1
-    smaller = make_batch(4)
-    for field in ("images", "report_tokens", "report_mask", "findings", "text_group"):
-        setattr(smaller, field, getattr(batch, field)[:3])
+    smaller = first(batch, 3)
     expected = method.losses(smaller)
     for name, loss in method.losses(batch).items():
         torch.testing.assert_close(loss, expected[name], rtol=1e-4, atol=1e-5)

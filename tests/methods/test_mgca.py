@@ -100,30 +100,19 @@ def test_words_of_the_padding_send_no_gradient_to_patches(world):
     torch.testing.assert_close(method.losses(batch)["token"], cut)
 
 
-def test_an_image_without_report_has_no_part_in_any_loss(world, make_batch):
+def test_an_image_without_report_has_no_part_in_any_loss(world, first):
     method, batch = world
     batch.report_mask[3] = False
-    smaller = make_batch(4)
-    for field in ("images", "report_tokens", "report_mask", "findings", "text_group"):
-        setattr(smaller, field, getattr(batch, field)[:3])
+    smaller = first(batch, 3)
     expected = method.losses(smaller)
     for name, loss in method.losses(batch).items():
         torch.testing.assert_close(loss, expected[name], rtol=1e-4, atol=1e-5)
 
 
-def test_the_token_loss_alone_sees_which_patches_stand_in_an_image(world):
+def test_the_token_loss_alone_sees_which_patches_stand_in_an_image(world, losses_on):
     method, batch = world
-    encode, patches = method.image_encoder.forward, torch.randn(4, 16, 32)
-    losses = []
-    for shown in (patches, patches.roll(1, 0)):
-
-        def planted(images, shown=shown):
-            features = encode(images)
-            features.patches = shown
-            return features
-
-        method.image_encoder.forward = planted
-        losses.append(method.losses(batch))
+    patches = torch.randn(4, 16, 32)
+    losses = [losses_on(method, batch, shown) for shown in (patches, patches.roll(1, 0))]
     assert abs(losses[0]["token"] - losses[1]["token"]) > 1e-3
     for name in ("instance", "prototype"):
         torch.testing.assert_close(losses[0][name], losses[1][name])
