@@ -42,7 +42,7 @@ class StoreTexts:
 
     Attributes:
         report: number of the report of each row, -1 for none, `[N]`.
-        group: a number for each distinct text, `[R]`.
+        group: a number for each distinct text, `[R + 1]`; the last is of no report.
         reports: tokens of the reports; sentences: tokens of the sentences.
         first: where each report's sentences begin, `[R + 1]`.
         said: what each sentence says of each finding, int8 `[M, F]`.
@@ -84,7 +84,7 @@ class StoreTexts:
         spans = ConceptTable.of(store.reports, read, cast(OffsetTokenizer, tokenizer), max_tokens) if concepts else None
         return cls(
             report=store.table["report"].to_numpy(np.int64),
-            group=pd.factorize(np.array(texts, dtype=object))[0].astype(np.int64),
+            group=np.append(pd.factorize(np.array(texts, dtype=object))[0], -1).astype(np.int64),
             reports=TokenTable.of(texts, tokenizer, max_tokens),
             sentences=TokenTable.of(read.words, tokenizer, max_sentence_tokens),
             first=np.searchsorted(read.report, np.arange(count + 1)),
@@ -97,15 +97,14 @@ class StoreTexts:
     def of_rows(self, rows: NDArray[np.int64]) -> dict[Field, Tensor]:
         """The text fields of a `Batch`."""
         numbers = self.report[rows]
-        has, some = numbers >= 0, np.maximum(numbers, 0)
+        has, begins = numbers >= 0, self.first[numbers]
         ids, mask = self.reports.gather(numbers)
-        begins = self.first[some]
-        counts = np.where(has, np.minimum(self.first[some + 1] - begins, self.max_sentences), 0)
+        counts = np.where(has, np.minimum(self.first[numbers + 1] - begins, self.max_sentences), 0)
         places = np.arange(max(1, counts.max(initial=0)))
         sentences = np.where(places < counts[:, None], begins[:, None] + places, -1)
         sentence_ids, sentence_mask = self.sentences.gather(sentences)
         said = self.said[sentences]  # -1 takes the last row, which is unmentioned throughout
-        group = np.where(has, self.group[some], len(self.group) + rows)  # images without report are alone
+        group = np.where(has, self.group[numbers], len(self.group) + rows)  # images without report are alone
         fields: dict[Field, NDArray] = {
             "report_tokens": ids,
             "report_mask": mask,

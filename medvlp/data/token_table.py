@@ -50,9 +50,8 @@ class TokenTable:
 
     def gather(self, texts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Tokens of some texts `[...]`, -1 for no text: ids `[..., T]` and mask, T the longest among them."""
-        inside = np.where(texts < 0, 0, texts)
-        starts = self.offsets[inside]
-        lengths = np.where(texts < 0, 0, self.offsets[inside + 1] - starts)
+        starts = self.offsets[texts]
+        lengths = np.where(texts < 0, 0, self.offsets[texts + 1] - starts)
         places = np.arange(max(1, lengths.max(initial=0)))
         mask = places < lengths[..., None]
         ids = np.full(mask.shape, self.pad, np.int64)

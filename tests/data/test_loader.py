@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from medvlp.data import Augment, Batch, BatchLoader, Store
+from medvlp.data import Augment, Batch, BatchLoader, Manifest, Preprocess, Store, prepare
 from medvlp.data.token_table import TokenTable
 
 FINDINGS = ["pleural_effusion", "pneumothorax", "pneumonia", "cardiomegaly"]
@@ -56,6 +57,18 @@ def test_texts_of_a_batch(small_store: Store) -> None:
     groups = batch.text_group.tolist()
     assert (groups[0] == groups[1], groups[2] == groups[3], groups[5] == groups[6]) == (True, True, True)
     assert len(set(groups)) == 4
+
+
+def test_a_store_without_any_report_gives_images_and_labels(small_manifest: Manifest, tmp_path: Path) -> None:
+    table = small_manifest.table.assign(report="", pneumonia="1")
+    store = prepare(Manifest(table, generated=True), tmp_path / "store", Preprocess(size=32), workers=0)
+    batch = next(iter(loader(store, batch_size=7).epoch(0)))
+    assert len(store.reports) == 0
+    assert not batch.report_mask.any()
+    assert not batch.sentence_mask.any()
+    assert (batch.sentence_findings == -1).all()
+    assert len(set(batch.text_group.tolist())) == 7  # each is alone
+    assert (batch.findings[:, FINDINGS.index("pneumonia")] == 1).all()
 
 
 def test_places_of_a_batch(small_store: Store) -> None:
