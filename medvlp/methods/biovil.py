@@ -9,17 +9,18 @@ sentences shuffled, since their order says little:
     L_gc   1/2 mean_b H(T_b., softmax_c(v_b t_c / tau)) + the same over columns,   tau = 0.5, not learnt
     L_mlm  -mean over hidden tokens of log p(token | the text around it),          15 % of the words are hidden
 
-v and t behind perceptrons with one hidden layer; each patch goes through the same one, so that it can be compared with
-a phrase although nothing local was trained.
+v = norm( mean_p h(x_p) ) and t behind perceptrons with one hidden layer: an image is the mean of its projected patches
+h(x_p), so that each of these can be compared with a phrase although nothing local was trained.
 
 Zero-shot: several statements for and against a finding are encoded and averaged *before* they are normalised; the
 probability is the softmax of the two cosines over tau. Grounding: cosine of a phrase with each patch, smoothed by a
 Gaussian of 1.5 of 15 patches.
 
-Faithful (inference code of hi-ml was read): joint width, averaging before the norm, patch cosines, smoothing. From
-memory of the paper: tau, masked language modelling, shuffling.
+Faithful (inference code of hi-ml was read): joint width, the mean over projected patches, averaging of prompts before
+the norm, patch cosines, smoothing. From memory of the paper: tau, masked language modelling, shuffling.
 Reconstructed: a, and that the contrast reads the whole text and a second pass the text with hidden words.
-Departs: T may join equal reports (`false_negatives`; the identity in the paper). Sentences are shuffled over the whole
+Departs: T may join equal reports (`false_negatives`; the identity in the paper). Heads have GELU and no norm inside
+(ReLU and batch norm for images there). `image_encoder.pool` has no influence. Sentences are shuffled over the whole
 report, not within its sections, and what is cut off a sentence (`data.max_sentence_tokens`) is not read. CXR-BERT's own
 pretraining (its vocabulary, and matching of findings with impression) is what its weights bring, or absent from a text
 tower that starts from nothing. With a frozen text tower L_mlm is left out. Statements for and against are our own; an
@@ -41,6 +42,7 @@ from medvlp.data.batch import Batch
 from medvlp.methods.base import MethodParts, Options
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.registry import register
+from medvlp.models.features import ImageFeatures
 from medvlp.models.map_smoothing import gaussian_smooth
 from medvlp.models.masked_token_head import MaskedTokenHead
 from medvlp.models.precision import cosines
@@ -93,7 +95,7 @@ class BioViL(DualEncoder):
         o = self.options
         if o.shuffle and self.training:
             batch = sentences_shuffled(batch, self.tokenizer)
-        image = self.image_head(self.image_encoder(batch.images).global_)
+        image = self.encode_images(batch.images).global_
         logits = self.report_logits(image, self.text_head(self.read_reports(batch).global_))
         contrast = report_contrast(batch, logits, o.false_negatives, self.ancestors, ranks=self.ranks)
         if self.masked_head is None:
@@ -109,8 +111,14 @@ class BioViL(DualEncoder):
         logits = head(read, hidden.place, self.text_encoder.network.get_input_embeddings().weight)
         return hidden_token_loss(logits, hidden.truth, hidden.counts, self.ranks)
 
+    def encode_images(self, images: Tensor) -> ImageFeatures:
+        """`patches` are projected one by one, and `global_` is the direction of their mean before the norm."""
+        features = self.image_encoder(images)
+        patches = self.image_head.layers(features.patches).float()
+        return replace(features, global_=F.normalize(patches.mean(1), dim=-1), patches=F.normalize(patches, dim=-1))
+
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        image = self.image_head(self.image_encoder(images).global_)
+        image = self.encode_images(images).global_
         said = self.text_head.layers(self.bank(self.prompt_texts(findings)).global_)
         statements = said.float().unflatten(0, (len(self.options.prompts), 2, len(findings)))
         present, absent = self.scale(cosines(image, F.normalize(statements.mean(0), dim=-1)))

@@ -8,17 +8,33 @@ from torch.nn import functional as F
 
 from medvlp.methods.base import MethodParts
 from medvlp.methods.biovil import BioViL, sentences_shuffled
-from medvlp.models.features import TextFeatures
+from medvlp.models.features import ImageFeatures, TextFeatures
+
+
+def mean_of_projected_patches(method, images):
+    patches = method.image_encoder(images).patches
+    projected = [torch.stack([method.image_head.layers(patch) for patch in one]) for one in patches]
+    return torch.stack([F.normalize(one.mean(0), dim=0) for one in projected])
 
 
 def test_the_contrast_is_symmetric_at_its_own_temperature(build, make_batch):
     method, batch = build("biovil", false_negatives="identity").eval(), make_batch(5)
-    image = F.normalize(method.image_head.layers(method.image_encoder(batch.images).global_), dim=1)
+    image = mean_of_projected_patches(method, batch.images)
     text = method.text_encoder(batch.report_tokens, batch.report_mask).global_
     logits = image @ F.normalize(method.text_head.layers(text), dim=1).t() / 0.5
     own = torch.arange(5)
     expected = (F.cross_entropy(logits, own) + F.cross_entropy(logits.t(), own)) / 2
     torch.testing.assert_close(method.losses(batch)["contrast"], expected)
+
+
+def test_an_image_is_the_mean_of_its_projected_patches_and_not_the_projection_of_their_mean(build, make_batch):
+    method, images, patches = build("biovil").eval(), make_batch(3).images, torch.randn(3, 16, 32)
+    method.image_encoder.forward = lambda images: ImageFeatures(patches.mean(1), patches, (4, 4), [])
+    features = method.encode_images(images)
+    expected = mean_of_projected_patches(method, images)
+    torch.testing.assert_close(features.global_, expected)
+    torch.testing.assert_close(features.patches, method.image_head(patches))
+    assert not torch.allclose(expected, method.image_head(patches.mean(1)), atol=0.1)
 
 
 def test_hidden_words_are_told_from_the_rest(build, make_batch):
