@@ -10,14 +10,15 @@ vector loses. With v_b an image, p_bp its patches, t_n a sentence, w_nt its word
 
 Faithful: both losses, their four fixed factors, equal weights, linear heads, words as a whole instead of their pieces,
 one sentence of each report drawn at each step.
-Departs: directions are averaged (summed there, in both losses). The inner softmax reads 10 cosines; there it reads products of vectors of any length (`attention_sharpness:
+Departs: the inner softmax reads 10 cosines; there it reads products of vectors of any length (`attention_sharpness:
 null`). On towers from nothing these grow to 230 within 300 steps, one word takes each patch whole, no gradient is left,
 and all words look everywhere alike. The sentence is drawn among those that state a finding first. Words are means of
 their pieces (sums there), of the encoder's last layer (the last four there), and [CLS] and [SEP] are no words. A
 sentence is pooled as the recipe says (there by the mean of all places, padding among them). T may join sentences that
-are equal, or those of images that show the same (`false_negatives`). Patches are those of the recipe's encoder (layer 3
-of a ResNet-50 at 299 pixels there). A heat map is the mean cosine of a phrase's words with each patch: of a phrase of
-one word the inner softmax is 1 everywhere, so that attention says nothing of it.
+are equal, or those of images that show the same (`false_negatives`). Directions are averaged (summed there). Patches
+are those of the recipe's encoder (layer 3 of a ResNet-50 at 299 pixels there). A heat map is the mean cosine of a
+phrase's words with each patch: of a phrase of one word the inner softmax is 1 everywhere, so that attention says
+nothing of it.
 
 Zero-shot: the similarity of an image and a prompt is the mean of the global cosine and of the soft maximum over words
 (1/5) log mean_t exp(5 cos), both in [-1, 1]; the probability is the softmax over a pair of prompts with the factor 10,
