@@ -35,25 +35,30 @@ from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
 from medvlp.methods.base import MethodParts, Options
-from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
+from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads, report_contrast
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.position import grid_position
+from medvlp.models.precision import cosines
 from medvlp.models.relation_scorer import RelationScorer
 from medvlp.objectives.contrast import multi_positive_nce
 from medvlp.objectives.masked_bce import Unmentioned
+from medvlp.objectives.ontology import ancestor_matrix
+from medvlp.objectives.targets import TargetKind
 
 
-class CARZeroOptions(DualOptions):
-    """Settings of `carzero`, beside those of `DualOptions`, whose `prompts` it does not ask.
+class CARZeroOptions(SpaceOptions):
+    """Settings of `carzero`, beside those of `SpaceOptions`, whose `dim` is that of the cosine.
 
     Attributes:
+        false_negatives: target of the report contrasts; see `target_matrix`.
         width, layers, heads: of the decoder. chunk: memories that are scored at a time.
         template: the sentence for a finding.
         unmentioned: what silence of a report on a finding counts as in L_prompt; see `multi_positive_nce`.
         report_weight, prompt_weight, cosine_weight: of the three losses; 0 leaves one out.
     """
 
+    false_negatives: TargetKind = "same_text"
     width: int = 128
     layers: int = 4
     heads: int = 4
@@ -66,22 +71,25 @@ class CARZeroOptions(DualOptions):
 
 
 @register("carzero")
-class CARZero(DualEncoder):
+class CARZero(TwoHeads):
     """Learnt similarity; see the top of the file."""
 
     Options: ClassVar[type[Options]] = CARZeroOptions
     needs: ClassVar[frozenset[str]] = frozenset({"reports", "findings"})
     options: CARZeroOptions
+    ancestors: Tensor | None
 
     def __init__(self, parts: MethodParts, options: CARZeroOptions) -> None:
         super().__init__(parts, options)
         self.from_image = nn.Linear(parts.image_encoder.dim, options.width)
         self.from_text = nn.Linear(parts.text_encoder.dim, options.width)
         self.scorer = RelationScorer(options.width, options.layers, options.heads, options.chunk)
+        ancestors = ancestor_matrix(parts.findings) if options.false_negatives == "ontology" else None
+        self.register_buffer("ancestors", ancestors, persistent=False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         o, losses = self.options, {}
-        features, text = self.image_encoder(batch.images), self.read_reports(batch)
+        features, text = self.image_encoder(batch.images), self.text_encoder(batch.report_tokens, batch.report_mask)
         if o.report_weight > 0:
             contrasts = [
                 report_contrast(batch, logits, o.false_negatives, self.ancestors, ranks=self.ranks)
@@ -99,7 +107,8 @@ class CARZero(DualEncoder):
             ]
             losses["prompt"] = o.prompt_weight * torch.stack(contrasts).mean()
         if o.cosine_weight > 0:
-            logits = self.report_logits(self.image_head(features.global_), self.text_head(text.global_))
+            reports = self.ranks.gather(self.text_head(text.global_))
+            logits = self.scale(cosines(self.image_head(features.global_), reports))
             contrast = report_contrast(batch, logits, o.false_negatives, self.ancestors, ranks=self.ranks)
             losses["cosine"] = o.cosine_weight * contrast
         return losses
@@ -130,6 +139,7 @@ class CARZero(DualEncoder):
     # ------------------------------------------------------------------------------------------------------------- use
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        """As in `Method`: both relations with the sentence of each finding."""
         features, prompts = self.image_encoder(images), self._prompts(findings)
         both = self._text_asks(prompts.global_, features) + self._image_asks(features.global_, prompts).t()
         return (both / 2).sigmoid()

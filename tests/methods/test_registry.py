@@ -1,6 +1,7 @@
 """Methods are found by name, and a wrong name is answered with the nearest."""
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from medvlp.methods.base import Method
@@ -28,3 +29,22 @@ def test_an_unknown_option_is_refused(build):
         build("devide", patch_wieght=1.0)
     with pytest.raises(ValidationError, match="identity"):
         build("clip", false_negatives="same_label")
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_every_option_of_a_method_is_read(name, build, make_batch, monkeypatch):
+    kind, read = method_class(name), set()
+
+    class Watched(kind.Options):
+        def __getattribute__(self, key):
+            read.add(key)
+            return super().__getattribute__(key)
+
+    monkeypatch.setattr(kind, "Options", Watched)
+    method, batch = build(name), make_batch()
+    method.losses(batch)
+    with torch.no_grad():
+        method.score(batch.images, ["hiatal_hernia" if method.reads_text else "edema"])
+    if method.reads_text:
+        method.heat_map(batch.images, "pulmonary edema")
+    assert set(Watched.model_fields) - read == set()
