@@ -10,7 +10,8 @@ p_bi of patches, and k_n the mean over the tokens of the n-th span that names a 
     y, z = +1 for a positive and -1 for a negative,  s, s' start at 10 and a, a' at -10,  w = 0.5
 
 Zero-shot: half the answer of prompt pairs, sigmoid(s (v t+ - v t-)), in which a cancels; and half that of PC-Align,
-that the concept of the finding's name is in some patch, sigmoid(s' max_i p_i k + a'). Heat maps are p_i k.
+that the concept of the finding's name is in some patch, sigmoid(s' max_i p_i k + a'). Heat maps are p_i k. Where
+`region_weight` is 0 nothing has taught the patches, and prompts alone answer.
 
 Faithful: both losses with their own scales and starts, what each is divided by, concept vectors from the text tower's
 last tokens, the weight. `region_weight: 0` is the paper's first stage, and what is trained with it can be gone on with.
@@ -18,7 +19,8 @@ Departs: a concept is a positive of every image whose report affirms it, and y j
 the authors have their own image alone. Concepts are the findings that the parser reads, not UMLS terms: affirmed ones
 only, since a denied one has no place, and up to `concepts` of each report are drawn at a step. Spans beyond the last
 token are left out (the authors move them to the last token). Patches and concepts have linear heads, since the towers
-differ in width. The authors ask a concept by the mean over patches; here by the best patch, as it was trained.
+differ in width. The authors ask classes by prompts alone (`region_share: 0`), and concepts by the image and by
+the mean over patches, half each; here the best patch answers, as it was trained.
 """
 
 from __future__ import annotations
@@ -128,12 +130,14 @@ class ConceptCLIP(DualEncoder):
         return replace(features, global_=self.text_head(features.global_), tokens=self.concept_head(features.tokens))
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        features, share = self.encode_images(images), self.options.region_share
+        """As in `Method`: prompts and patches together, as the top of the file has it."""
+        features, share = self.encode_images(images), self.options.region_share * (self.options.region_weight > 0)
         concepts = self.concept_vectors([self.book.name_of(finding) for finding in findings])
         region = self.region_scale(top_patch_similarity(features.patches, concepts)).sigmoid()
         return (1 - share) * self.pair_probability(self.prompt_cosines(features.global_, findings)) + share * region
 
     @torch.no_grad()
     def heat_map(self, images: Tensor, phrase: str) -> Tensor:
+        """As in `Method`: the cosine of each patch with the phrase as a concept."""
         features = self.encode_images(images)
         return cosines(features.patches, self.concept_vectors([phrase]))[..., 0].unflatten(1, features.grid)

@@ -46,8 +46,11 @@ def test_the_losses_are_the_papers(build, make_batch):
     assert losses["region"].item() == pytest.approx(0.4 * local, rel=1e-4)
 
 
-def test_the_first_stage_leaves_concepts_out(build, make_batch):
-    assert set(build("conceptclip", region_weight=0).losses(make_batch())) == {"report"}
+def test_the_first_stage_leaves_concepts_out_of_the_loss_and_of_the_answer(build, make_batch):
+    method, batch = build("conceptclip", region_weight=0).eval(), make_batch()
+    assert set(method.losses(batch)) == {"report"}
+    by_prompts = method.pair_probability(method.pair_cosines(batch.images, ["edema"]))
+    torch.testing.assert_close(method.score(batch.images, ["edema"]), by_prompts)
 
 
 def test_a_concept_that_another_report_names_too_is_not_pushed_away(build, make_batch):
