@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
 from torch import Tensor
 
 from medvlp.data.batch import Batch
@@ -57,7 +58,7 @@ class MFLAGOptions(HeadOptions):
     hidden: int = 512
     orthogonality_weight: float = 1.0
     off_diagonal: float | None = None
-    sharpness: float = 10.0
+    sharpness: float = Field(default=10.0, ge=1, le=100)
 
 
 @register("mflag")

@@ -90,7 +90,7 @@ class Unimodal(Method):
     def _column(self, finding: str) -> int:
         if finding not in self.findings:
             near = difflib.get_close_matches(finding, self.findings, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = f"; did you mean {near[0]}?" if near else "."
             raise UnknownNameError(
                 f"unimodal was not trained on {finding!r} and has no text to read of it{hint} It knows "
                 f"{', '.join(self.findings)}"

@@ -126,6 +126,12 @@ def test_zero_shot_is_the_mean_over_prompt_pairs_of_a_softmax(narrow, make_batch
     torch.testing.assert_close(method.score(images, ["edema"])[:, 0], torch.stack(expected).mean(0))
 
 
+@pytest.mark.parametrize("sharpness", [0, 200])
+def test_a_sharpness_that_no_scale_has_is_refused_by_its_name(narrow, sharpness):
+    with pytest.raises(ValueError, match="sharpness"):
+        narrow(sharpness=sharpness)
+
+
 def test_maps_follow_the_projected_patches(narrow, make_batch):
     method, images = narrow().eval(), make_batch(2).images
     patches = method.image_head(method.image_encoder(images).patches)
