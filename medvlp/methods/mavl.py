@@ -22,7 +22,8 @@ theirs, texture and fluid have none of their own, and `other` is the secondary s
 are normalised (in the paper an image with six findings weighs six times as much), and what is uncertain leaves them.
 Two logits are one. Queries do not see each other, keys carry positions, texts are centred; see `QueryNetwork`. The text
 tower learns (`text_encoder.freeze` is the paper). What a report leaves unmentioned counts as absent in L_presence too
-(`unmentioned: ignore` is the paper). L_place is the mean over a finding's true places, where the paper draws one.
+(`unmentioned: ignore` is the paper). L_place is the mean over a finding's true places, where the paper draws one. M has
+a ReLU for a PReLU; the attention pooling 4 heads for 8, and no code of places.
 
 Zero-shot: any finding of the book is asked by its aspects. One that the book lacks is asked by the mean of the trained
 texts, where the paper has all nine of each finding.

@@ -21,7 +21,8 @@ keys carry the position of their patch, texts are centred (see `QueryNetwork` fo
 paper freezes Bio_ClinicalBERT; `text_encoder.freeze` does that here). Findings are those of the recipe, not 75 words of
 reports, and their definitions our own. What a report leaves unmentioned counts as absent (`unmentioned: ignore` is the
 paper). L_place is the mean over a finding's true places, where the paper draws one, and a place in doubt is not drawn
-as wrong. The decoder is half as deep and wide (4 layers of 256 in the paper).
+as wrong. The decoder is half as deep and wide (4 layers of 256 in the paper), and its perceptrons have twice its width
+(four times in the paper).
 
 Zero-shot: any finding of the book, trained on or not, is asked by its definition: score = sigmoid(w o + c).
 """
