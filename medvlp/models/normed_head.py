@@ -45,6 +45,7 @@ class RowNorm(nn.Module):
     def _of_batch(self, rows: Tensor, counts: Tensor | None, ranks: Ranks) -> tuple[Tensor, Tensor]:
         flat = rows.flatten(0, -2)
         weight = torch.ones_like(flat[:, :1]) if counts is None else counts.flatten()[:, None].to(flat.dtype)
+        flat = flat.masked_fill(weight == 0, 0.0)
         number = ranks.gather(weight.sum()[None]).sum()
         least = number.clamp_min(1)
         mean = ranks.gather((flat * weight).sum(0)[None]).sum(0) / least

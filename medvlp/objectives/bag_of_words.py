@@ -34,8 +34,8 @@ def bag_cross_entropy(logits: Tensor, weighted: Tensor, ranks: Ranks = ONE_RANK)
     Returns:
         a scalar in at least float32; 0 where no text has weight.
     """
-    logits = at_least_float32(logits)
     mass = weighted.sum(1)
+    logits = at_least_float32(logits).masked_fill((mass == 0)[:, None], 0.0)
     counts = (mass > 0).to(logits.dtype)
     share = weighted / mass.clamp_min(torch.finfo(weighted.dtype).tiny)[:, None]
     loss = logits.logsumexp(1) * counts - (share * logits).sum(1)

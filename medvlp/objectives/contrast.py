@@ -41,7 +41,7 @@ def target_nce(
     logits = at_least_float32(logits)
     target = target.to(logits.dtype)
     if valid is not None:
-        target = target * valid
+        target = target.masked_fill(~valid, 0.0)
         logits = logits.masked_fill(~valid, torch.finfo(logits.dtype).min)  # not -inf: a row may be all invalid
     agreement = target * logits
     by_row, row_counts = _cross_entropy(agreement.sum(1), target.sum(1), logits.logsumexp(1))

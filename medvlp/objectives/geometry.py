@@ -18,6 +18,8 @@ def pair_alignment(first: Tensor, second: Tensor, counts: Tensor | None = None, 
         counts: bool `[N]`, pairs that enter the mean; None: all. Without any it is 0.
         ranks: of a distributed run; the mean is then over the pairs of all ranks.
     """
+    if counts is not None:
+        first, second = first.masked_fill(~counts[:, None], 0.0), second.masked_fill(~counts[:, None], 0.0)
     cosine = F.cosine_similarity(at_least_float32(first), at_least_float32(second), dim=-1)
     weight = torch.ones_like(cosine) if counts is None else counts.to(cosine.dtype)
     return ((4 - 4 * cosine) * weight).sum() / mean_over_ranks(weight.sum(), ranks).clamp_min(1e-6)
@@ -39,12 +41,12 @@ def gram_orthogonality(
         off_diagonal: l. centre: subtract the mean first, which makes C a covariance.
         counts: bool `[N]`, rows that enter C, and N is their number; None: all. Without any it is 0.
     """
-    features = at_least_float32(features)
-    weight = torch.ones_like(features[:, :1]) if counts is None else counts[:, None].to(features.dtype)
+    counts = torch.ones_like(features[:, 0], dtype=torch.bool) if counts is None else counts
+    features = at_least_float32(features).masked_fill(~counts[:, None], 0.0)
+    weight = counts[:, None].to(features.dtype)
     number = weight.sum().clamp_min(1)
     if centre:
-        features = features - (features * weight).sum(0) / number
-    features = features * weight
+        features = (features - features.sum(0) / number) * weight
     with without_autocast(features):
         moments = features.t() @ features / number
     diagonal = moments.diagonal()

@@ -30,7 +30,7 @@ def global_local_contrast(
     Returns:
         a scalar in at least float32; 0 where nothing counts.
     """
-    rows = len(whole)
+    rows, parts = len(whole), parts.masked_fill(~mask[..., None], 0.0)
     every_whole, every_group = ranks.gather(whole), ranks.gather(group)
     scores = scale * cosines(every_whole, parts.flatten(0, 1)).unflatten(1, mask.shape)  # [N, n, P]
     strange = (every_group[:, None] != group[None])[..., None] & mask

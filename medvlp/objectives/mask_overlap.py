@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from medvlp.models.precision import at_least_float32
 
 NOT_DRAWN = 255  # the value of every pixel of a mask that nobody drew, as in `Store.masks`
 
@@ -25,9 +26,10 @@ def soft_dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
     Returns:
         Scalar between 0 and 1; 0, with zero gradients, where no mask was drawn.
     """
-    drawn = (masks[:, :, 0, 0] != NOT_DRAWN).float()
-    truth = (masks == 1).float()
-    probability = logits.float().sigmoid()
+    logits = at_least_float32(logits).masked_fill(masks == NOT_DRAWN, 0.0)
+    drawn = (masks[:, :, 0, 0] != NOT_DRAWN).to(logits.dtype)
+    truth = (masks == 1).to(logits.dtype)
+    probability = logits.sigmoid()
     overlap = (probability * truth).sum((-2, -1))
     total = probability.sum((-2, -1)) + truth.sum((-2, -1))
     loss = 1 - (2 * overlap + smooth) / (total + smooth)
@@ -40,6 +42,7 @@ def pixel_bce(logits: Tensor, masks: Tensor) -> Tensor:
     Returns:
         Scalar; 0, with zero gradients, where no mask was drawn.
     """
-    drawn = (masks != NOT_DRAWN).float()
-    loss = F.binary_cross_entropy_with_logits(logits.float(), (masks == 1).float(), reduction="none")
-    return torch.sum(loss * drawn) / drawn.sum().clamp(min=1)
+    drawn = masks != NOT_DRAWN
+    logits = at_least_float32(logits).masked_fill(~drawn, 0.0)
+    loss = F.binary_cross_entropy_with_logits(logits, (masks == 1).to(logits.dtype), reduction="none")
+    return (loss * drawn).sum() / drawn.sum().clamp(min=1)

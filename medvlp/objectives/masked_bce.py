@@ -77,6 +77,7 @@ def masked_bce(
     """
     logits = at_least_float32(logits)
     label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain, reported))
+    logits = logits.masked_fill(mask == 0, 0.0)
     weight = torch.where(states == FindingState.UNMENTIONED, mask * unmentioned_weight, mask)
     bce = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
     return (bce * weight).sum() / mean_over_ranks(weight.sum(), ranks).clamp_min(1e-6)
@@ -97,5 +98,5 @@ def per_sample_bce(
     """
     logits = at_least_float32(logits)
     label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain, reported))
-    bce = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
+    bce = F.binary_cross_entropy_with_logits(logits.masked_fill(mask == 0, 0.0), label, reduction="none")
     return ((bce * mask).sum(1) / (mask.sum(1) + 1e-3)).mean()

@@ -41,6 +41,7 @@ def place_contrast(
     true = places == FindingState.PRESENT
     others = ~true & (places != FindingState.UNCERTAIN)
     count = others.sum(-1).clamp_min(1)
+    scores = scores.masked_fill(~(true | others) | ~true.any(-1, keepdim=True), 0.0)
     if draw:
         others = others & torch.zeros_like(others).scatter(-1, sample_negatives(~others, negatives), True)
     wrong = scores.masked_fill(~others, torch.finfo(scores.dtype).min).logsumexp(-1)

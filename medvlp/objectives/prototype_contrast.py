@@ -38,8 +38,9 @@ def prototype_contrast(
             of validation does not depend on chance.
         ranks: of a distributed run; the mean is then over the queries of all ranks.
     """
-    queries, book = at_least_float32(queries), at_least_float32(book)
     positive = states == FindingState.PRESENT
+    valid = positive.any(-1)
+    queries, book = at_least_float32(queries).masked_fill(~valid[..., None], 0.0), at_least_float32(book)
     right = (queries * relation_prototypes(positive, book)).sum(-1)
     wrong = cosines(queries, book)  # [..., L]; of rows of any length
     others = ~positive & (states != FindingState.UNCERTAIN)
@@ -53,5 +54,4 @@ def prototype_contrast(
         log_weight = (count.clamp_max(wanted) / count.clamp_min(1)).to(wrong).clamp_min(1e-6).log()
     wrong = (wrong + log_weight).masked_fill(~others, torch.finfo(wrong.dtype).min)
     loss = torch.cat([right[..., None], wrong], dim=-1).logsumexp(-1) - right
-    valid = positive.any(-1)
     return (loss * valid).sum() / mean_over_ranks(valid.sum().to(loss.dtype), ranks).clamp_min(1e-6)

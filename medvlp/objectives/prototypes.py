@@ -58,12 +58,13 @@ def swapped_prediction(
         a scalar; 0 where no row is a pair.
     """
     valid = torch.ones_like(first[:, 0], dtype=torch.bool) if valid is None else valid
+    first, second = first.masked_fill(~valid[:, None], 0.0), second.masked_fill(~valid[:, None], 0.0)
     every_valid, own = ranks.gather(valid), ranks.first_row(len(valid))
     total = first.new_zeros(len(valid), dtype=at_least_float32(first).dtype)
     for guess, other in ((first, second), (second, first)):
         code = sinkhorn(ranks.gather(other.detach()), sharpness, valid=every_valid)[own : own + len(valid)]
         total = total - (code * (at_least_float32(guess) / temperature).log_softmax(1)).sum(1)
-    total = (0.5 * total).masked_fill(~valid, 0.0).sum()
+    total = (0.5 * total * valid).sum()
     return total / mean_over_ranks(valid.sum().to(total.dtype), ranks).clamp_min(1e-6)
 
 

@@ -48,8 +48,8 @@ def sigmoid_contrast(
     Returns:
         a scalar in at least float32; 0 where nothing is valid.
     """
-    logits = at_least_float32(logits)
-    loss = F.softplus(torch.where(positive, -logits, logits))
     valid = torch.ones_like(positive) if valid is None else valid
+    logits = at_least_float32(logits).masked_fill(~valid, 0.0)  # whatever stood there, infinity included
+    loss = F.softplus(torch.where(positive, -logits, logits))
     count = valid.any(1).sum() if count is None else count
     return (loss * valid).sum() / count.clamp_min(1e-6)

@@ -22,7 +22,7 @@ def self_similarity(features: Tensor, counts: Tensor, ranks: Ranks = ONE_RANK) -
     """
     features = at_least_float32(features)
     everything, valid = ranks.gather(features), ranks.gather(counts)
-    mean = (everything * valid[:, None]).sum(0) / valid.sum().clamp_min(1)
+    mean = everything.masked_fill(~valid[:, None], 0.0).sum(0) / valid.sum().clamp_min(1)
     return cosines(F.normalize(features - mean, dim=1), F.normalize(everything - mean, dim=1))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medvlp.models.precision import at_least_float32, without_autocast
+from medvlp.models.precision import at_least_float32, cosines, without_autocast
 from medvlp.reports.states import FindingState
 
 
@@ -77,8 +77,10 @@ def one_against_some(query: Tensor, right: Tensor, wrong: Tensor, valid: Tensor)
     Args:
         query: `[..., D]`. right: `[..., D]`. wrong: `[..., k, D]`. valid: bool `[...]`.
     """
-    query, right, wrong = (at_least_float32(x) for x in (query, right, wrong))
+    counts = valid[..., None]
+    query, right = (at_least_float32(x).masked_fill(~counts, 0.0) for x in (query, right))
+    wrong = at_least_float32(wrong).masked_fill(~counts[..., None], 0.0)
     good = (query * right).sum(-1)
-    bad = (wrong @ query[..., None])[..., 0]
+    bad = cosines(query[..., None, :], wrong)[..., 0, :]  # of vectors of any length
     loss = torch.cat([good[..., None], bad], dim=-1).logsumexp(-1) - good
     return (loss * valid).sum() / valid.sum().clamp_min(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medvlp.models.precision import at_least_float32, cosines
+from medvlp.models.precision import at_least_float32, cosines, without_autocast
 from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 
 
@@ -43,7 +43,8 @@ def word_context_contrast(
     lowest = torch.finfo(words.dtype).min
     similarity = cosines(words, patches) / attention_temperature
     attention = similarity.masked_fill(~attended[:, None], lowest).softmax(2)
-    contexts = torch.nn.functional.normalize(attention @ patches, dim=2)
+    with without_autocast(patches):
+        contexts = torch.nn.functional.normalize(attention @ patches, dim=2)
     logits = cosines(words, contexts) / temperature
     own = logits.diagonal(dim1=1, dim2=2)
     by_word = logits.masked_fill(~word_mask[:, None], lowest).logsumexp(2) - own

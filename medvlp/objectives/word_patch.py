@@ -68,34 +68,40 @@ class _WordPatch(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        patches, words, mask = ctx.saved_tensors
-        r, k, scale, chunk = ctx.settings
-        packed = _PackedWords(words, mask)
-        d_patches, d_flat = torch.empty_like(patches), torch.zeros_like(packed.flat)
-        shrink = torch.zeros_like(packed.length)
-        for v, d_v, d_score in zip(patches.split(chunk), d_patches.split(chunk), grad.split(chunk), strict=True):
-            similarity, over_words, attention, reach = _attend(v, packed, r)
-            cosine, context = _cosine(similarity, attention, reach, packed)
-            share = packed.by_text(k * cosine).softmax(2).masked_fill(~mask, 0.0)
-            d_cosine = packed.by_word(d_score[..., None] * share) * (scale * k)
-            d_product = (d_cosine / (context * packed.length))[..., None]  # of a . s
-            d_square = (-0.5 * d_cosine * cosine / context.square())[..., None]  # of a G a
+        with without_autocast(grad):  # of whoever calls backward inside of it
+            return *_gradients(grad, *ctx.saved_tensors, *ctx.settings), None, None, None, None, None
 
-            d_attention = similarity.mul_(d_product).addcmul_(reach, 2 * d_square)
-            weighted = torch.mul(attention, d_square, out=reach)
-            d_gram = weighted.transpose(1, 2) @ attention  # symmetric
-            d_inner = d_attention.sub_((attention * d_attention).sum(2, keepdim=True)).mul_(attention).mul_(r)
-            for share_of, d in zip(packed.texts(over_words), packed.texts(d_inner), strict=True):
-                d.sub_((share_of * d).sum(2, keepdim=True)).mul_(share_of)
-            d_similarity = d_inner.addcmul_(attention, d_product)
 
-            torch.matmul(d_gram.mul_(2), v, out=d_v)
-            d_v.baddbmm_(d_similarity.transpose(1, 2), packed.flat.expand(len(v), -1, -1))
-            d_flat.addmm_(d_similarity.transpose(0, 1).flatten(1), v.flatten(0, 1))
-            shrink -= (d_cosine * cosine).sum(0)
-        d_flat += (shrink / packed.length.square())[:, None] * packed.flat
-        d_words = torch.zeros_like(words).flatten(0, 1).index_copy_(0, packed.position, d_flat).view_as(words)
-        return d_patches, d_words, None, None, None, None, None
+def _gradients(
+    grad: Tensor, patches: Tensor, words: Tensor, mask: Tensor, r: float, k: float, scale: float, chunk: int
+) -> tuple[Tensor, Tensor]:
+    """Of patches and words, from that of the logits `[B, N]`."""
+    packed = _PackedWords(words, mask)
+    d_patches, d_flat = torch.empty_like(patches), torch.zeros_like(packed.flat)
+    shrink = torch.zeros_like(packed.length)
+    for v, d_v, d_score in zip(patches.split(chunk), d_patches.split(chunk), grad.split(chunk), strict=True):
+        similarity, over_words, attention, reach = _attend(v, packed, r)
+        cosine, context = _cosine(similarity, attention, reach, packed)
+        share = packed.by_text(k * cosine).softmax(2).masked_fill(~mask, 0.0)
+        d_cosine = packed.by_word(d_score[..., None] * share) * (scale * k)
+        d_product = (d_cosine / (context * packed.length))[..., None]  # of a . s
+        d_square = (-0.5 * d_cosine * cosine / context.square())[..., None]  # of a G a
+
+        d_attention = similarity.mul_(d_product).addcmul_(reach, 2 * d_square)
+        weighted = torch.mul(attention, d_square, out=reach)
+        d_gram = weighted.transpose(1, 2) @ attention  # symmetric
+        d_inner = d_attention.sub_((attention * d_attention).sum(2, keepdim=True)).mul_(attention).mul_(r)
+        for share_of, d in zip(packed.texts(over_words), packed.texts(d_inner), strict=True):
+            d.sub_((share_of * d).sum(2, keepdim=True)).mul_(share_of)
+        d_similarity = d_inner.addcmul_(attention, d_product)
+
+        torch.matmul(d_gram.mul_(2), v, out=d_v)
+        d_v.baddbmm_(d_similarity.transpose(1, 2), packed.flat.expand(len(v), -1, -1))
+        d_flat.addmm_(d_similarity.transpose(0, 1).flatten(1), v.flatten(0, 1))
+        shrink -= (d_cosine * cosine).sum(0)
+    d_flat += (shrink / packed.length.square())[:, None] * packed.flat
+    d_words = torch.zeros_like(words).flatten(0, 1).index_copy_(0, packed.position, d_flat).view_as(words)
+    return d_patches, d_words
 
 
 class _PackedWords:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from medvlp.models.attention_pool import AttentionPool
+from medvlp.models.position import grid_position
 
 
 @pytest.fixture
@@ -54,6 +55,23 @@ def test_a_row_without_tokens_is_zero_with_finite_gradient(pool, tokens):
     out.sum().backward()
     assert tokens.grad.isfinite().all()
     assert not tokens.grad[1].any()
+
+
+def test_a_position_code_makes_the_order_matter_and_leaves_padding_out(pool, tokens):
+    """The slices of a volume: their place is a share of those that there are."""
+    order, mask = torch.tensor([2, 0, 1, 4, 3]), torch.tensor([[1, 1, 1, 0, 0]] * 3).bool()
+    whole, part = (grid_position((n,), 8, tokens) for n in (5, 3))
+    assert (pool(tokens[:, order] + whole) - pool(tokens + whole)).abs().max() > 1e-3
+    padded = torch.nn.functional.pad(tokens[:, :3] + part, (0, 0, 0, 2), value=1e3)
+    torch.testing.assert_close(pool(padded, mask), pool(tokens[:, :3] + part))
+
+
+def test_a_query_of_zero_is_the_mean_of_the_values(tokens):
+    pool, mask = AttentionPool(8, heads=2, query="learnt").double(), torch.tensor([[1, 0, 1, 1, 0]] * 3).bool()
+    with torch.no_grad():
+        pool.query.weight.zero_()
+        pool.query.bias.zero_()
+    torch.testing.assert_close(pool(tokens, mask), pool.out(pool.value(tokens[:, [0, 2, 3]]).mean(1)))
 
 
 def test_a_wrong_query_is_refused():

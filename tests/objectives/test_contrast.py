@@ -131,3 +131,10 @@ def test_images_with_equal_labels_may_be_swapped():
 
 def test_nothing_mentioned_is_zero():
     assert multi_positive_nce(torch.randn(3, 4), -torch.ones(3, 4)).item() == 0
+
+
+def test_where_all_are_present_it_is_the_log_of_their_number():
+    everything = torch.ones(2, 3, dtype=torch.int8)
+    assert multi_positive_nce(torch.zeros(2, 3), everything).item() == pytest.approx((math.log(3) + math.log(2)) / 2)
+    one = torch.tensor([[1]], dtype=torch.int8)
+    assert multi_positive_nce(torch.tensor([[7.0]]), one).item() == 0

@@ -1,3 +1,5 @@
+"""Dice and cross-entropy of masks: loops, hand values, and masks that nobody drew."""
+
 import math
 
 import pytest
@@ -9,7 +11,7 @@ from medvlp.objectives.mask_overlap import NOT_DRAWN, pixel_bce, soft_dice
 @pytest.fixture
 def batch():
     torch.manual_seed(0)
-    logits = torch.randn(3, 2, 4, 5, requires_grad=True)
+    logits = torch.randn(3, 2, 4, 5, dtype=torch.float64, requires_grad=True)
     masks = torch.randint(0, 2, (3, 2, 4, 5), dtype=torch.uint8)
     masks[1, 0] = NOT_DRAWN
     masks[2, 1] = 0
@@ -42,9 +44,9 @@ def slow_bce(logits, masks):
 
 def test_agree_with_loops(batch):
     logits, masks = batch[0].detach(), batch[1]
-    assert float(soft_dice(logits, masks)) == pytest.approx(slow_soft_dice(logits, masks, 1.0), abs=1e-5)
-    assert float(soft_dice(logits, masks, smooth=0.1)) == pytest.approx(slow_soft_dice(logits, masks, 0.1), abs=1e-5)
-    assert float(pixel_bce(logits, masks)) == pytest.approx(slow_bce(logits, masks), abs=1e-5)
+    assert float(soft_dice(logits, masks)) == pytest.approx(slow_soft_dice(logits, masks, 1.0), abs=1e-9)
+    assert float(soft_dice(logits, masks, smooth=0.1)) == pytest.approx(slow_soft_dice(logits, masks, 0.1), abs=1e-9)
+    assert float(pixel_bce(logits, masks)) == pytest.approx(slow_bce(logits, masks), abs=1e-9)
 
 
 def test_hand_value():
@@ -52,6 +54,9 @@ def test_hand_value():
     masks = torch.tensor([[[[1, 1, 0, 0]]]], dtype=torch.uint8)
     assert float(soft_dice(logits, masks)) == pytest.approx(1 - (2 * 1 + 1) / (2 + 2 + 1))
     assert float(pixel_bce(logits, masks)) == pytest.approx(math.log(2))
+    full = torch.ones_like(masks)
+    assert float(soft_dice(logits, full)) == pytest.approx(1 - (2 * 2 + 1) / (2 + 4 + 1))
+    assert float(pixel_bce(logits + math.log(3), full)) == pytest.approx(math.log(4 / 3))
 
 
 def test_a_mask_that_nobody_drew_has_no_gradient(batch):

@@ -80,6 +80,18 @@ def test_per_sample_mean_of_dlilp_by_hand():
     assert loss.item() == pytest.approx(math.log(2) * 14 / 14.001, abs=1e-9)
 
 
+@pytest.mark.parametrize("uncertain", ["ignore", "half"])
+def test_the_per_sample_mean_is_that_of_a_loop(uncertain):
+    torch.manual_seed(0)
+    logits = torch.randn(3, 4, dtype=torch.float64)
+    per_image = []
+    for row, states in zip(logits, STATES, strict=True):
+        known = states >= 0 if uncertain == "half" else (states == 0) | (states == 1)
+        mean = slow_bce(row[None], states[None], "ignore", uncertain)
+        per_image.append(mean * known.sum().item() / (known.sum().item() + 1e-3))
+    assert per_sample_bce(logits, STATES, uncertain=uncertain).item() == pytest.approx(sum(per_image) / 3, abs=1e-9)
+
+
 def test_images_weigh_equally_in_the_per_sample_mean_only():
     states = torch.tensor([[1, -1, -1], [0, 0, 0]])
     logits = torch.tensor([[2.0, 0, 0], [0, 0, 0]], dtype=torch.float64)

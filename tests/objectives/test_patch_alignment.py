@@ -59,6 +59,16 @@ def test_one_patch_gives_its_cosine(unit):
     torch.testing.assert_close(patch_sentence_similarity(patches[:, :1], sentences), patches[:, 0] @ sentences.t())
 
 
+def test_a_sentence_of_no_length_fits_nothing(unit):
+    patches, sentences = (x.clone().requires_grad_() for x in unit)
+    silent = sentences * torch.tensor([[1.0], [0.0], [1.0], [1.0]])
+    scores = patch_sentence_similarity(patches, silent)
+    assert not scores[:, 1].any()
+    scores[:, 1].sum().backward()
+    assert patches.grad.abs().max() == 0
+    assert sentences.grad.isfinite().all()
+
+
 def test_a_patch_equal_to_the_sentence_is_found(unit):
     patches, sentences = unit
     patches = patches.clone()

@@ -102,18 +102,3 @@ def test_the_order_of_images_and_an_added_constant_do_not_matter():
     torch.testing.assert_close(place_contrast(scores[order], places[order], 3, draw=False), loss)
     moved = scores + torch.randn(3, 4, 1, dtype=torch.float64)
     torch.testing.assert_close(place_contrast(moved, places, 3, draw=False), loss)
-
-
-def test_two_ranks_average_to_one():
-    places, scores = states(images=4), torch.randn(4, 4, 12, dtype=torch.float64)
-    places[:2, :2] = -1
-    counts = torch.stack([(part == 1).any(2).sum().double() for part in places.split(2)])
-
-    class Rank:
-        def gather(self, rows):
-            return counts
-
-    halves = [
-        place_contrast(s, p, 3, draw=False, ranks=Rank()) for s, p in zip(scores.split(2), places.split(2), strict=True)
-    ]
-    torch.testing.assert_close(torch.stack(halves).mean(), place_contrast(scores, places, 3, draw=False))

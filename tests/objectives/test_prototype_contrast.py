@@ -95,18 +95,3 @@ def test_images_may_be_permuted(case):
     order = torch.tensor([2, 0, 1])
     first = prototype_contrast(queries, states, book, draw=False)
     torch.testing.assert_close(prototype_contrast(queries[order], states[order], book, draw=False), first)
-
-
-def test_the_mean_of_two_ranks_is_the_loss_of_one(case):
-    queries, states, book = case
-    counts = [(states[part] == 1).any(-1).sum().double() for part in (slice(0, 1), slice(1, 3))]
-    assert counts[0] != counts[1]  # else a mean of means would do
-
-    class Two:
-        def gather(self, rows):
-            return torch.stack(counts)
-
-    parts = [
-        prototype_contrast(queries[p], states[p], book, draw=False, ranks=Two()) for p in (slice(0, 1), slice(1, 3))
-    ]
-    torch.testing.assert_close(sum(parts) / 2, prototype_contrast(queries, states, book, draw=False))

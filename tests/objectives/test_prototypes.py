@@ -45,6 +45,23 @@ def test_zero_scores_cost_log_k():
     assert swapped_prediction(torch.zeros(4, 5), torch.zeros(4, 5)).item() == pytest.approx(math.log(5), abs=1e-6)
 
 
+@pytest.mark.parametrize("temperature", [0.1, 0.2])
+def test_each_predicts_the_code_of_the_other(scores, temperature):
+    other, total = scores.flip(0), 0.0
+    for guess, code in ((scores, slow_sinkhorn(other, 0.05, 3)), (other, slow_sinkhorn(scores, 0.05, 3))):
+        for row, share in zip(guess, code, strict=True):
+            log_sum = math.log(sum(math.exp(x / temperature) for x in row))
+            total -= sum(q * (x / temperature - log_sum) for q, x in zip(share, row, strict=True)) / 2 / len(scores)
+    torch.testing.assert_close(swapped_prediction(scores, other, temperature), total, atol=1e-9, rtol=0)
+
+
+def test_one_pair_uses_all_prototypes_alike():
+    first = torch.tensor([[1.0, 0.0, 0.0]])
+    logs = torch.tensor([5.0, 0.0, 0.0]).log_softmax(0)
+    expected = 0.5 * (-logs.mean() + math.log(3))
+    torch.testing.assert_close(swapped_prediction(first, torch.zeros(1, 3)), expected)
+
+
 def test_swapping_the_modalities_changes_nothing(scores):
     other = scores.flip(0)
     torch.testing.assert_close(swapped_prediction(scores, other), swapped_prediction(other, scores))
@@ -79,24 +96,3 @@ def test_rows_that_are_no_pair_have_no_part(scores):
     assert nothing.item() == 0
     (gradient,) = torch.autograd.grad(nothing, junk)
     assert not gradient.any()
-
-
-def test_prototypes_are_shared_out_among_the_rows_of_all_ranks(scores):
-    """Two ranks, one after the other, each of which gathers from the other what is prepared here."""
-    other, some = scores.flip(0), torch.arange(32) % 5 > 0
-
-    class OneOfTwo:
-        def __init__(self, rank):
-            self.rank = rank
-
-        def gather(self, rows):
-            whole = [full for full in (scores, other, some) if full[self.rank].equal(rows)]
-            return whole[0].flatten(0, 1) if whole else some.sum(1).to(rows.dtype)
-
-        def first_row(self, rows):
-            return self.rank * rows
-
-    scores, other, some = scores.unflatten(0, (2, 16)), other.unflatten(0, (2, 16)), some.unflatten(0, (2, 16))
-    per_rank = [swapped_prediction(scores[r], other[r], valid=some[r], ranks=OneOfTwo(r)) for r in (0, 1)]
-    whole = swapped_prediction(scores.flatten(0, 1), other.flatten(0, 1), valid=some.flatten())
-    torch.testing.assert_close(sum(per_rank) / 2, whole)

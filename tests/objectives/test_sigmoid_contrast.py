@@ -53,3 +53,11 @@ def test_the_count_can_be_that_of_columns():
     logits, positive = torch.randn(4, 6), torch.rand(4, 6) < 0.3
     expected = sigmoid_contrast(logits.t(), positive.t())
     torch.testing.assert_close(sigmoid_contrast(logits, positive, count=torch.tensor(6)), expected)
+
+
+def test_no_positive_and_nothing_but_positives_by_hand():
+    logits = torch.tensor([[2.0, -1.0]])
+    none, all_of_them = torch.zeros(1, 2).bool(), torch.ones(1, 2).bool()
+    expected = math.log1p(math.exp(2)) + math.log1p(math.exp(-1))
+    assert sigmoid_contrast(logits, none).item() == pytest.approx(expected)
+    assert sigmoid_contrast(-logits, all_of_them).item() == pytest.approx(expected)

@@ -96,3 +96,15 @@ def test_similarity_is_that_of_what_features_do_not_share():
             torch.testing.assert_close(alike[i, j], expected)
     assert alike[0, 2] == pytest.approx(1.0)
     assert alike[0, 1] == pytest.approx(-1.0)
+
+
+def test_what_does_not_count_is_in_no_mean_and_no_target(case, on_two_ranks):
+    features, counts = torch.randn(4, 6, dtype=torch.float64), torch.tensor([True, True, False, True])
+    alike = self_similarity(features.masked_fill(~counts[:, None], torch.nan), counts)
+    torch.testing.assert_close(alike[counts][:, counts], self_similarity(features[counts], counts[counts]))
+    parts = on_two_ranks(lambda rank, ranks: self_similarity(features.chunk(2)[rank], counts.chunk(2)[rank], ranks))
+    torch.testing.assert_close(torch.cat(parts), self_similarity(features, counts))
+    logits, guide, own, valid = case
+    torch.testing.assert_close(
+        soft_contrast(logits, guide.masked_fill(~valid, torch.nan), own, valid), soft_contrast(*case)
+    )

@@ -46,6 +46,33 @@ def test_jaccard_of_empty_sets_is_one():
     assert jaccard(torch.zeros(1, 3), torch.tensor([[0.0, 0, 0], [1, 0, 0]])).tolist() == [[1, 0]]
 
 
+@pytest.mark.parametrize("kind", ["same_labels", "ontology"])
+def test_labels_join_as_sets_do(kind):
+    torch.manual_seed(0)
+    states = torch.randint(-1, 3, (8, 3))
+    ancestors = torch.tensor([[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 0]]).bool()
+    group = torch.tensor([0, 1, 2, 3, 0, 5, 6, 7])
+    sets = [{f for f in range(3) if row[f] == 1} for row in states.tolist()]
+    if kind == "ontology":
+        sets = [{a for f in found for a in range(4) if ancestors[f, a]} for found in sets]
+    target = target_matrix(kind, text_group=group, states=states, ancestors=ancestors)
+    for i, mine in enumerate(sets):
+        for j, theirs in enumerate(sets):
+            share = len(mine & theirs) / len(mine | theirs) if mine | theirs else 1.0
+            expected = 1.0 if group[i] == group[j] else share if kind == "ontology" else float(share == 1)
+            assert target[i, j].item() == pytest.approx(expected)
+
+
+def test_targets_of_a_rank_are_its_rows(on_two_ranks):
+    for kind in ("identity", "same_text", "same_labels"):
+        parts = on_two_ranks(
+            lambda rank, ranks, kind=kind: target_matrix(
+                kind, text_group=GROUP.chunk(2)[rank], states=STATES.chunk(2)[rank], ranks=ranks
+            )
+        )
+        assert torch.equal(torch.cat(parts), target_matrix(kind, text_group=GROUP, states=STATES))
+
+
 def test_what_is_missing_is_named():
     with pytest.raises(ValueError, match="ancestors"):
         target_matrix("ontology", text_group=GROUP, states=STATES)

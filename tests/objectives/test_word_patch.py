@@ -111,6 +111,16 @@ def test_it_keeps_its_inputs_alone_for_the_backward_pass(inputs):
     assert sorted(kept) == sorted([patches.shape, words.shape, MASK.shape])
 
 
+def test_backward_may_be_called_inside_of_autocast(inputs):
+    gradients = []
+    for mixed in (False, True):
+        patches, words = (x.float().requires_grad_() for x in inputs)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            word_patch_similarity(patches, words, MASK).sin().sum().backward()
+        gradients.append((patches.grad, words.grad))
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
 def test_it_asks_nothing_of_an_accelerator(inputs):
     patches, words = (x.to("meta").requires_grad_() for x in inputs)
     word_patch_similarity(patches, words, MASK.to("meta")).sum().backward()
