@@ -14,9 +14,10 @@ Zero-shot: not in the paper, which goes on to linear probes and retrieval; here 
 
 Faithful: the loss, its weight and temperature (from memory of the paper; MGCA, whose code was read, has 0.07
 and weighs both directions alike), the heads, a sentence drawn uniformly from the report.
-Departs: T; heads with GELU for ReLU; the text tower pools as the recipe says (the paper takes the maximum over tokens,
-and freezes the first six layers); images are never flipped and not blurred; a report without sentences is neither right
-nor wrong for any image. Where nothing is trained, the first sentence is taken, so that a validation can be repeated.
+Departs: T; heads with GELU for ReLU (and without the batch norm that MGCA gives them); the text tower pools as the
+recipe says (the paper takes the maximum over tokens, and freezes the first six layers); images are never flipped and
+not blurred; a report without sentences is neither right nor wrong for any image. Where nothing is trained, the first
+sentence is taken, so that a validation can be repeated.
 """
 
 from __future__ import annotations

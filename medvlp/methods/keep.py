@@ -8,7 +8,7 @@ negative of another that it is a kind of. With S = s v t^T, s = 25, groups i, im
     L    = -1/2 mean_i log( P_i / (P_i + sum_{j != i} N_ij) ) + the same with images and texts exchanged
 
 The text of a training image is, half of the time, a sentence made from one of its labels and what that is a kind of
-("findings of pneumonia, lung opacity"); and half of the texts lose 40 % of their words.
+("findings of pneumonia, lung opacity"); and half of the texts lose 40 % of their word pieces.
 
 Zero-shot: texts of several templates are averaged; the probability of a finding is its share of a softmax of 10 cosines
 over all trained findings and the normal chest.
@@ -20,7 +20,7 @@ them (theirs: 32 groups of 4, drawn so); a group is related to another whose fin
 and related pairs leave the sums (theirs get a cosine of -1). Images of which nothing is stated, and those on which
 nothing is present and something uncertain, are negatives only, as their unknown groups; images without report count for
 nothing. The text tower is not trained on a disease ontology first, and towers are not frozen in the first epoch.
-Templates are our own. A finding that was not trained on is added to the classes when it is asked.
+Templates are our own, 5 for 22. A finding that was not trained on is added to the classes when it is asked.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class KEEPOptions(SpaceOptions):
     Attributes:
         temperature: 1 / s.
         caption_rate: share of training reports that a sentence from labels stands in for.
-        shortened_rate: share of training texts that lose words. dropped_words: share of the words that these lose.
+        shortened_rate: share of training texts that lose words. dropped_words: share of the pieces that these lose.
         sharpness: of the zero-shot softmax.
     """
 

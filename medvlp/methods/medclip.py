@@ -15,11 +15,12 @@ probability is the softmax over presence and absence, scaled.
 
 Faithful: the soft target in both directions, the pairs taken apart, the learnt scale and its bound, the mean of
 cosines.
-Departs: T is the cosine of the paper; the authors' code takes the product of labels, which grows with their number, and
-no temperature, which leaves T nearly uniform (`target_temperature: 1` is that). Sentences are those of the batch, k of
-each report, instead of an own draw from all. An image or sentence without any label is left out (there it is matched
-with all alike, or counted as "no finding"). Presence is asked against absence, not against the other classes, so that
-an answer does not depend on what else is asked.
+Departs: a sentence is pooled as the recipe says (there by the mean of hidden states 1, 2 and last). T is the cosine of
+the paper; the authors' code takes the product of labels, which grows with their number, and no temperature, which
+leaves T nearly uniform (`target_temperature: 1` is that). Sentences are those of the batch, k of each report, instead
+of an own draw from all. An image or sentence without any label is left out (there it is matched with all alike, or
+counted as "no finding"). Presence is asked against absence, not against the other classes, so that an answer does not
+depend on what else is asked.
 """
 
 from __future__ import annotations

@@ -13,10 +13,13 @@ vectors v_b of images, t_b of reports, p_bp of patches, w_bt of words, and K pro
 
 Faithful: the three losses and their temperatures, 500 prototypes, codes without gradient, two-layer heads of width 128,
 words as a whole instead of their pieces, weights g clipped between their 10th and 90th percentile.
-Departs: g asks with the pooled vector, not with [CLS] in the last layer (see `token_weights`). Padding is left out of
-the attention of patches to words. Directions are averaged (summed there for L_ita). Heads have no batch norm, so that a
-row does not depend on its neighbours. Prototypes learn from the first step (frozen in the first epoch there). Equal
-reports are right for each other's images (`false_negatives`). The temperature of L_ita starts at 0.07 and learns.
+Departs: g asks with the pooled vector, not with [CLS] in the last layer, and so in a ConvNet too, whose patches all
+count alike there (see `token_weights`). Words are told from words alone (there from padding and [SEP] too), and are
+means of their pieces (sums there). L_ita and L_cta are the means of their two directions (sums there; L_cpa is a mean
+in both, so that `prototype_weight: 0.5` has the balance of their weights of 1). Heads have GELU and no batch norm, so
+that a row does not depend on its neighbours. A report is pooled as the recipe says ([CLS] there). Prototypes learn from
+the first step (frozen in the first epoch there). Equal reports are right for each other's images (`false_negatives`).
+The temperature of L_ita starts at 0.07 and learns.
 
 Zero-shot: the paper fine-tunes only; here the instance space is asked with pairs of prompts, as CLIP's.
 """

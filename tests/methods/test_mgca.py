@@ -90,8 +90,7 @@ def test_the_token_loss_compares_no_image_with_another(world, make_batch):
     torch.testing.assert_close(whole, sum(alone) / 4, rtol=1e-4, atol=1e-5)
 
 
-def test_words_of_the_padding_send_no_gradient_to_patches(world):
-    """A report beside a longer one costs what it costs alone: its padding is not attended to."""
+def test_what_stands_in_the_padding_of_a_report_does_not_matter(world):
     method, batch = world
     batch.report_mask[1, 6:] = False
     batch.report_mask[1, 5] = True
