@@ -1,4 +1,4 @@
-"""`TwoHeads` and `DualEncoder`: what methods share that compare whole images with whole texts."""
+"""`SharedSpace`, `TwoHeads` and `DualEncoder`: what methods share that compare whole images with whole texts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,24 @@ class DualOptions(HeadOptions):
     false_negatives: TargetKind = "same_text"
 
 
-class TwoHeads(Method):
+class SharedSpace(Method):
+    """Images and texts, and their parts, in one space. A subclass brings `image_head` and `text_head`."""
+
+    image_head: ProjectionHead
+    text_head: ProjectionHead
+
+    def encode_images(self, images: Tensor) -> ImageFeatures:
+        """As in `Method`; patches go through the head of the whole image."""
+        features = self.image_encoder(images)
+        return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        """As in `Method`; texts are read as reports are, and tokens go through the head of the whole text."""
+        features = self.bank(texts)
+        return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
+
+
+class TwoHeads(SharedSpace):
     """Images and texts on one unit sphere, each by a head of its own. A subclass says what draws them together.
 
     Args:
@@ -71,14 +88,6 @@ class TwoHeads(Method):
         self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim, hidden)
         self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim, hidden)
         self.scale = scale or Temperature()
-
-    def encode_images(self, images: Tensor) -> ImageFeatures:
-        features = self.image_encoder(images)
-        return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
-
-    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        features = self.bank(texts)
-        return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
 
 
 class DualEncoder(TwoHeads):
@@ -145,6 +154,7 @@ class DualEncoder(TwoHeads):
         ]
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        """As in `Method`, by pairs of prompts."""
         return self.pair_probability(self.pair_cosines(images, findings))
 
     def pair_probability(self, pair_cosines: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
 from medvlp.methods.base import MethodParts, Options
-from medvlp.methods.dual_encoder import report_contrast
+from medvlp.methods.dual_encoder import SharedSpace, report_contrast
 from medvlp.methods.query_network import QueryNetwork, QueryOptions
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
@@ -75,7 +75,7 @@ class KADOptions(QueryOptions):
 
 
 @register("kad")
-class KAD(QueryNetwork):
+class KAD(SharedSpace, QueryNetwork):
     """Knowledge encoder and disease query network; see the top of the file."""
 
     Options: ClassVar[type[Options]] = KADOptions
@@ -137,12 +137,3 @@ class KAD(QueryNetwork):
     def _taught(self, features: Tensor) -> Tensor:
         """Features of T, through which only knowledge teaches it where the options say so."""
         return features.detach() if self.options.text_learns_from == "knowledge" else features
-
-    def encode_images(self, images: Tensor) -> ImageFeatures:
-        features = self.image_encoder(images)
-        return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
-
-    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        """Texts as reports are read."""
-        features = self.bank(texts)
-        return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
