@@ -12,8 +12,8 @@ Faithful: both terms for both modalities, the momentum twins of encoders and hea
 Departs: it is added to another method, which brings its own contrast between modalities. The second view of an image
 is made from the batch's own images on the device (`second_view`: no flip, since left is not right), and the method sees
 the first as the loader made it. A twin has no dropout, so that the second view of a text differs from the first by the
-twin's weights, and by the dropout of the tower where it has some. Equal reports are no negatives. Patches are not
-pooled, and negatives of the local term come from all ranks.
+twin's weights, and by the dropout of the tower where it has some. Equal reports are right for each other, and their
+words no negatives. Patches are not pooled, and negatives of the local term come from all ranks.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import torch
 from medvlp.methods.extras.step import Step
 from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.patch_dropping import PatchesDroppedError
+from medvlp.objectives.manifold_mix import attention_region
 
 
 def begin(method, extra, batch):
@@ -33,44 +34,49 @@ def test_the_method_sees_mixed_features_with_mixed_reports(build, build_extra, m
         assert (after[mixed] - before[mixed]).abs().amax((1, 2, 3)).min() > 0
 
 
-def test_each_mixed_patch_lies_between_its_own_and_the_partners(build, build_extra, make_batch):
-    method, extra, batch = (
-        build("clip").eval(),
-        build_extra("medcutmix", share=1.0, keep=(0.0, 0.0)).train(),
-        make_batch(6),
-    )
+def test_patches_and_maps_are_mixed_where_the_sentence_points(build, build_extra, make_batch):
+    method, batch = build("clip").eval(), make_batch(6)
+    extra = build_extra("medcutmix", share=1.0, keep=(0.2, 0.4)).train()
     plain = method.image_encoder(batch.images)
     change = begin(method, extra, batch)
-    after, donor = change.features(plain), change.drawn.owner[change.chosen]
-    row = int(change.strength.argmax())
-    best = (extra.patch_head(plain.patches)[donor[row]] @ change.vectors[change.chosen[row]]).argmax()
-    torch.testing.assert_close(after.patches[row, best], plain.patches[donor[row], best])
+    assert all(s == 0 or 0.6 <= s <= 0.8 for s in change.strength.tolist())
+    after, sharpness = change.features(plain), extra.attention_scale.scale
+    fine, same = plain.pyramid[-2], after.pyramid[-2]  # on the grid of the patches
+    for i, sentence in enumerate(change.chosen.tolist()):
+        j = sentence // 2  # of which there are two a report
+        attention = (sharpness * extra.patch_head(plain.patches[j]) @ change.vectors[sentence]).softmax(0)
+        share = change.strength[i] * (attention - attention.min()) / (attention.max() - attention.min())
+        expected = (1 - share)[:, None] * plain.patches[i] + share[:, None] * plain.patches[j]
+        torch.testing.assert_close(after.patches[i], expected, rtol=1e-4, atol=1e-5)
+        on_grid = share.unflatten(0, plain.grid)
+        torch.testing.assert_close(same[i], (1 - on_grid) * fine[i] + on_grid * fine[j], rtol=1e-4, atol=1e-5)
 
 
-def test_nothing_is_mixed_in_evaluation_mode_or_without_a_diagnostic_sentence(build, build_extra, make_batch):
-    method, extra, batch = build("clip").eval(), build_extra("medcutmix", share=1.0), make_batch(6)
-    for training, states in ((False, batch.sentence_findings), (True, torch.full_like(batch.sentence_findings, -1))):
-        batch.sentence_findings = states
-        change = begin(method, extra.train(training), batch)
-        assert not change.strength.any()
-        assert torch.equal(change.batch.findings, batch.findings)
-        plain = method.image_encoder(batch.images)
-        torch.testing.assert_close(change.features(plain).patches, plain.patches)
+@pytest.mark.parametrize("why", ["evaluation", "no share", "no diagnostic sentence"])
+def test_nothing_is_mixed(build, build_extra, make_batch, why):
+    method, batch = build("clip").eval(), make_batch(6)
+    extra = build_extra("medcutmix", share=0.0 if why == "no share" else 1.0).train(why != "evaluation")
+    if why == "no diagnostic sentence":
+        batch.sentence_findings[:] = -1
+    change = begin(method, extra, batch)
+    assert not change.strength.any()
+    assert torch.equal(change.batch.findings, batch.findings)
+    plain = method.image_encoder(batch.images)
+    torch.testing.assert_close(change.features(plain).patches, plain.patches)
 
 
-def test_a_trunks_own_pooling_is_mixed_by_the_share_of_the_region(build, build_extra, make_batch, parts):
+def test_a_trunks_own_pooling_is_mixed_by_the_share_of_the_region(build, build_extra, make_batch):
     method, batch = build("clip").eval(), make_batch(6)
     method.image_encoder = ImageEncoder("test_resnet", image_size=64, dim=32, pool="trunk").eval()
     extra = build_extra("medcutmix", share=1.0).train()
     extra.pools_patches = False
     plain = method.image_encoder(batch.images)
     change = begin(method, extra, batch)
-    after, donor = change.features(plain), change.drawn.owner[change.chosen]
-    share = (after.global_ - plain.global_).norm(dim=1) / (plain.global_[donor] - plain.global_).norm(dim=1).clamp_min(
-        1e-9
-    )
-    assert (share < 1).all()
-    assert (share > 0).tolist() == (change.strength > 0).tolist()
+    donor, patches = change.drawn.owner[change.chosen], extra.patch_head(plain.patches)
+    region = attention_region(change.vectors[change.chosen], patches[donor], extra.attention_scale.scale)
+    share = (change.strength * region.mean(1))[:, None]
+    expected = (1 - share) * plain.global_ + share * plain.global_[donor]
+    torch.testing.assert_close(change.features(plain).global_, expected)
 
 
 def test_the_pointing_loss_falls_when_sentences_find_their_patches(build, build_extra, make_batch):

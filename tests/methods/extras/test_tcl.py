@@ -4,19 +4,18 @@ import torch
 from torch.nn import functional as F
 
 from medvlp.methods.extras.step import Step
+from medvlp.objectives.sentence_sampling import row_hash
 
 
 def test_the_whole_terms_are_cross_entropy_against_batch_and_queue(build, build_extra, make_batch):
-    batch, earlier, extra = make_batch(4), make_batch(3), build_extra("tcl", queue=5).eval()
-    earlier.images = torch.randn(3, 1, 64, 64)
-    earlier.report_tokens = earlier.report_tokens.flip(0) + 1
-    method = build("clip").eval()
-    extra.images.push(F.normalize(torch.randn(3, 128), dim=1))
-    extra.texts.push(F.normalize(torch.randn(3, 128), dim=1), torch.tensor([11, 12, 13]))
-    step = Step(method, batch)
-    losses = extra.losses(step)
+    extra = build_extra("tcl", queue=5).eval()
+    extra.images.push(torch.zeros(3, 128))
+    extra.texts.push(torch.zeros(3, 128), torch.tensor([11, 12, 13]))
+    step = Step(build("clip").eval(), make_batch(4))
     image, text = extra.image_head(step.image.global_), extra.text_head(step.report.global_)
-    own = torch.arange(4)
+    for query, queue in ((image, extra.images), (text, extra.texts)):  # near enough to count, also where not filled
+        queue.features.copy_(F.normalize(query[:1].detach() + 0.03 * torch.randn(5, 128), dim=1))
+    losses, own = extra.losses(step), torch.arange(4)
     for name, query, queue in (("image", image, extra.images), ("text", text, extra.texts)):
         keys = torch.cat([query.detach(), queue.features[:3]])  # in evaluation mode the twins are what they follow
         expected = F.cross_entropy(query @ keys.t() / 0.07, own) / 4
@@ -37,15 +36,20 @@ def test_twins_follow_and_queues_fill_in_training_alone(build, build_extra, make
     torch.testing.assert_close(moved, torch.full_like(moved, 0.5))
 
 
-def test_a_copy_of_a_report_is_no_negative(build, build_extra, make_batch):
-    """Two equal reports, and the same report in the queue: the text term has only positives, whose loss is log k."""
-    batch, extra = make_batch(2), build_extra("tcl", queue=4)
+def test_a_copy_of_a_report_is_right_too_in_the_batch_and_in_the_queue(build, build_extra, make_batch, first):
+    batch, extra = make_batch(3), build_extra("tcl", queue=4).eval()
     batch.report_tokens[1], batch.report_mask[1] = batch.report_tokens[0], batch.report_mask[0]
+    copy = row_hash(batch.report_tokens, batch.report_mask)[2]
+    extra.texts.push(F.normalize(torch.randn(2, 128), dim=1), torch.stack([copy, copy + 1]))
     method = build("clip").eval()
-    extra.train().losses(Step(method, batch))
-    losses = extra.eval().losses(Step(method, batch))
-    torch.testing.assert_close(losses["text"], torch.tensor(4.0).log() / 4, rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(losses["text_parts"], torch.tensor(0.0))
+    step = Step(method, batch)
+    query = extra.text_head(step.report.global_)
+    keys = torch.cat([query, extra.texts.features[:2]]).detach()
+    right = torch.tensor([[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0]]).float()
+    expected = F.cross_entropy(query @ keys.t() / 0.07, right / right.sum(1, keepdim=True)) / 4
+    torch.testing.assert_close(extra.losses(step)["text"], expected, rtol=1e-4, atol=1e-5)
+    alone = extra.losses(Step(method, first(batch, 2)))
+    torch.testing.assert_close(alone["text_parts"], torch.tensor(0.0))  # no words of others to tell its own from
 
 
 def test_the_terms_keep_views_together_which_a_contrast_between_modalities_does_not_see(build, build_extra, make_batch):
