@@ -20,11 +20,11 @@ Faithful (inference code of hi-ml was read): joint width, the mean over projecte
 the norm, patch cosines, smoothing. From memory of the paper: tau, masked language modelling, shuffling.
 Reconstructed: a, and that the contrast reads the whole text and a second pass the text with hidden words.
 Departs: T may join equal reports (`false_negatives`; the identity in the paper). Heads have GELU and no norm inside
-(ReLU and batch norm for images there). `image_encoder.pool` has no influence. Sentences are shuffled over the whole
-report, not within its sections, and what is cut off a sentence (`data.max_sentence_tokens`) is not read. CXR-BERT's own
-pretraining (its vocabulary, and matching of findings with impression) is what its weights bring, or absent from a text
-tower that starts from nothing. With a frozen text tower L_mlm is left out. Statements for and against are our own; an
-image without report is neither right nor wrong for any text.
+(there ReLU and batch norm for images, GELU and layer norm for texts). `image_encoder.pool` has no influence. Sentences
+are shuffled over the whole report, not within its sections, and what is cut off a sentence (`data.max_sentence_tokens`)
+is not read. CXR-BERT's own pretraining (its vocabulary, and matching of findings with impression) is what its weights
+bring, or absent from a text tower that starts from nothing. With a frozen text tower L_mlm is left out. Statements for
+and against are our own; an image without report is neither right nor wrong for any text.
 """
 
 from __future__ import annotations

@@ -101,6 +101,14 @@ def test_reports_without_sentences_stay_and_missing_reports_stay_missing(tokeniz
     assert not shuffled.report_mask[2].any()
 
 
+def test_training_reads_sentences_in_another_order_each_time(build, make_batch):
+    batch = make_batch()
+    for shuffle in (True, False):
+        method = build("biovil", shuffle=shuffle, masked_weight=0.0).train()
+        seen = {method.losses(batch)["contrast"].item() for _ in range(4)}
+        assert (len(seen) > 1) == shuffle
+
+
 def test_validation_reads_reports_as_they_are(build, make_batch):
     batch = make_batch()
     method = build("biovil").eval()

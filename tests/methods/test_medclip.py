@@ -47,6 +47,14 @@ def test_the_loss_against_loops(build, make_batch):
     assert not torch.allclose(method.losses(batch)["matching"], sharper.losses(batch)["matching"])
 
 
+def test_only_so_many_sentences_of_each_report_are_read(build, make_batch):
+    method, batch = build("medclip", sentences=1).eval(), make_batch(4)  # whose first sentences state a finding
+    got = method.losses(batch)["matching"]
+    for field in ("sentence_tokens", "sentence_mask", "sentence_findings"):
+        setattr(batch, field, getattr(batch, field)[:, :1])
+    torch.testing.assert_close(got, slow_loss(method, batch, 0.2), rtol=1e-5, atol=1e-5)
+
+
 def test_the_least_is_zero_where_cosines_say_what_labels_say(build, make_batch):
     method, batch = build("medclip", target_temperature=1.0), make_batch(5)
     drawn = sample_sentences(batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 3, shuffle=False)
