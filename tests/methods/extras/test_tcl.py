@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from medvlp.methods.extras.step import Step
+from medvlp.objectives.intra_modal import global_local_contrast
 from medvlp.objectives.sentence_sampling import row_hash
 
 
@@ -22,18 +23,48 @@ def test_the_whole_terms_are_cross_entropy_against_batch_and_queue(build, build_
         torch.testing.assert_close(losses[name], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_the_terms_of_parts_read_all_patches_and_the_words_without_cls_and_sep(build, build_extra, make_batch):
+    batch, extra = make_batch(4), build_extra("tcl").eval()
+    step = Step(build("clip").eval(), batch)
+    losses, place = extra.losses(step), torch.arange(batch.report_mask.shape[1])
+    words = batch.report_mask & (place > 0) & (place < batch.report_mask.sum(1, keepdim=True) - 1)
+    terms = {
+        "image_parts": (extra.image_head, step.image.global_, step.image.patches, torch.ones(4, 16).bool()),
+        "text_parts": (extra.text_head, step.report.global_, step.report.tokens, words),
+    }
+    for name, (head, whole, parts, counts) in terms.items():
+        expected = global_local_contrast(head(whole), head(parts), counts, torch.arange(4), 1 / 0.07) / 4
+        torch.testing.assert_close(losses[name], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_twins_follow_and_queues_fill_in_training_alone(build, build_extra, make_batch):
     method, extra, batch = build("clip"), build_extra("tcl", queue=8, decay=0.5), make_batch(3)
     extra.eval().losses(Step(method, batch))
     assert not extra.images.filled.any()
     batch.report_mask[1] = False
+    followed = (
+        (extra.image_twin, method.image_encoder),
+        (extra.text_twin, method.text_encoder),
+        (extra.image_head_twin, extra.image_head),
+        (extra.text_head_twin, extra.text_head),
+    )
     with torch.no_grad():
-        method.text_encoder.network.embeddings.LayerNorm.bias.add_(1.0)
+        for _, module in followed:
+            for weight in module.parameters():
+                weight.add_(1.0)
     extra.train().losses(Step(method, batch))
     assert extra.images.filled.sum() == 3
     assert (extra.texts.groups != -1).sum() == 2  # an image without report leaves no text behind
-    moved = extra.text_twin.twin.network.embeddings.LayerNorm.bias
-    torch.testing.assert_close(moved, torch.full_like(moved, 0.5))
+    for twin, module in followed:
+        for slow, weight in zip(twin.twin.parameters(), module.parameters(), strict=True):
+            torch.testing.assert_close(slow, weight - 0.5)
+
+
+def test_an_image_has_another_view_in_training_alone(build, build_extra, make_batch):
+    method, extra, batch = build("clip").eval(), build_extra("tcl"), make_batch(3)
+    same, other = extra.eval().losses(Step(method, batch)), extra.train().losses(Step(method, batch))
+    assert (same["image"] - other["image"]).abs() > 1e-4
+    torch.testing.assert_close(same["text"], other["text"])
 
 
 def test_a_copy_of_a_report_is_right_too_in_the_batch_and_in_the_queue(build, build_extra, make_batch, first):
