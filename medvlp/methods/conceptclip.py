@@ -121,6 +121,7 @@ class ConceptCLIP(DualEncoder):
         return self.concept_head(span_mean(features.tokens, torch.ones_like(end), end)[:, 0])
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
+        """`global_` compares with reports, `patches` with concepts."""
         features = self.image_encoder(images)
         return replace(features, global_=self.image_head(features.global_), patches=self.patch_head(features.patches))
 

@@ -71,6 +71,7 @@ class DLILP(DualEncoder):
         return {"bce": bce, "language": o.language_weight * language}
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        """As in `Method`: by the label head for findings that it was trained on, by pairs of prompts for others."""
         global_ = self.image_encoder(images).global_
         columns = dict(zip(self.findings, self.labels(global_).sigmoid().unbind(1), strict=True))
         if new := [finding for finding in findings if finding not in columns]:

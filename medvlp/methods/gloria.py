@@ -134,6 +134,7 @@ class GLoRIA(DualEncoder):
     # ------------------------------------------------------------------------------------------------------------- use
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
+        """`patches` are in the local space."""
         features = self.image_encoder(images)
         patches = self._sized(self.patch_head(features.patches))
         return replace(features, global_=self.image_head(features.global_), patches=patches)
@@ -145,6 +146,7 @@ class GLoRIA(DualEncoder):
         return replace(features, global_=self.text_head(features.global_), tokens=tokens)
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        """As in `Method`, by pairs of prompts that are compared as wholes and as words; see the top of the file."""
         image = self.encode_images(images)
         pairs = self.options.prompts
         texts = [text for pair in pairs for side in (0, 1) for text in self._asked(pair, side, findings)]

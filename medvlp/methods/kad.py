@@ -95,9 +95,11 @@ class KAD(SharedSpace, QueryNetwork):
         self.register_buffer("ancestors", ancestors, persistent=False)
 
     def texts_of(self, finding: str) -> tuple[str, ...]:
+        """The name of a finding."""
         return (self.book.name_of(finding),)
 
     def read_texts(self, texts: Sequence[str]) -> TextFeatures:
+        """Texts through T; zero where a text is empty."""
         features = self.bank(texts)
         return replace(features, global_=self._taught(self.text_head(features.global_)) * features.mask.any(1)[:, None])
 

@@ -89,6 +89,11 @@ class MAVL(QueryNetwork):
         self.aspect_scales = nn.ModuleList(Temperature() for _ in options.aspects)
 
     def texts_of(self, finding: str) -> tuple[str, ...]:
+        """What the book says of each aspect, in the order of `aspects`.
+
+        Raises:
+            ValueError: it says nothing of any of them.
+        """
         texts = tuple(self.book.text(finding, aspect) or "" for aspect in self.options.aspects)
         if not any(texts):
             raise ValueError(

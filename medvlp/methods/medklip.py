@@ -71,6 +71,7 @@ class MedKLIP(QueryNetwork):
         self.to_place = nn.Linear(width, text_dim)
 
     def texts_of(self, finding: str) -> tuple[str, ...]:
+        """The facet that asks for a finding, or its name where the book has none."""
         return (self.book.text(finding, self.options.facet) or self.book.name_of(finding),)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -156,6 +156,7 @@ class QueryNetwork(Method):
         return replace(features, global_=features.global_ - mean, tokens=features.tokens - mean)
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        """As in `Method`: what the decoder answers to the texts of each finding."""
         queries, _ = self.queries(tuple(self.texts_of(finding) for finding in findings))
         answers, _ = self.ask(self.image_encoder(images), queries)
         return self.presence(answers)[..., 0].sigmoid()

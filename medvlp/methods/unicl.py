@@ -95,5 +95,6 @@ class UniCL(TwoHeads):
         return F.normalize(each.mean(0), dim=1)
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        """As in `Method`: (1 + cos) / 2 with the finding in the template."""
         image = self.image_head(self.image_encoder(images).global_)
         return (1 + cosines(image, self.label_texts(findings))) / 2

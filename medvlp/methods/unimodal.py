@@ -69,10 +69,16 @@ class Unimodal(Method):
         return {"bce": per_sample_bce(logits, batch.findings, o.unmentioned, o.uncertain, reported)}
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
+        """`global_` and `patches` in the space of prototypes."""
         features, head = self.image_encoder(images), self.labels.head
         return replace(features, global_=head(features.global_), patches=head(features.patches))
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        """Refused.
+
+        Raises:
+            TypeError: always; there is no text tower.
+        """
         raise TypeError(
             "unimodal is trained without text and cannot read a phrase; retrieval and grounding need a vision-language "
             "method such as devide"

@@ -84,6 +84,7 @@ class MedCutMix(Augmentation):
         self.register_buffer("normal", normal, persistent=False)
 
     def begin(self, batch: Batch, text_encoder: TextEncoder) -> Change:
+        """Paste into the reports that are drawn to be mixed a sentence that fits each; in evaluation mode into none."""
         tokens, mask, states = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
         drawn = sample_sentences(tokens, mask, states, self.options.sentences, shuffle=self.training)
         vectors = self.sentence_head(text_encoder(drawn.tokens, drawn.mask).global_)
@@ -123,6 +124,7 @@ class _Cut(Change):
         self._patches: Tensor | None = None
 
     def features(self, features: ImageFeatures) -> ImageFeatures:
+        """Patches, maps and global vector, mixed where the pasted sentence points in the image that it is of."""
         donor = self.drawn.owner[self.chosen]
         self._patches = self.extra.patch_head(features.patches)
         sharpness = self.extra.attention_scale.scale
