@@ -6,17 +6,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from medvlp.data.augment import STRENGTHS
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
-from medvlp.knowledge import PLACES
-from medvlp.methods.base import Method
-from medvlp.methods.extras.with_extras import WithExtras
-from medvlp.reports.states import FindingState
 from medvlp.training.assemble import Parts, assemble
 from medvlp.training.atomic_write import atomic_folder
 from medvlp.training.checkpoint import RunState, save_state
@@ -26,20 +21,11 @@ from medvlp.training.early_stop import BestModel
 from medvlp.training.loop import Trainer, step_batches
 from medvlp.training.loss_window import LossWindow
 from medvlp.training.model_folder import save_model, write_parts
+from medvlp.training.needs import check_needs
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 from medvlp.training.run_log import RunLog
 from medvlp.training.validation import ValidationLoss, ZeroShotAuroc, validation_rows
-
-_REPORTED = "Reports come with mimic_cxr, openi, chexpert (Plus), padchest, roco, ct_rate, or a column `report`."
-_NAMED = "Reports that name findings in English come with mimic_cxr, openi, chexpert (Plus), ct_rate, or the phantom."
-_WHO_HAS = {
-    "reports": _REPORTED,
-    "sentences": _REPORTED,
-    "findings": "Labels come with every data set but roco; are the recipe's `findings` among those of yours?",
-    "places": _NAMED,
-    "concepts": _NAMED,
-}
 
 
 class Run:
@@ -59,7 +45,7 @@ class Run:
         self.settings = recipe.training
         self.method = assemble(recipe, parts, pretrained=recipe.image_encoder.pretrained and state is None)
         self.loader = self._loader(store.rows(recipe.data.train_split, recipe.data.views), train=True)
-        _check_needs(self.method, self.loader)
+        check_needs(recipe, self.method, self.loader)
         if recipe.image_encoder.patch_dropping:
             check_patch_dropping(self.method, next(self.loader.epoch(0)))
         steps = max(1, self.settings.epochs * len(self.loader) // self.settings.accumulate)
@@ -227,31 +213,3 @@ class Run:
         return ZeroShotAuroc(
             self.store, rows, self.parts.findings, self.settings.unmentioned, self.recipe.data.batch_size
         )
-
-
-def _check_needs(method: Method, loader: BatchLoader) -> None:
-    """Refuse data without what the method's losses are made of."""
-    rows, store = loader.rows, loader.store
-    has_reports = bool((store.table["report"].to_numpy()[rows] >= 0).any())
-    has = {
-        "reports": has_reports,
-        "sentences": has_reports,
-        "findings": bool((loader.states[torch.from_numpy(rows)] != FindingState.UNMENTIONED).any()),
-        "places": has_reports and _name_places(loader),
-        "concepts": loader.texts.concepts is not None and bool(len(loader.texts.concepts.spans)),
-    }
-    if missing := sorted(need for need in method.needs if not has[need]):
-        own = method.method if isinstance(method, WithExtras) else method
-        learner = type(own).__name__ + (" with its extras" if own is not method else "")
-        raise RecipeError(
-            f"method: {learner} learns from {' and '.join(missing)}, and none of the {len(rows)} "
-            f"training images of {store.path} has any. {_WHO_HAS[missing[0]]}"
-        )
-
-
-def _name_places(loader: BatchLoader) -> bool:
-    """Whether any report of the rows says of any finding where it is."""
-    texts, named = loader.texts, PLACES.index("unspecified")
-    return texts.places is not None and bool(
-        (texts.places[np.unique(texts.report), :, :named] == FindingState.PRESENT).any()
-    )

@@ -5,41 +5,149 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
-from medvlp.data import Store
+from medvlp.data import Manifest, Preprocess, Store, prepare
+from medvlp.methods.extras.registry import extras_by_name
+from medvlp.methods.registry import method_names
+from medvlp.training.assemble import Parts, parts_from_store
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretrain import pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 
+SILENT = ("", "")
+NAMELESS = ("Comparison was made.", "The patient is rotated.")
+PLACELESS = ("There is cardiac failure. No pneumothorax.", "There is infiltration.")
+STORES = {
+    "reports": (SILENT, True),
+    "findings": (NAMELESS, False),
+    "places": (PLACELESS, True),
+    "concepts": (NAMELESS, True),
+}
+# What the losses of each method are made of, as its paper says.
+LEARNS_FROM = {
+    "biovil": {"reports"},
+    "carzero": {"reports", "findings"},
+    "chexzero": {"reports"},
+    "clip": {"reports"},
+    "conceptclip": {"reports", "concepts"},
+    "convirt": {"reports"},
+    "devide": {"reports", "findings"},
+    "dlilp": {"reports", "findings"},
+    "gloria": {"reports"},
+    "kad": {"reports", "findings"},
+    "keep": {"reports", "findings"},
+    "mavl": {"reports", "findings", "places"},
+    "medclip": {"reports", "findings"},
+    "medklip": {"reports", "findings", "places"},
+    "medslip": {"reports", "findings", "places"},
+    "mflag": {"reports"},
+    "mgca": {"reports"},
+    "unicl": {"reports", "findings"},
+    "unimodal": {"findings"},
+}
+EXTRAS_LEARN_FROM = {
+    "filip": {"reports"},
+    "medcutmix": {"reports", "findings"},
+    "softclip": {"reports"},
+    "superclass": {"reports"},
+    "tcl": {"reports"},
+}
+SAID = {
+    "reports": (r"(reports|sentences|places)", r"come with mimic_cxr, openi"),
+    "findings": (r"labels of the recipe's findings", r"Labels come with nih_cxr"),
+    "places": (r"places that reports give", r"findings and where they are come with mimic_cxr"),
+    "concepts": (r"mentions of findings in reports", r"that name findings .* come with mimic_cxr"),
+}
+
+
+@pytest.fixture(scope="session")
+def poor_stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
+    """What is missing -> 8 noisy pictures without it."""
+    return {what: _store(tmp_path_factory.mktemp(what), *texts) for what, texts in STORES.items()}
+
+
+def _store(folder: Path, reports: tuple[str, str], labelled: bool) -> Store:
+    random, rows = np.random.default_rng(0), []
+    for i in range(8):
+        Image.fromarray(random.integers(0, 255, (32, 32), np.uint8)).save(folder / f"{i}.png")
+        labels = {"pneumothorax": str(i % 2)} if labelled else {}
+        ids = {"patient_id": f"p{i}", "study_id": f"s{i}", "image_id": f"i{i}", "view": "PA", "split": "train"}
+        rows.append({**ids, "path": str(folder / f"{i}.png"), "report": reports[i % 2], **labels})
+    return prepare(Manifest(pd.DataFrame(rows), generated=True), folder / "store", Preprocess(size=32), workers=0)
+
+
+@pytest.fixture(scope="session")
+def shared_parts(poor_stores: dict[str, Store]) -> Parts:
+    """One tokenizer for all runs."""
+    return parts_from_store(_recipe(poor_stores["places"]), poor_stores["places"])
+
+
+def _recipe(store: Store, *overrides: str) -> Recipe:
+    text = f"""
+method: clip
+findings: [pneumothorax, cardiomegaly]
+data: {{store: {store.path}, batch_size: 4, prefetch: 0}}
+image_encoder: {{name: test_resnet.r160_in1k, dim: 32}}
+text_encoder: {{layers: 1, width: 32, heads: 2, vocab_size: 300, max_tokens: 48}}
+training: {{max_steps: 1, warmup_steps: 1, accelerator: cpu, precision: 32}}
+"""
+    return Recipe.from_yaml(text, overrides)
+
+
+def test_every_method_and_extra_is_here() -> None:
+    assert sorted(LEARNS_FROM) == method_names()
+    assert sorted(EXTRAS_LEARN_FROM) == sorted(extras_by_name())
+
 
 @pytest.mark.parametrize(
-    ("method", "missing"),
-    [
-        ("clip", r"CLIP learns from reports, .* Reports come with mimic_cxr"),
-        (
-            "conceptclip",
-            r"learns from concepts and reports, .* Reports that name findings in English come with mimic_cxr",
-        ),
-    ],
+    ("key", "missing"),
+    [(f"method={name}", need) for name, needs in LEARNS_FROM.items() for need in sorted(needs)]
+    + [(f"extras.{name}={{}}", need) for name, needs in EXTRAS_LEARN_FROM.items() for need in sorted(needs)],
 )
 def test_a_store_without_it_is_refused(
-    tiny_recipe: Callable[..., Recipe],
-    tiny_store: Store,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    method: str,
-    missing: str,
+    poor_stores: dict[str, Store], shared_parts: Parts, tmp_path: Path, key: str, missing: str
 ) -> None:
-    silent = Store(tiny_store.path)
-    silent.table["report"] = -1
-    monkeypatch.setattr(Store, "open", lambda path: silent)
-    with pytest.raises(RecipeError, match=missing):
-        pretrain(tiny_recipe(f"method={method}"), tmp_path / "run", progress=False)
+    recipe = _recipe(poor_stores[missing], key)
+    with pytest.raises(RecipeError) as refused:
+        pretrain(recipe, tmp_path / "run", progress=False, parts=shared_parts)
+    words, source = SAID[missing]
+    assert refused.match(
+        rf"^(method: |extras\.)\w+:?.* learns from .*{words}.* in the split 'train' has any\. .*{source}"
+    )
     assert not (tmp_path / "run").exists()
 
 
-def test_a_store_with_concepts_trains(tiny_recipe: Callable[..., Recipe], tmp_path: Path) -> None:
-    recipe = tiny_recipe("method=conceptclip", "training.max_steps=1", "training.log_every=1")
+@pytest.mark.parametrize(
+    ("method", "missing"), [("unimodal", "reports"), ("clip", "findings"), ("devide", "places"), ("kad", "concepts")]
+)
+def test_a_store_without_what_is_not_needed_trains(
+    poor_stores: dict[str, Store], shared_parts: Parts, tmp_path: Path, method: str, missing: str
+) -> None:
+    recipe = _recipe(poor_stores[missing], f"method={method}")
+    out = pretrain(recipe, tmp_path / "run", progress=False, parts=shared_parts)
+    assert load_model(out, device="cpu").card["step"] == 1
+
+
+@pytest.mark.parametrize("method", ["conceptclip", "medslip"])
+def test_a_store_that_has_it_trains(tiny_recipe: Callable[..., Recipe], tmp_path: Path, method: str) -> None:
+    recipe = tiny_recipe(f"method={method}", "training.max_steps=1", "training.log_every=1")
     assert load_model(pretrain(recipe, tmp_path / "run", progress=False), device="cpu").card["step"] == 1
+
+
+def test_an_extra_is_told_from_the_method(poor_stores: dict[str, Store], shared_parts: Parts, tmp_path: Path) -> None:
+    recipe = _recipe(poor_stores["reports"], "method=unimodal", "extras.superclass={}")
+    with pytest.raises(RecipeError, match=r"^extras\.superclass: it learns from reports, and none of the 8 images"):
+        pretrain(recipe, tmp_path / "run", progress=False, parts=shared_parts)
+
+
+def test_the_labels_that_a_store_has_are_named(
+    poor_stores: dict[str, Store], shared_parts: Parts, tmp_path: Path
+) -> None:
+    recipe = _recipe(poor_stores["concepts"], "method=unimodal", "findings=[edema, nodule]")
+    with pytest.raises(RecipeError, match=r"labels of the recipe's findings.* The store has labels of pneumothorax\.$"):
+        pretrain(recipe, tmp_path / "run", progress=False)

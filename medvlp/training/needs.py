@@ -1,0 +1,100 @@
+"""Data without what a method learns from are refused before the first step, with the data sets that have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+
+from medvlp.data.loader import BatchLoader
+from medvlp.knowledge import PLACES
+from medvlp.methods.base import Method
+from medvlp.methods.extras.with_extras import WithExtras
+from medvlp.reports.states import FindingState
+from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_errors import RecipeError
+
+_IN_WORDS = {
+    "findings": "labels of the recipe's findings",
+    "reports": "reports",
+    "sentences": "sentences of reports",
+    "places": "places that reports give to these findings",
+    "concepts": "mentions of findings in reports",
+}
+_REPORTED = (
+    "Reports come with mimic_cxr, openi, chexpert (Plus), padchest, roco (captions), covid_cxr (clinical notes), "
+    "phantom, or a column `report` of your own."
+)
+_NAMED = (
+    "English reports that name findings and where they are come with mimic_cxr, openi, chexpert (Plus), phantom, or a "
+    "column `report` of your own."
+)
+_LABELLED = (
+    "Labels come with nih_cxr, mimic_cxr, chexpert, padchest, vindr_cxr and others, with a column of your own that is "
+    "called as the finding, or from English reports that name it."
+)
+_SHOWN = 12  # labels of a store that an error lists
+
+
+def check_needs(recipe: Recipe, method: Method, loader: BatchLoader) -> None:
+    """Refuse data without what the losses of the method, or of one of its extras, are made of.
+
+    Args:
+        recipe: what was asked for. method: built from it. loader: of the training rows.
+
+    Raises:
+        RecipeError: what is missing, and which data sets have it.
+    """
+    learners = {f"method: {recipe.method}": method.needs}
+    if isinstance(method, WithExtras):
+        extras = {f"extras.{name}: it": type(extra).needs for name, extra in method.extras.items()}
+        learners = {f"method: {recipe.method}": method.method.needs, **extras}
+    has = _what_is_there(loader)
+    for learner, needs in learners.items():
+        if missing := [need for need in _IN_WORDS if need in needs and not has[need]]:
+            raise RecipeError(
+                f"{learner} learns from {_listed(_IN_WORDS[need] for need in missing)}, and none of the "
+                f"{len(loader.rows)} images of {loader.store.path} in the split {recipe.data.train_split!r} has any. "
+                f"{_where_to_get(missing, loader.store.labels)}"
+            )
+
+
+def _what_is_there(loader: BatchLoader) -> dict[str, bool]:
+    """Of each need, whether any training row meets it."""
+    rows, texts = loader.rows, loader.texts
+    has_reports = bool((texts.report[rows] >= 0).any())
+    return {
+        "reports": has_reports,
+        "sentences": has_reports,
+        "findings": bool((loader.states[torch.from_numpy(rows)] != FindingState.UNMENTIONED).any()),
+        "places": _name_places(loader),
+        "concepts": texts.concepts is not None and bool(len(texts.concepts.spans)),
+    }
+
+
+def _name_places(loader: BatchLoader) -> bool:
+    """Whether any report of the rows says of any finding where it is."""
+    texts = loader.texts
+    if texts.places is None:
+        return False
+    named = texts.places[np.unique(texts.report[loader.rows]), :, : PLACES.index("unspecified")]
+    return bool((named == FindingState.PRESENT).any())
+
+
+def _where_to_get(missing: Sequence[str], labels: Sequence[str]) -> str:
+    advice = []
+    if "findings" in missing:
+        shown = ", ".join(labels[:_SHOWN]) + (f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else "")
+        advice.append(f"The store has labels of {shown}." if labels else _LABELLED)
+    if "places" in missing or "concepts" in missing:
+        advice.append(_NAMED)
+    elif "reports" in missing or "sentences" in missing:
+        advice.append(_REPORTED)
+    return " ".join(advice)
+
+
+def _listed(words: Iterable[str]) -> str:
+    """ "a, b and c"."""
+    *before, last = words
+    return f"{', '.join(before)} and {last}" if before else last
