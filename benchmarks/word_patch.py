@@ -2,12 +2,20 @@
 
     python benchmarks/word_patch.py --threads 2
     python benchmarks/word_patch.py --threads 2 --batch 8 16 32 --json word_patch.json
+    python benchmarks/word_patch.py --peak 64 128 256                                    # memory of a step in bfloat16
 
 Targets (B = 32, 19 x 19 patches, captions of 5 to 39 words, d = 768, float32, CPU, 2 cores): forward and backward at
 least 5 times faster than the loop, at most 1/30 of its memory saved for backward, which grows linearly with B; word
 pooling at least 5 times faster than the loop over tokens. Timings alternate between the two, and the best of `--repeat`
 counts. The loops are ours, written after the published structure: one caption at a time against all images, with the
 copies that the transposes cost; one word at a time for pooling.
+
+`--peak` asks whether the loss in bfloat16 fits on a GPU (target: B = 256 in 8 GiB), 39 words in each caption. Where
+there is a GPU it reads `torch.cuda.max_memory_allocated`. Elsewhere it adds up the storages that are alive after each
+operation of forward and backward, on the `meta` device: tensors with shape and type but without values, which take the
+way of an accelerator through the code (padded words, 16 images at a time), so that the tensors are those of a GPU, in
+number, shape and type. It does not see what kernels need inside of themselves (cuBLAS: some tens of MiB), the
+allocator's rounding to 512 bytes, its reserve and fragmentation, and the CUDA context.
 """
 
 from __future__ import annotations
@@ -15,12 +23,17 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from medvlp.models.spans import pool_words
 from medvlp.objectives.contrast import target_nce
@@ -75,6 +88,47 @@ def saved_for_backward(forward: Callable[[], Tensor]) -> int:
         result = forward()
     del result
     return sum(kept.values())
+
+
+class LiveStorages(TorchDispatchMode):
+    """Most bytes of storages that were alive at once after an operation inside of the block.
+
+    A view adds nothing, and a storage counts until nobody holds it: neither a variable nor autograd.
+    """
+
+    def __init__(self, *held: Tensor) -> None:
+        super().__init__()
+        self.most = 0
+        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._count(held)
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = operation(*args, **(kwargs or {}))
+        self._count(leaf for leaf in tree_leaves(made) if isinstance(leaf, Tensor))
+        return made
+
+    def _count(self, tensors: Iterable[Tensor]) -> None:
+        for storage in (tensor.untyped_storage() for tensor in tensors):
+            self._alive[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
+        self._alive = {key: entry for key, entry in self._alive.items() if not entry[0].expired()}
+        self.most = max(self.most, sum(size for _, size in self._alive.values()))
+
+
+def peak_of_step(batch: int, words: int = 39, patches: int = 361, width: int = 768) -> int:
+    """Bytes that forward and backward of the local loss hold at most, inputs and gradients included."""
+    device = "cuda" if torch.cuda.is_available() else "meta"
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    v = torch.randn(batch, patches, width, device=device, dtype=torch.bfloat16).requires_grad_()
+    w = torch.randn(batch, words, width, device=device, dtype=torch.bfloat16).requires_grad_()
+    mask, target = torch.ones(w.shape[:2], dtype=torch.bool, device=device), torch.eye(batch, device=device)
+    # Training computes losses under autocast, and calls backward outside. The loss itself is float32 inside of it.
+    mixed = torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext()
+    with LiveStorages(v.detach(), w.detach(), mask, target) if device == "meta" else nullcontext() as live:
+        with mixed:
+            loss = target_nce(word_patch_similarity(v, w, mask), target)
+        loss.backward()
+    return torch.cuda.max_memory_allocated() if live is None else live.most
 
 
 def best_times(functions: list[Callable[[], object]], repeat: int) -> list[tuple[float, float]]:
@@ -168,7 +222,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--peak", type=int, nargs="+", help="batches whose peak of memory is asked for, and nothing else"
+    )
     arguments = parser.parse_args()
+    if arguments.peak:
+        how = "torch.cuda.max_memory_allocated" if torch.cuda.is_available() else "live storages on the meta device"
+        print("bfloat16, 361 patches, 39 words, d = 768; forward and backward:", how)
+        for batch in arguments.peak:
+            print(f"B = {batch}: {peak_of_step(batch) / 2**20:.0f} MiB", flush=True)
+        return
     torch.set_num_threads(arguments.threads)
     pooling = word_pooling(arguments.repeat)
     for part, row in pooling.items():

@@ -93,12 +93,16 @@ COUNTS = torch.tensor([1, 1, 0, 1]).bool()
 NOBODY = torch.zeros(4).bool()
 VALID = bools([1, 1, 0, 1], [1, 1, 0, 1], [0, 0, 0, 0], [0, 1, 1, 1])
 NO_PAIRS = torch.zeros(4, 4).bool()
-STATES = torch.tensor([[1, 0, -1, 2], [1, 0, -1, 2], [-1, -1, 2, -1], [1, 1, 0, 1]], dtype=torch.int8)
+STATES = torch.tensor([[1, 0, -1, 2], [1, 0, -1, 2], [-1, -1, 2, -1], [1, 1, 2, 1]], dtype=torch.int8)
 SILENCE = torch.full_like(STATES, -1)
 WORDS = bools([1, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 0])
 PATCHES = bools([1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [0, 1, 0, 1, 0])
 NO_WORDS = torch.zeros_like(WORDS)
-GROUPS = [bools([1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]), COUNTS[:, None] & COUNTS, COUNTS]
+GROUPS = [
+    bools([1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]),
+    COUNTS[:, None] & COUNTS,
+    torch.tensor([1, 1, 0, 0]).bool(),  # image 3 is a negative of others alone
+]
 BAG = torch.tensor([[1.0, 0, 2], [1, 0, 2], [0, 0, 0], [1, 1, 1]])
 PLACES = torch.stack([STATES, STATES.flip(1), SILENCE], 1)  # [4, 3, 4]
 FOUND = (PLACES == 1).any(2, keepdim=True)

@@ -1,5 +1,8 @@
 """GLoRIA's local similarity against the definition on unpadded words, with gradients and its edges."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -119,6 +122,14 @@ def test_backward_may_be_called_inside_of_autocast(inputs):
             word_patch_similarity(patches, words, MASK).sin().sum().backward()
         gradients.append((patches.grad, words.grad))
     torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_a_step_of_256_pairs_in_bfloat16_fits_in_8_gib_and_memory_is_linear():
+    """By the benchmark's count of live tensors; its own text says what a GPU needs beside them."""
+    peak = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "word_patch.py"))["peak_of_step"]
+    few, many = peak(64), peak(256)
+    assert many < 0.5 * 8 * 2**30
+    assert many < 4 * few
 
 
 def test_it_asks_nothing_of_an_accelerator(inputs):
