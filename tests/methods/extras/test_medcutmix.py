@@ -6,7 +6,9 @@ import torch
 from medvlp.methods.extras.step import Step
 from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.patch_dropping import PatchesDroppedError
+from medvlp.objectives.contrast import target_nce
 from medvlp.objectives.manifold_mix import attention_region
+from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
 
 
 def begin(method, extra, batch):
@@ -77,6 +79,22 @@ def test_a_trunks_own_pooling_is_mixed_by_the_share_of_the_region(build, build_e
     share = (change.strength * region.mean(1))[:, None]
     expected = (1 - share) * plain.global_ + share * plain.global_[donor]
     torch.testing.assert_close(change.features(plain).global_, expected)
+
+
+def test_the_pointing_loss_is_of_sentences_that_state_a_finding_and_of_images_as_they_are(
+    build, build_extra, make_batch
+):
+    method, batch = build("clip").eval(), make_batch(6)
+    extra = build_extra("medcutmix", share=1.0, sentences=3).train()
+    plain = method.image_encoder(batch.images)
+    change = begin(method, extra, batch)
+    change.features(plain)
+    drawn, sharpness = change.drawn, extra.attention_scale.scale
+    similarity = patch_sentence_similarity(extra.patch_head(plain.patches), change.vectors, sharpness)
+    target, valid = sentence_targets(drawn.states, batch.findings, drawn.owner, drawn.group)
+    assert not drawn.states_finding.all()
+    expected = target_nce(similarity / 0.07, target.float(), valid & drawn.states_finding)
+    torch.testing.assert_close(change.losses()["pointing"], expected)
 
 
 def test_the_pointing_loss_falls_when_sentences_find_their_patches(build, build_extra, make_batch):
