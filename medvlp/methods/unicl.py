@@ -83,7 +83,6 @@ class UniCL(TwoHeads):
         said = torch.cat([self.ranks.gather(drawn.states), named])
         joined, valid = label_targets(batch.findings, said, self.options.unmentioned, reported=batch.report_mask.any(1))
         own = target_matrix(self.options.false_negatives, text_group=drawn.group, ranks=self.ranks) > 0
-        own = own & drawn.exists[:, None]  # an image without sentence is not like others without
         own = F.pad(own, (0, len(named)))
         exists = F.pad(self.ranks.gather(drawn.exists), (0, len(named)), value=True)
         return (joined | own).float(), (valid | own) & exists

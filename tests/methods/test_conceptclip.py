@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from medvlp.objectives.sigmoid_contrast import sigmoid_contrast
+from medvlp.objectives.targets import target_matrix
 from medvlp.reports.states import FindingState
 
 
@@ -44,6 +46,17 @@ def test_the_losses_are_the_papers(build, make_batch):
     losses = method.losses(batch)
     assert losses["report"].item() == pytest.approx(whole, rel=1e-4)
     assert losses["region"].item() == pytest.approx(0.4 * local, rel=1e-4)
+
+
+def test_of_graded_agreement_a_half_makes_a_report_right(build, make_batch):
+    method, batch = build("conceptclip", false_negatives="ontology", region_weight=0).eval(), make_batch(5)
+    agreement = target_matrix(
+        "ontology", text_group=batch.text_group, states=batch.findings, ancestors=method.ancestors
+    )
+    assert ((agreement >= 0.5) & (agreement < 1)).any()
+    image, report = method.image_encoder(batch.images).global_, method.read_reports(batch).global_
+    logits = method.report_logits(method.image_head(image), method.text_head(report))
+    torch.testing.assert_close(method.losses(batch)["report"], sigmoid_contrast(logits, agreement >= 0.5))
 
 
 def test_the_first_stage_leaves_concepts_out_of_the_loss_and_of_the_answer(build, make_batch):

@@ -71,3 +71,12 @@ def test_trained_findings_are_answered_by_labels_and_new_ones_by_prompts(build, 
         pair = method.encode_texts([present.format("hiatal hernia"), absent.format("hiatal hernia")]).global_
         expected.append((method.image_head(features) @ pair.t() / 0.07).softmax(1)[:, 0])
     torch.testing.assert_close(scores[:, 0], torch.stack(expected).mean(0))
+
+
+def test_a_sentence_is_drawn_anew_in_training_alone(build, make_batch):
+    method, batch = build("dlilp"), make_batch(5)
+    drawn = {
+        training: {method.train(training).losses(batch)["language"].item() for _ in range(4)}
+        for training in (False, True)
+    }
+    assert len(drawn[False]) == 1 < len(drawn[True])

@@ -84,3 +84,12 @@ def test_zero_shot_is_the_cosine_with_the_mean_of_templates(build, make_batch):
     torch.testing.assert_close(method.score(images, ["hiatal_hernia"])[:, 0], expected)
     with pytest.raises(KeyError, match="hiatal_hernia"):
         method.score(images, ["hiatal_herna"])
+
+
+def test_a_sentence_is_drawn_anew_in_training_alone(build, make_batch):
+    method, batch = build("unicl"), make_batch(5)
+    drawn = {
+        training: {method.train(training).losses(batch)["contrast"].item() for _ in range(4)}
+        for training in (False, True)
+    }
+    assert len(drawn[False]) == 1 < len(drawn[True])
