@@ -51,7 +51,7 @@ from medvlp.methods.base import Method, MethodParts, Options
 from medvlp.methods.dual_encoder import report_contrast
 from medvlp.methods.query_network import finding_named
 from medvlp.methods.registry import register
-from medvlp.models.facet_retrieval import book_features, retrieve_facets
+from medvlp.models.facet_retrieval import book_features, book_texts, retrieve_facets
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.position import grid_position
 from medvlp.models.precision import cosines, without_autocast
@@ -127,6 +127,7 @@ class DeViDe(Method):
 
     def __init__(self, parts: MethodParts, options: DeViDeOptions) -> None:
         super().__init__(parts, options)
+        book_texts(parts.book, parts.findings, options.facets)  # facets without any text are refused here
         image_dim, text_dim = parts.image_encoder.dim, parts.text_encoder.dim
         dim, width = options.dim, options.decoder_width
         self.image_head = ProjectionHead(image_dim, dim)

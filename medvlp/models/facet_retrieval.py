@@ -11,13 +11,8 @@ from medvlp.knowledge import KnowledgeBook
 from medvlp.models.text_bank import TextBank
 
 
-def book_features(
-    bank: TextBank, book: KnowledgeBook, findings: Sequence[str], facets: Sequence[str]
-) -> tuple[Tensor, Tensor]:
-    """Encode what a book says of E findings in K facets.
-
-    Returns:
-        features `[E, K, D]`, zero where the book has no text; and mask bool `[E, K]`, True where it has.
+def book_texts(book: KnowledgeBook, findings: Sequence[str], facets: Sequence[str]) -> list[list[str | None]]:
+    """What a book says of E findings in K facets, `[finding][facet]`; None where it says nothing.
 
     Raises:
         UnknownNameError: a finding or facet that the book lacks.
@@ -27,8 +22,20 @@ def book_features(
     for finding, row in zip(findings, texts, strict=True):
         if not any(row):
             raise ValueError(
-                f"the book {book.name} says nothing of {finding} in {', '.join(facets)}; name another facet"
+                f"the book {book.name} says nothing of {finding} in {', '.join(facets) or 'no facet'}; name another one"
             )
+    return texts
+
+
+def book_features(
+    bank: TextBank, book: KnowledgeBook, findings: Sequence[str], facets: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Encode `book_texts`.
+
+    Returns:
+        features `[E, K, D]`, zero where the book has no text; and mask bool `[E, K]`, True where it has.
+    """
+    texts = book_texts(book, findings, facets)
     encoded = bank([text or "" for row in texts for text in row])
     shape = (len(findings), len(facets))
     return encoded.global_.unflatten(0, shape), encoded.mask.any(1).unflatten(0, shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,12 @@ from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError, explain, name_nearest
+
+_REFUSALS = (ValueError, UnknownNameError, RuntimeError, ArithmeticError)  # sizes are refused by the last two
+_OFFLINE = {
+    "image_encoder.pretrained": "`image_encoder.pretrained=false` begins without its weights.",
+    "text_encoder.name": "A folder with its config.json, weights and tokenizer, or `small`, needs no connection.",
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,8 @@ def parts_from_store(recipe: Recipe, store: Store) -> Parts:
     findings = finding_ids(recipe)
     book = _book(recipe)
     if recipe.text_encoder.name != "small":
-        tokenizer = ReportTokenizer.load(recipe.text_encoder.name)
+        with _loading("text_encoder.name", recipe.text_encoder.name):
+            tokenizer = ReportTokenizer.load(recipe.text_encoder.name)
     else:
         numbers = store.table["report"].to_numpy()[store.rows(recipe.data.train_split)]
         wanted = np.isin(np.arange(len(store.reports)), numbers)
@@ -84,6 +93,8 @@ def _book(recipe: Recipe) -> KnowledgeBook:
         book = KnowledgeBook.load(recipe.knowledge.book)
     except (KnowledgeError, UnknownNameError, OSError) as error:
         raise RecipeError(f"knowledge.book: {error}") from error
+    if unknown := [finding for finding in finding_ids(recipe) if finding not in book.names]:
+        raise RecipeError(f"knowledge.book: the book {book.name} lacks {', '.join(unknown)} of the recipe's findings")
     for facet in recipe.knowledge.facets:
         if facet not in (*book.facets, NAME):
             raise RecipeError(name_nearest("knowledge.facets", facet, (*book.facets, NAME)))
@@ -114,47 +125,74 @@ def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Pat
         parts: tokenizer, book, findings and image size.
         pretrained: load public weights of the image encoder; False where saved weights follow.
         text_config: a folder with the text encoder's `config.json`: it is built from that, without weights.
+
+    Raises:
+        RecipeError: an encoder that cannot be loaded, or options that the method or an extra refuses; names the key.
     """
     options, extras = _options(recipe), _extras(recipe)
-    image, text = recipe.image_encoder, recipe.text_encoder
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
+        image_encoder, text_encoder = _encoders(recipe, parts, pretrained, text_config)
         try:
-            image_encoder = ImageEncoder(
-                image.name,
-                pretrained,
-                parts.image_size,
-                dim=image.dim,
-                patch_stride=image.patch_stride,
-                patch_dropping=image.patch_dropping,
+            method = build_method(
+                recipe.method,
+                image_encoder=image_encoder,
+                text_encoder=text_encoder,
+                tokenizer=parts.tokenizer,
+                findings=parts.findings,
+                book=parts.book,
+                options=options,
             )
-            text_encoder = TextEncoder(
-                text.name if text.name == "small" or text_config is None else text_config,
-                vocab_size=parts.tokenizer.vocab_size,
-                layers=text.layers,
-                width=text.width,
-                heads=text.heads,
-                max_tokens=text.max_tokens,
-                pooling=text.pooling,
-                freeze=text.freeze,
-                pretrained=text_config is None,
-            )
-        except (ValueError, OSError) as error:
-            raise RecipeError(str(error)) from error
-        method = build_method(
-            recipe.method,
-            image_encoder=image_encoder,
-            text_encoder=text_encoder,
-            tokenizer=parts.tokenizer,
-            findings=parts.findings,
-            book=parts.book,
-            options=options,
-        )
+        except _REFUSALS as error:
+            given = ", ".join(f"options.{key}" for key in recipe.options) or "method"
+            raise RecipeError(f"{given}: {recipe.method} cannot be built so: {error}") from error
         shared = MethodParts(image_encoder, text_encoder, parts.tokenizer, parts.findings, parts.book)
         try:
             return add_extras(method, shared, extras)
-        except ValueError as error:
-            raise RecipeError(str(error)) from error
+        except _REFUSALS as error:
+            raise RecipeError(str(error) if "extras." in str(error) else f"extras: {error}") from error
+
+
+def _encoders(
+    recipe: Recipe, parts: Parts, pretrained: bool, text_config: Path | None
+) -> tuple[ImageEncoder, TextEncoder]:
+    image, text = recipe.image_encoder, recipe.text_encoder
+    with _loading("image_encoder.pretrained", image.name):
+        image_encoder = ImageEncoder(
+            image.name,
+            pretrained,
+            parts.image_size,
+            dim=image.dim,
+            patch_stride=image.patch_stride,
+            patch_dropping=image.patch_dropping,
+        )
+    with _loading("text_encoder.name", text.name):
+        text_encoder = TextEncoder(
+            text.name if text.name == "small" or text_config is None else text_config,
+            vocab_size=parts.tokenizer.vocab_size,
+            layers=text.layers,
+            width=text.width,
+            heads=text.heads,
+            max_tokens=text.max_tokens,
+            pooling=text.pooling,
+            freeze=text.freeze,
+            pretrained=text_config is None,
+        )
+    return image_encoder, text_encoder
+
+
+@contextmanager
+def _loading(key: str, name: str) -> Iterator[None]:
+    """What goes wrong inside, on the way to the hub or with the sizes, as a RecipeError."""
+    try:
+        yield
+    except OSError as error:
+        raise RecipeError(
+            f'{key}: "{name}" cannot be loaded ({" ".join(str(error).split())}). Is this the name of a public model, '
+            f"and the machine online? {_OFFLINE[key]}"
+        ) from error
+    except ValueError as error:
+        raise RecipeError(str(error)) from error
 
 
 def _extras(recipe: Recipe) -> dict[str, ExtraOptions]:

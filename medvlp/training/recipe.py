@@ -105,7 +105,7 @@ class KnowledgeRecipe(RecipePart):
     """
 
     book: str = "default"
-    facets: tuple[str, ...] = ("definition", "radiographic")
+    facets: tuple[str, ...] = Field(default=("definition", "radiographic"), min_length=1)
     homogenise: HomogeniseRecipe | None = None
 
 

@@ -1,14 +1,17 @@
-"""The book of a recipe: its facets, and texts that a language model rewrites before training."""
+"""What a recipe asks for and no method, book or hub can give is refused with its key; a rewritten book."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 
+from medvlp.data import Store
 from medvlp.knowledge import KnowledgeBook
 from medvlp.knowledge.homogenise import Homogeniser
-from medvlp.training.assemble import _book
+from medvlp.training.assemble import _book, build
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 
@@ -52,3 +55,62 @@ def test_an_endpoint_that_does_not_answer_is_named(tmp_path: Path) -> None:
 def test_a_recipe_with_a_language_model_survives_its_yaml() -> None:
     full = recipe(homogenise={"endpoint": "http://localhost:1/v1", "model": "some-model"})
     assert Recipe.from_yaml(full.to_yaml()) == full
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["method=mavl", "options.aspects=[shade]"], r"^options\.aspects: mavl .* unknown facet 'shade'.*'?shape"),
+        (
+            ["method=medklip", "options.facet=treatment"],
+            r"^options\.facet: medklip .* unknown facet 'treatment'; known",
+        ),
+        (["method=medslip", "options.facets=[ctt]"], r"^options\.facets: medslip .* did you mean 'ct'"),
+        (["method=devide", "options.facets=[ctt]"], r"^options\.facets: devide .* did you mean 'ct'"),
+        (
+            ["method=devide", "findings=[stent]", "knowledge.facets=[ct]"],
+            r"^method: devide .* says nothing of stent in ct",
+        ),
+        (["method=devide", "knowledge.facets=[]"], r"knowledge\.facets: .* at least 1 item"),
+        (
+            ["method=keep", "options.temperature=2"],
+            r"^options\.temperature: keep .* temperature 2\.0 gives a scale out of",
+        ),
+        (["method=kad", "options.decoder_heads=7"], r"^options\.decoder_heads: kad .* 7 heads do not divide the width"),
+        (["method=clip", "options.dim=-1"], r"^options\.dim"),
+        (["method=clip", "extras.filip={dim: -1}"], r"^extras"),
+    ],
+)
+def test_what_a_constructor_refuses_is_said_with_its_key(
+    tiny_recipe: Callable[..., Recipe], tiny_store: Store, changes: list[str], said: str
+) -> None:
+    with pytest.raises(RecipeError, match=said):
+        build(tiny_recipe(*changes), tiny_store)
+
+
+def test_a_book_without_a_finding_of_the_recipe_is_refused(tmp_path: Path) -> None:
+    KnowledgeBook.load("default").to_yaml(tmp_path / "book.yaml", ["edema", "pneumothorax"])
+    with pytest.raises(RecipeError, match=r"^knowledge\.book: .* lacks no_finding, .*cardiomegaly"):
+        _book(recipe(book=str(tmp_path / "book.yaml")))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("text_encoder.name=nobody/no-such-bert", r'^text_encoder\.name: "nobody/no-such-bert" .* A folder with its'),
+        ("text_encoder.name=./no-such-folder", r"^text_encoder\.name: .* no tokenizer\.json and no vocab\.txt"),
+        ("image_encoder.pretrained=true", r'^image_encoder\.pretrained: "test_resnet\.r160_in1k" .*=false` begins'),
+    ],
+)
+def test_weights_that_cannot_be_had_are_named_with_the_way_out(
+    tiny_recipe: Callable[..., Recipe],
+    tiny_store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(RecipeError, match=said):
+        build(tiny_recipe(change), tiny_store)

@@ -87,13 +87,3 @@ def test_a_run_with_every_extra_is_saved_and_resumed_to_the_same_bits(
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
     method = load_model(whole / "last", device="cpu").method
     assert all(torch.equal(tensor, one[name]) for name, tensor in method.state_dict().items())
-
-
-def test_data_without_what_an_extra_needs_are_refused(
-    tiny_recipe: MakeRecipe, tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    silent = Store(tiny_store.path)
-    silent.table["report"] = -1
-    monkeypatch.setattr(Store, "open", lambda path: silent)
-    with pytest.raises(RecipeError, match="Unimodal with its extras learns from reports"):
-        pretrain(tiny_recipe("method=unimodal", "extras.superclass={}"), tmp_path / "run", progress=False)
