@@ -99,9 +99,9 @@ class KAD(SharedSpace, QueryNetwork):
         return (self.book.name_of(finding),)
 
     def read_texts(self, texts: Sequence[str]) -> TextFeatures:
-        """Texts through T; zero where a text is empty."""
+        """Texts through T."""
         features = self.bank(texts)
-        return replace(features, global_=self._taught(self.text_head(features.global_)) * features.mask.any(1)[:, None])
+        return replace(features, global_=self._taught(self.text_head(features.global_)))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         o = self.options

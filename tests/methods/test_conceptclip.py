@@ -124,3 +124,4 @@ def test_zero_shot_is_half_prompts_and_half_patches(build, make_batch):
     expected = 0.5 * torch.stack(pairs).mean(0) + 0.5 * region
     torch.testing.assert_close(method.score(images, ["edema"])[:, 0], expected)
     torch.testing.assert_close(method.heat_map(images, "pulmonary edema").flatten(1), patches @ word)
+    torch.testing.assert_close(method.encode_texts(["pulmonary edema"]).tokens, method.concept_head(tokens.tokens))

@@ -59,6 +59,12 @@ def test_its_losses_equal_their_loops(build, make_batch):
             torch.testing.assert_close(losses[term], value, rtol=1e-4, atol=1e-5)
 
 
+def test_an_image_without_report_is_no_negative_of_the_global_contrast(build, make_batch, first):
+    method, batch = build("mavl").eval(), make_batch()
+    batch.report_mask[5], batch.findings[5] = False, -1
+    torch.testing.assert_close(method.losses(batch)["global"], method.losses(first(batch, 5))["global"])
+
+
 def test_the_global_contrast_of_equal_cosines_costs_log_f_and_log_b(build, make_batch):
     method, batch = build("mavl").eval(), make_batch(6)
     with torch.no_grad():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from medvlp.methods.query_network import finding_named, states_of_places
+from medvlp.models.position import grid_position
 
 
 def test_queries_are_texts_less_the_mean_of_the_trained_ones(build):
@@ -42,9 +43,10 @@ def test_heat_maps_are_attention_to_the_finding_or_to_the_phrase(build, make_bat
     named = method.heat_map(images, "Pleural effusion.")
     assert named.shape == (2, 4, 4)
     torch.testing.assert_close(named.sum((1, 2)), torch.ones(2))
-    features = method.image_encoder(images)
-    _, attention = method.ask(features, method.queries((method.texts_of("pleural_effusion"),))[0], need_attention=True)
-    torch.testing.assert_close(named.flatten(1), attention[:, 0])
+    asked = method.queries((method.texts_of("pleural_effusion"),))[0][0]
+    memory = method.to_memory(method.image_encoder(images).patches)
+    _, attention = method.decoder(asked, memory, grid_position((4, 4), memory.shape[2], memory), need_attention=True)
+    torch.testing.assert_close(named.flatten(1), attention.mean(1))  # of all questions
     phrase, other = method.heat_map(images, "fluid on the left"), method.heat_map(images, "a large heart")
     assert not torch.allclose(phrase, other, rtol=1e-6, atol=1e-9)
 
@@ -71,6 +73,13 @@ def test_an_image_is_retrieved_by_the_texts_of_its_findings(build, make_batch):
         image = method.encode_images(images).global_
         texts = method.encode_texts([method.texts_of(f)[0] for f in method.findings]).global_
         torch.testing.assert_close(image, method.score(images, method.findings) @ texts, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "term"), [("kad", "knowledge"), ("mavl", "place"), ("medklip", "place")])
+def test_pairs_and_wrong_places_are_drawn_in_training_alone(build, make_batch, name, term):
+    method, batch = build(name), make_batch()
+    drawn = {mode: {method.train(mode).losses(batch)[term].item() for _ in range(3)} for mode in (False, True)}
+    assert len(drawn[False]) == 1 < len(drawn[True])
 
 
 def test_findings_are_named_whatever_their_case(book):
