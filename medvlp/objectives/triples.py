@@ -61,7 +61,7 @@ def relation_prototypes(positive: Tensor, book: Tensor) -> Tensor:
 def sample_negatives(positive: Tensor, k: int) -> Tensor:
     """k indices `[..., k]` for each row of `positive` `[..., L]`, uniformly among what is not positive, none twice.
 
-    A row with fewer than k negatives fills up with positives: give its remaining slots no weight.
+    A row with fewer than k negatives fills up with positives: give its remaining slots no weight. k is at most L.
     """
     return torch.rand(positive.shape, device=positive.device).masked_fill(positive, -1.0).topk(k, dim=-1).indices
 

@@ -143,3 +143,14 @@ def test_groups_are_equal_findings_and_relations_are_their_ancestors():
     removed = {(i, j) for i, j in (~groups.valid).nonzero().tolist() if i <= j}
     assert removed == {(0, 2), (1, 2), (3, 4)} | {(i, 8) for i in range(9)} | {(8, 9)}
     assert groups.asked.tolist() == [True] * 7 + [False] * 3
+
+
+def test_groups_reach_over_ranks(on_two_ranks):
+    states = torch.tensor([[1, -1, -1, -1], [0, -1, -1, -1], [1, 1, -1, -1], [-1, 1, 0, 2]], dtype=torch.int8)
+    reported, ancestors = torch.tensor([True, True, True, False]), ancestor_matrix(FINDINGS)
+    whole = label_groups(states, reported, ancestors)
+    parts = on_two_ranks(
+        lambda rank, ranks: label_groups(states.chunk(2)[rank], reported.chunk(2)[rank], ancestors, ranks)
+    )
+    for name in ("same", "valid", "asked"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))

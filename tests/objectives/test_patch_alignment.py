@@ -113,3 +113,22 @@ def test_a_sentence_is_true_where_the_report_agrees_and_open_where_nobody_knows(
         [1, 0, 0, 0, 1],
         [0, 0, 0, 1, 0],
     ]
+
+
+def test_without_sharpness_the_mean_patch_is_asked(unit):
+    patches, sentences = unit
+    expected = F.cosine_similarity(patches.mean(1)[:, None], sentences[None], dim=2)
+    torch.testing.assert_close(patch_sentence_similarity(patches, sentences, sharpness=0.0), expected)
+
+
+def test_sentences_of_all_ranks_are_columns(on_two_ranks):
+    owner, group = torch.tensor([0, 1, 2, 3]), torch.tensor([10, 11, 10, 13])
+    for kind in ("identity", "same_text", "same_labels"):
+        parts = on_two_ranks(
+            lambda rank, ranks, kind=kind: sentence_targets(
+                SENTENCES[:4].chunk(2)[rank], IMAGES.chunk(2)[rank], torch.arange(2), group.chunk(2)[rank], kind, ranks
+            )
+        )
+        expected = sentence_targets(SENTENCES[:4], IMAGES, owner, group, kind)
+        for of_ranks, whole in zip(zip(*parts, strict=True), expected, strict=True):
+            assert torch.equal(torch.cat(of_ranks), whole)

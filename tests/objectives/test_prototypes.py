@@ -43,6 +43,8 @@ def test_constant_scores_are_uniform_and_large_ones_stay_finite():
 
 def test_zero_scores_cost_log_k():
     assert swapped_prediction(torch.zeros(4, 5), torch.zeros(4, 5)).item() == pytest.approx(math.log(5), abs=1e-6)
+    apart = swapped_prediction(torch.randn(4, 5), torch.randn(4, 5), temperature=math.inf)
+    assert apart.item() == pytest.approx(math.log(5), abs=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.2])

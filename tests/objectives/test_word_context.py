@@ -83,6 +83,13 @@ def test_one_word_costs_nothing_and_equal_contexts_cost_the_log_of_their_number(
     assert word_context_contrast(same, one_patch, MASK[:1]).item() == pytest.approx(math.log(4))
 
 
+def test_at_an_infinite_temperature_all_words_are_alike(unit):
+    words, patches = unit
+    loss = word_context_contrast(words[:1], patches[:1], MASK[:1], temperature=math.inf)
+    assert loss.item() == pytest.approx(math.log(4))
+    assert word_context_contrast(words, patches, MASK, attention_temperature=math.inf).isfinite()
+
+
 def test_a_report_without_words_leaves_the_mean(unit):
     words, patches = (x.clone().requires_grad_() for x in unit)
     mask = MASK.clone()

@@ -83,6 +83,15 @@ def test_one_word_and_one_patch_give_their_scaled_cosine(inputs):
     torch.testing.assert_close(got[0, 0], 50 * F.cosine_similarity(patches[0, :1], words[0, :1])[0])
 
 
+def test_without_sharpness_every_patch_and_every_word_counts_alike(inputs):
+    patches, words = inputs
+    got = word_patch_similarity(patches, words, MASK, region_sharpness=0.0)
+    cosine = F.cosine_similarity(patches.mean(1)[0], words[0], dim=1)
+    torch.testing.assert_close(got[0, 0], 10 * (5 * cosine).logsumexp(0))
+    got = word_patch_similarity(patches, words, MASK, word_sharpness=0.0)
+    torch.testing.assert_close(got, (10 * torch.tensor(LENGTHS).double().log()).expand(3, 4))
+
+
 def test_a_text_without_words_scores_zero_with_finite_gradient(inputs):
     patches, words = (x.clone().requires_grad_() for x in inputs)
     mask = MASK.clone()
