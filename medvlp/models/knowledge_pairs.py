@@ -44,6 +44,9 @@ class KnowledgePairs(nn.Module):
         book: whose findings, definitions and relations are read. A finding without a definition has no third pair.
         tokenizer, max_tokens: of the text encoder.
         noise: share of the tokens that are masked in every other text while training; KAD's 0.15.
+
+    Attributes:
+        cut: texts longer than `max_tokens` -> how many tokens each loses.
     """
 
     question_ids: Tensor
@@ -61,6 +64,7 @@ class KnowledgePairs(nn.Module):
         questions, answers, concepts = ([pair[i] for pair in pairs] for i in range(3))
         self.noise, self.mask_id = noise, tokenizer.mask_id
         self.special = (tokenizer.cls_id, tokenizer.sep_id)
+        self.cut = tokenizer.cut([*questions, *answers], max_tokens)
         tokens = {"question": tokenizer(questions, max_tokens), "answer": tokenizer(answers, max_tokens)}
         for side, (ids, mask) in tokens.items():
             self.register_buffer(f"{side}_ids", ids, persistent=False)

@@ -42,6 +42,10 @@ class TextBank:
             _forget_oldest(self._features)
         return kept[1]
 
+    def cut(self) -> dict[str, int]:
+        """Those of the texts read so far that the encoder's `max_tokens` makes shorter -> the tokens each loses."""
+        return self.tokenizer.cut((text for texts in self._tokens for text in texts), self.encoder.max_tokens)
+
     def _tokenized(self, key: tuple[str, ...]) -> tuple[Tensor, Tensor]:
         device = next(self.encoder.parameters()).device
         kept = self._tokens.get(key)

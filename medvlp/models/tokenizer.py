@@ -103,6 +103,13 @@ class ReportTokenizer:
         ids[mask] = np.fromiter((i for row in rows if len(row) > 2 for i in row), np.int64, int(lengths.sum()))
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
+    def cut(self, texts: Iterable[str], max_length: int) -> dict[str, int]:
+        """Those of the texts that `self(texts, max_length)` makes shorter -> how many tokens each loses."""
+        self._tokenizer.no_truncation()
+        distinct = list(dict.fromkeys(texts))
+        lengths = (len(row.ids) for row in self._tokenizer.encode_batch_fast(distinct))
+        return {text: n - max_length for text, n in zip(distinct, lengths, strict=True) if n > max_length}
+
     def offsets(self, texts: Sequence[str], max_length: int) -> list[NDArray[np.int64]]:
         """For each text the characters that each token of `self(texts, max_length)` stands for, int64 `[T, 2]`.
 

@@ -16,6 +16,7 @@ from medvlp.training.assemble import Parts, assemble
 from medvlp.training.atomic_write import atomic_folder
 from medvlp.training.checkpoint import RunState, save_state
 from medvlp.training.clock import TrainingClock
+from medvlp.training.cut_texts import warn_of_cut_texts
 from medvlp.training.dry_run import check_patch_dropping
 from medvlp.training.early_stop import BestModel
 from medvlp.training.loop import Trainer, step_batches
@@ -68,6 +69,7 @@ class Run:
     def train(self, show: bool) -> None:
         """Train to the end, or until the validation metric has stopped getting better."""
         trainer, rank0 = self.trainer, self.fabric.is_global_zero
+        first = trainer.step + 1
         self.method.train()
         with RunLog(self.out, trainer.step, self.total_steps, self.seconds, rank0, rank0 and show) as log:
             batches = step_batches(self.loader, trainer.step, self.settings.accumulate)
@@ -77,6 +79,8 @@ class Run:
                     trainer.train_step(next(batches))
                     self.total_steps = trainer.total_steps = self.clock.fitted_steps(trainer.step, self.planned_steps)
                     log.advance(trainer.step, self.total_steps)
+                    if trainer.step == first and rank0:
+                        warn_of_cut_texts(self.recipe, self.method)
                     validates, saves = self._due(self.validate_every), self._due(self.checkpoint_every)
                     if validates or saves or trainer.step % self.settings.log_every == 0:
                         self._log(log, rate)
