@@ -23,10 +23,13 @@ from medvlp.tasks.result import Result
 from medvlp.tasks.scored_split import check_comparable
 from medvlp.tasks.seed_run import SeedRun
 
+_SHARE = (0.0, 1.0)  # where AUROC, precision and the pointing game end
+_DOUBT = 0.05  # share of resamples without a figure that is worth a remark
+
 
 @dataclass(frozen=True)
 class MethodFigures:
-    """One method. Estimates are means over its seeds; their intervals hold patients and seeds.
+    """One method. Estimates are means over its seeds; their intervals hold patients and seeds (`estimate_over_seeds`).
 
     Attributes:
         seeds: that ended well -> their macro AUROC.
@@ -85,25 +88,51 @@ class ComparisonResult(Result):
         both = self.baseline != self.reference
         head = ["method", "macro AUROC", "between seeds", f"above {self.reference}"]
         head += [f"above {self.baseline}"] if both else []
-        head += ["precision@5", "pointing game", "samples/s", "parameters (M)", "minutes a run", "seeds"]
+        clock = len({round(f.samples) for f in self.methods.values()}) > 1  # a budget of minutes: some see more
+        head += ["precision@5", "pointing game", *(["samples"] if clock else []), "samples/s"]
+        head += ["parameters (M)", "minutes a run", "seeds"]
         rows: list[list[Any]] = []
         for name in self.ranked():
             f = self.methods[name]
             spread = None if np.isnan(f.spread) else round(f.spread, 3)
             differences = [f.above_reference, f.above_baseline] if both else [f.above_reference]
             size = [round(f.samples_per_second), round(f.parameters / 1e6, 2), round(f.seconds / 60, 2), len(f.seeds)]
-            rows.append([name, f.macro, spread, *differences, f.precision, f.pointing, *size])
+            seen = [round(f.samples)] if clock else []
+            rows.append([name, f.macro, spread, *differences, f.precision, f.pointing, *seen, *size])
         missing = [name for name in self.failed if name not in self.methods]
         return head, rows + [[name, "missing", *[None] * (len(head) - 2)] for name in missing]
+
+    @property
+    def over_seeds(self) -> bool:
+        """Whether any interval holds seeds beside patients."""
+        return any(len(f.seeds) > 1 for f in self.methods.values())
 
     def ranked(self) -> list[str]:
         """The methods that have figures, best macro AUROC first."""
         return sorted(self.methods, key=lambda name: -self.methods[name].macro.value)
 
     def remarks(self) -> list[str]:
+        return [*self.failures(), *self.doubts()]
+
+    def failures(self) -> list[str]:
+        """Why runs have no figure, one a line."""
         return [
             f"{name}, seed {seed}: {reason}" for name, seeds in self.failed.items() for seed, reason in seeds.items()
         ]
+
+    def doubts(self) -> list[str]:
+        """Which intervals say less than they seem to: those of a single run, and those of few resamples."""
+        total, skipped = self.protocol["resamples"], max(f.macro.skipped for f in self.methods.values())
+        single = [name for name, f in self.methods.items() if len(f.seeds) == 1]
+        found = []
+        if single and len(single) < len(self.methods):
+            found.append(f"One run alone, so the intervals hold patients and no seeds: {', '.join(single)}.")
+        if skipped > _DOUBT * total:
+            found.append(
+                f"{skipped:,} of {total:,} resamples left a finding without a positive or a negative patient and do "
+                "not count: too few patients have the rarest findings for a macro interval that can be trusted."
+            )
+        return found
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """`compare.csv`: one row a method; estimates as three columns."""
@@ -133,8 +162,8 @@ def compare_runs(
 ) -> ComparisonResult:
     """The figures of finished runs.
 
-    All runs are resampled with the same draws of patients, and methods with the same seeds with the same draws of
-    seeds, so that a difference is paired in both.
+    All runs are resampled with the same draws of patients, and runs with the same seed are held against each other, so
+    that a difference is paired in both.
 
     Args:
         runs: method -> seed -> run; a method without any run is left out.
@@ -192,7 +221,8 @@ class _Areas:
         """The mean over some findings and all seeds."""
         use = [self.names.index(name) for name in findings]
         value = [v[use].mean() for v in self.value.values()]
-        return estimate_over_seeds(value, [r[use].mean(0) for r in self.resampled.values()], self.patients, draw)
+        resampled = [r[use].mean(0) for r in self.resampled.values()]
+        return estimate_over_seeds(value, resampled, self.patients, draw, _SHARE)
 
     def above(self, other: _Areas | None, draw: int) -> Estimate | None:
         """How much its macro AUROC is above another's, over the seeds that both have."""
@@ -245,7 +275,7 @@ def _over_tables(tables: Sequence[pd.DataFrame], columns: list[str], draws: dict
     patients = tables[0]["patient_id"].to_numpy(object)
     resampled = [resample(metric, patients, *each, **draws) for each in arrays]
     return estimate_over_seeds(
-        [float(metric(*each)) for each in arrays], resampled, len(np.unique(patients)), draws["seed"]
+        [float(metric(*each)) for each in arrays], resampled, len(np.unique(patients)), draws["seed"], _SHARE
     )
 
 

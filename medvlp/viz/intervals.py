@@ -43,7 +43,7 @@ def interval_figure(
     low = np.floor((min(bounds, default=0.0) - 0.01) * 10) / 10
     high = min(1.0, np.ceil((max(bounds, default=1.0) + 0.01) * 10) / 10)
     panel = Panel(210, 44, 590, step * len(rows), x=(low, max(high, low + 0.1)), y=(0, len(rows)))
-    panel.axes([(float(v), f"{v:.1f}") for v in np.arange(low, high + 0.05, 0.1)])
+    panel.axes([(float(v), f"{v:z.1f}") for v in np.arange(low, high + 0.05, 0.1)])
     if chance is not None:
         panel.line([chance, chance], [0, len(rows)], MUTED, width=1.2, dash="4 4")
     for position, (name, row) in enumerate(rows.items()):

@@ -95,6 +95,7 @@ class Page:
         rows: Sequence[Sequence[Cell]],
         caption: str = "",
         emphasis: Sequence[int] = (),
+        digits: int = 2,
     ) -> None:
         """A table; the first column names the rows, estimates show their interval.
 
@@ -103,6 +104,7 @@ class Page:
             rows: cells; None is shown as a dash.
             caption: above the table.
             emphasis: indices of rows that are set off, such as the macro average.
+            digits: of estimates, behind the point.
         """
         wrong = [i for i, row in enumerate(rows) if len(row) != len(columns)]
         if wrong:
@@ -111,7 +113,7 @@ class Page:
         body = "".join(
             f"<tr{' class=emphasis' if i in emphasis else ''}>"
             + f'<th scope="row">{_cell(row[0])}</th>'
-            + "".join(f"<td{_align(c)}>{_cell(c)}</td>" for c in row[1:])
+            + "".join(f"<td{_align(c)}>{_cell(c, digits)}</td>" for c in row[1:])
             + "</tr>"
             for i, row in enumerate(rows)
         )
@@ -185,9 +187,9 @@ def _inline(words: str) -> str:
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(pieces))
 
 
-def _cell(value: Cell) -> str:
+def _cell(value: Cell, digits: int = 2) -> str:
     if isinstance(value, Estimate) and not math.isnan(value.value):
-        number, interval = str(value).split(" ", 1)
+        number, interval = value.text(digits).split(" ", 1)
         return f'{number} <span class="interval">{interval}</span>'
     if value is None or isinstance(value, Estimate) or (isinstance(value, float) and math.isnan(value)):
         return '<span class="interval" title="undefined">–</span>'

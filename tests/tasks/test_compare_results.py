@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +138,35 @@ def test_what_failed_stays_in_the_table_with_its_reason() -> None:
     assert table["failed"].tolist() == ["seed 1: diverged", "seed 0: no places"]
     assert table["seeds"].tolist() == [1, 0]
     assert result.to_json()["methods"]["clip"]["spread"] is None
+
+
+def test_a_single_run_and_rare_findings_are_remarked() -> None:
+    usual = compared(clip={0: run(1.0, 0), 1: run(1.0, 1)}, devide={0: run(1.0, 2), 1: run(1.0, 3)})
+    assert (usual.remarks(), usual.over_seeds) == ([], True)
+    assert compared(clip={0: run(1.0, 0)}, devide={0: run(1.0, 2)}).doubts() == []  # no one has more
+    lone = compared(clip={0: run(1.0, 0), 1: run(1.0, 1)}, devide={0: run(1.0, 2)})
+    assert lone.doubts() == ["One run alone, so the intervals hold patients and no seeds: devide."]
+    rare = run(1.0, 0)
+    rare.scored.states[:, 1] = 0
+    rare.scored.states[0, 1] = 1  # one image of one patient of 40: missing in e^-1 of the resamples
+    (words,) = compared(clip={0: rare}).doubts()
+    assert re.match(r"\d\d of 200 resamples left a finding without", words)
+
+
+def test_samples_stand_in_the_table_where_they_differ() -> None:
+    fast = replace(run(1.0, 1), samples=1280)
+    assert "samples" not in compared(clip={0: run(1.0, 0)}, devide={0: run(1.0, 1)}).summary()[0]
+    head, rows = compared(clip={0: run(0.1, 0)}, devide={0: fast}).summary()
+    at = head.index("samples")
+    assert {row[0]: row[at] for row in rows} == {"clip": 640, "devide": 1280}
+    assert {len(row) for row in rows} == {len(head)}
+
+
+def test_no_interval_leaves_the_range_of_its_metric() -> None:
+    runs = {seed: run(skill, seed) for seed, skill in enumerate((0.5, 1.5, 4.0))}
+    found = compared(clip=runs).methods["clip"]
+    assert found.macro.high == 1
+    assert all(0 <= e.low <= e.high <= 1 for e in (*found.findings.values(), found.precision, found.pointing) if e)
 
 
 def test_a_run_is_read_back_as_it_was(tmp_path: Path) -> None:

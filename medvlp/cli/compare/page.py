@@ -22,7 +22,7 @@ def write_page(contest: Contest, place: Workplace, store: Store, runs: Runs, res
     _table(page, contest, runs, result)
     _differences(page, result)
     _findings(page, result)
-    _curves(page, contest, place, runs)
+    _curves(page, contest, place, runs, result)
     _protocol(page, contest, store, result)
     _reading(page, contest, result)
     page.write(place.page)
@@ -33,11 +33,11 @@ def _table(page: Page, contest: Contest, runs: Runs, result: ComparisonResult) -
     ranked = result.ranked()
     page.facts(
         {
-            "methods": len(result.methods),
+            "methods": len(contest.recipes),
             "seeds of each": contest.seeds,
             "budget of a run": str(contest.budget),
             "held-out patients": result.protocol["patients"],
-            "runs finished": sum(map(len, runs.done.values())),
+            "runs finished": f"{sum(map(len, runs.done.values()))} of {contest.seeds * len(contest.recipes)}",
             "hours in steps": f"{sum(f.seconds * len(f.seeds) for f in result.methods.values()) / 3600:.2f}",
         }
     )
@@ -45,14 +45,17 @@ def _table(page: Page, contest: Contest, runs: Runs, result: ComparisonResult) -
     page.table(
         head,
         rows,
-        caption="Best first; 95 % intervals hold the patients and the seeds",
+        caption="Best first, with 95 % intervals over " + ("patients and seeds" if result.over_seeds else "patients"),
+        digits=3,
         emphasis=[i for i, name in enumerate(ranked) if name == result.baseline],
     )
     if contest.added:
         page.note(f"`{contest.baseline}`, the supervised baseline, was not named and has been added.")
-    if remarks := result.remarks():
+    if failures := result.failures():
         page.note("These runs have no figure:")
-        page.steps(remarks)
+        page.steps(failures)
+    for doubt in result.doubts():
+        page.note(doubt)
     page.figure(
         interval_figure(
             {name: {"macro AUROC": result.methods[name].macro} for name in ranked},
@@ -84,7 +87,7 @@ def _differences(page: Page, result: ComparisonResult) -> None:
     )
     page.figure(
         interval_figure(drawn, axis="difference of macro AUROC", chance=0.0, models=list(pairs), title="Differences"),
-        "Paired differences with 95 % intervals.",
+        "Paired differences with 95 % intervals, best method first.",
     )
 
 
@@ -111,10 +114,10 @@ def _findings(page: Page, result: ComparisonResult) -> None:
         )
 
 
-def _curves(page: Page, contest: Contest, place: Workplace, runs: Runs) -> None:
+def _curves(page: Page, contest: Contest, place: Workplace, runs: Runs, result: ComparisonResult) -> None:
     folders = {
         name: [f for seed in range(contest.seeds) if (f := model_folder(place, name, seed) / METRICS_FILE).is_file()]
-        for name in runs.done
+        for name in dict.fromkeys([*result.ranked(), *runs.done])
     }
     page.section("Curves")
     for split, number, axis in (("validate", "auroc", "validation AUROC"), ("train", "loss", "training loss")):
@@ -161,7 +164,7 @@ def _protocol(page: Page, contest: Contest, store: Store, result: ComparisonResu
             ["findings left out", "; ".join(f"{k}: {v}" for k, v in protocol["left_out"].items()) or "none"],
             ["prompts", "each method's own, by finding name; its recipe and page say which"],
             ["model measured", "the last one; no validation chooses it"],
-            ["resamples", f"{protocol['resamples']:,}, seed {protocol['seed']}"],
+            ["resamples of patients", f"{protocol['resamples']:,}, seed {protocol['seed']}"],
             ["store", store.hash],
         ],
         caption="The same for every method",
@@ -181,9 +184,10 @@ def _protocol(page: Page, contest: Contest, store: Store, result: ComparisonResu
 def _reading(page: Page, contest: Contest, result: ComparisonResult) -> None:
     page.section("How to read this page")
     spread = (
-        "Intervals hold 95 % of resamples of the test patients and of the seeds together: how far the mean over seeds "
-        "would move with other patients and other runs. `between seeds` is the standard deviation of runs."
-        if contest.seeds > 1
+        "95 % intervals hold other patients, who are resampled, and other runs, by Student's distribution from the "
+        "spread of these: how far the mean over seeds may be from that of many runs on many patients. `between seeds` "
+        f"is the standard deviation of runs; {contest.seeds} of them tell it roughly, which is in the intervals."
+        if result.over_seeds
         else "There is one seed, so the intervals hold patients alone, and nothing is known of the spread between runs."
     )
     page.steps(
