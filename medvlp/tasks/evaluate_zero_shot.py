@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from medvlp.data.store import Store
@@ -59,6 +61,29 @@ def evaluate_zero_shot(
     return zero_shot_result(scored, resamples, seed)
 
 
+def labelled_rows(
+    store: Store,
+    findings: Sequence[str],
+    *,
+    split: str = "test",
+    source: str | None = None,
+    views: Sequence[str] | None = None,
+    labels: str | Path | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    """The rows `[N]` that are measured, and their states `[N, F]`; arguments as `evaluate_zero_shot`.
+
+    Raises:
+        TaskError: no rows, or a table of labels that does not fit them.
+    """
+    rows = store.rows(split, views)
+    if source is not None:
+        rows = rows[(store.table["source"].iloc[rows] == source).to_numpy()]
+    if not len(rows):
+        kinds = " ".join([*(views or ()), *([source] if source else []), "images"])
+        raise TaskError(f"{store.path} has no {kinds} in the split {split!r}")
+    return rows, store.states(findings)[rows] if labels is None else states_from_file(labels, store, rows, findings)
+
+
 def score_split(
     model: TrainedModel,
     store: Store,
@@ -79,13 +104,7 @@ def score_split(
     """
     check_preprocessing(store, model.preprocess)
     names = tuple(findings) if findings is not None else model.findings
-    rows = store.rows(split, views)
-    if source is not None:
-        rows = rows[(store.table["source"].iloc[rows] == source).to_numpy()]
-    if not len(rows):
-        kinds = " ".join([*(views or ()), *([source] if source else [])])
-        raise TaskError(f"{store.path} has no {kinds} images in the split {split!r}")
-    states = store.states(names)[rows] if labels is None else states_from_file(labels, store, rows, names)
+    rows, states = labelled_rows(store, names, split=split, source=source, views=views, labels=labels)
 
     def score(images: Tensor) -> Tensor:
         return model.method.score(images, names)

@@ -55,11 +55,15 @@ def _complaint(entry: dict[str, Any], model: type[BaseModel], prefix: str) -> st
     path = ".".join(([prefix] if prefix else []) + location)
     given = entry["input"]
     if entry["type"] == "extra_forbidden":
-        return _unknown_key(path, list(key_paths(model, prefix)))
+        entry_of = _model_at(model, location[:-1])
+        within = key_paths(entry_of, path.rpartition(".")[0]) if entry_of else ()
+        return _unknown_key(path, list(dict.fromkeys([*key_paths(model, prefix), *within])))
     if entry["type"] == "missing":
         return f"{path} is missing."
     if entry["type"] == "literal_error":
         return name_nearest(path, given, _literal_values(model, location))
+    if not location and entry["type"] == "value_error":  # of settings together; the whole recipe is nothing to repeat
+        return f"{entry['ctx']['error']}."
     return f"{path}: {entry['msg']} (given: {given!r})."
 
 
@@ -98,6 +102,18 @@ def _nested(annotation: Any) -> type[BaseModel] | None:
     """The pydantic model inside `Model` or `Model | None`, if there is one."""
     candidates = get_args(annotation) if get_origin(annotation) in (Union, type(int | None)) else (annotation,)
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def _model_at(model: type[BaseModel], location: Sequence[str]) -> type[BaseModel] | None:
+    """The model of the entry that stands at a location: by the keys of models, the names and places of containers."""
+    here: Any = model
+    for part in location:
+        inner = _nested(here)
+        if inner is None:  # a dict or tuple of models
+            here = next((a for a in get_args(here) if _nested(a)), None)
+        else:
+            here = inner.model_fields[part].annotation
+    return _nested(here)
 
 
 def _either(names: Sequence[str]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medvlp.cli.compare.plan import ComparePlan, MethodPlan
+from medvlp.cli.compare.plan import ComparePlan
 from medvlp.cli.experiment.plan import ZeroShotPlan
+from medvlp.knowledge import name_of
 from medvlp.training.assemble import check_recipe, finding_ids
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError, name_nearest
@@ -95,7 +97,6 @@ def contest_of_plan(plan: ComparePlan, folder: Path, overrides: Sequence[str] = 
     shared = laid_over(read_settings(folder / plan.recipe), {"data": {"store": "store"}})
     recipes = {}
     for name, line in plan.methods.items():
-        line = line or MethodPlan()
         settings = laid_over(shared, {"method": line.method or name})
         settings = laid_over(laid_over(laid_over(settings, plan.changes), line.changes), {"options": line.options})
         recipes[name] = Recipe.from_dict(with_overrides(settings, overrides), f"methods.{name}")
@@ -123,7 +124,9 @@ def make_contest(
     """Check the recipes, add the unimodal baseline where there is none, and put all under the budget.
 
     Raises:
-        RecipeError: a wrong method, option or finding, an unknown reference, or no finding that all recipes share.
+        RecipeError: a wrong method or option, an unknown reference, two names for one folder, or no finding that all
+            recipes share.
+        UnknownNameError: no such finding.
     """
     recipes = dict(recipes)
     baseline = next((name for name, recipe in recipes.items() if recipe.method == BASELINE), None)
@@ -138,6 +141,12 @@ def make_contest(
             raise RecipeError(f"{name}: {error}") from error
     if reference is not None and reference not in recipes:
         raise RecipeError(name_nearest("reference", reference, recipes))
+    folders: dict[str, str] = {}
+    for name in recipes:
+        if (other := folders.setdefault(folder_name(name), name)) != name:
+            raise RecipeError(f"{other} and {name} would be the same folder, {folder_name(name)}; rename one.")
+    for finding in (*zero_shot.findings, *zero_shot.large):
+        name_of(finding)
     asked = zero_shot.findings or finding_ids(recipes[first])
     findings = tuple(f for f in asked if all(f in finding_ids(recipe) for recipe in recipes.values()))
     if not findings:
@@ -157,3 +166,8 @@ def make_contest(
         baseline=baseline or BASELINE,
         added=baseline is None,
     )
+
+
+def folder_name(name: str) -> str:
+    """The folder of a line of the table, below `models/` and `results/`."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)

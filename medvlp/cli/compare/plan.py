@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from medvlp.cli.experiment.plan import DataPlan
 from medvlp.training.recipe_file import RecipePart
@@ -40,12 +40,19 @@ class ComparePlan(DataPlan):
 
     recipe: str
     changes: dict[str, Any] = Field(default_factory=dict)
-    methods: dict[str, MethodPlan | None] = Field(min_length=1)
+    methods: dict[str, MethodPlan] = Field(min_length=1)
     seeds: int = Field(default=3, ge=1)
     samples: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0)
     reference: str | None = None
     resamples: int = Field(default=1000, ge=1)
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _bare_names(cls, methods: Any) -> Any:
+        if not isinstance(methods, dict):
+            return methods
+        return {name: MethodPlan() if line is None else line for name, line in methods.items()}
 
     @model_validator(mode="after")
     def _one_budget(self) -> ComparePlan:

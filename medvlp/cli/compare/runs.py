@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import traceback
 from collections.abc import Iterator
@@ -11,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medvlp.cli.compare.contest import Contest
+from medvlp.cli.compare.contest import Contest, folder_name
 from medvlp.cli.experiment.workplace import Workplace
 from medvlp.data.store import Store
+from medvlp.reports.states import FindingState
+from medvlp.tasks.errors import TaskError
+from medvlp.tasks.evaluate_zero_shot import labelled_rows
 from medvlp.tasks.seed_run import SeedRun, measure_run
 from medvlp.training.assemble import Parts, parts_from_store
 from medvlp.training.atomic_write import DiskFullError
@@ -38,7 +40,22 @@ class Runs:
 
 def model_folder(place: Workplace, name: str, seed: int) -> Path:
     """Where a run is trained."""
-    return place.model(_folder_name(name)) / f"seed{seed}"
+    return place.model(folder_name(name)) / f"seed{seed}"
+
+
+def check_measurable(contest: Contest, store: Store, labels: Path | None) -> None:
+    """Refuse, before anything is trained, what could not be measured afterwards.
+
+    Raises:
+        TaskError: no held-out images, labels that do not fit them, or no finding that some have and others have not.
+    """
+    rows, states = labelled_rows(store, **_protocol(contest, labels))
+    present, absent = ((states == state).any(0) for state in (FindingState.PRESENT, FindingState.ABSENT))
+    if not (present & absent).any():
+        raise TaskError(
+            f"None of the {len(contest.findings)} findings is both present and absent among the {len(rows)} held-out "
+            "images, so no AUROC can be measured. Give labels with --labels, or hold out more patients."
+        )
 
 
 def run_all(contest: Contest, place: Workplace, store: Store, labels: Path | None, show: bool) -> Iterator[Runs]:
@@ -65,7 +82,7 @@ def run_all(contest: Contest, place: Workplace, store: Store, labels: Path | Non
         for name, recipe in contest.recipes.items():
             position += 1
             recipe = recipe.model_copy(update={"seed": seed})
-            model, results = model_folder(place, name, seed), place.results(_folder_name(name), f"seed{seed}")
+            model, results = model_folder(place, name, seed), place.results(folder_name(name), f"seed{seed}")
             if (model / "recipe.yaml").exists():
                 check_same_recipe(Recipe.load(model / "recipe.yaml"), recipe, model)
             run = SeedRun.load(results)
@@ -117,10 +134,6 @@ def _asked(contest: Contest, store: Store, labels: Path | None) -> dict[str, Any
     protocol["views"] = list(contest.zero_shot.views) if contest.zero_shot.views else None
     protocol["labels"] = hashlib.sha256(labels.read_bytes()).hexdigest()[:16] if labels else None
     return protocol
-
-
-def _folder_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)
 
 
 def _reason(error: Exception) -> str:

@@ -29,11 +29,13 @@ def compare(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder; an interrupted start goes on there.")] = Path(
         "runs/compare"
     ),
-    labels: Annotated[Path | None, typer.Option(help="CSV of known labels, by image_id.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="CSV of known labels, by image_id.")
+    ] = None,
     reference: Annotated[str | None, typer.Option(help="Method that the others are held against [the first].")] = None,
-    methods: Annotated[str | None, typer.Option(help="Only these of a plan, with commas.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Plan: only these lines, with commas.")] = None,
     views: Annotated[str | None, typer.Option(help="Recipes: views that are measured, such as PA,AP.")] = None,
-    data: Annotated[Path, typer.Option(help="Folder that the data sets of a plan stand in.")] = Path(),
+    data: Annotated[Path | None, typer.Option(help="Plan: folder that its data sets stand in [this one].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print compare.json, and no bars.")] = False,
 ) -> None:
     """Train several methods under one budget with several seeds, and compare them on the same held-out patients.
@@ -49,6 +51,7 @@ def compare(
         import logging
 
         from medvlp.cli.experiment.workplace import Workplace
+        from medvlp.training.recipe_errors import RecipeError
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what the recipes say already
         recipes, overrides = [Path(f) for f in files if "=" not in f], [f for f in files if "=" in f]
@@ -58,9 +61,15 @@ def compare(
             if plan := _plan(recipes, budget, methods):
                 from medvlp.cli.compare.contest import contest_of_plan
 
+                if views is not None:
+                    raise RecipeError(
+                        "--views is for recipes; a comparison plan says them: `zero_shot: {views: [PA]}`."
+                    )
                 contest = contest_of_plan(plan, recipes[0].parent, overrides)
-                opened, known = _data(plan, place, data, store, labels)
+                opened, known = _data(plan, place, data or Path(), store, labels)
             else:
+                if data is not None:
+                    raise RecipeError("--data is for a comparison plan; recipes are compared on a prepared --store.")
                 contest = _contest(recipes, overrides, store, budget, labels, views)
                 opened, known = _open(store), labels
             result = _run(contest, place, opened, known, quiet=as_json)
@@ -73,7 +82,7 @@ def compare(
 def _plan(files: list[Path], budget: dict[str, Any], methods: str | None) -> ComparePlan | None:
     """The plan, with what the command line says instead; None where the files are recipes."""
     from medvlp.cli.compare.plan import ComparePlan
-    from medvlp.training.recipe_errors import RecipeError, name_nearest
+    from medvlp.training.recipe_errors import RecipeError
     from medvlp.training.recipe_file import read_settings
 
     if not files:
@@ -88,13 +97,19 @@ def _plan(files: list[Path], budget: dict[str, Any], methods: str | None) -> Com
     if budget["samples"] or budget["minutes"]:
         settings |= {"samples": None, "minutes": None}
     settings |= {name: value for name, value in budget.items() if value is not None}
-    if methods is not None:
-        chosen = [name.strip() for name in methods.split(",")]
-        for name in chosen:
-            if name not in settings["methods"]:
-                raise RecipeError(name_nearest("--methods", name, settings["methods"]))
-        settings["methods"] = {name: settings["methods"][name] for name in chosen}
-    return ComparePlan.from_dict(settings, str(files[0]))
+    plan = ComparePlan.from_dict(settings, str(files[0]))
+    return plan if methods is None else _only(plan, [name.strip() for name in methods.split(",")], budget["reference"])
+
+
+def _only(plan: ComparePlan, chosen: list[str], reference: str | None) -> ComparePlan:
+    """Some lines of a plan; its reference, where it is not among them, gives way to the first."""
+    from medvlp.training.recipe_errors import RecipeError, name_nearest
+
+    for name in chosen:
+        if name not in plan.methods:
+            raise RecipeError(name_nearest("--methods", name, plan.methods))
+    kept = reference or (plan.reference if plan.reference in chosen else None)
+    return plan.model_copy(update={"methods": {name: plan.methods[name] for name in chosen}, "reference": kept})
 
 
 def _contest(
@@ -158,10 +173,11 @@ def _run(contest: Contest, place: Workplace, store: Store, labels: Path | None, 
     """All runs; after each seed of all methods the table and the page are written."""
     from medvlp.cli.compare.files import write_files
     from medvlp.cli.compare.page import write_page
-    from medvlp.cli.compare.runs import run_all
+    from medvlp.cli.compare.runs import check_measurable, run_all
     from medvlp.tasks.compare_results import compare_runs
 
     contest = contest.on(store.path)
+    check_measurable(contest, store, labels)
     place.out.mkdir(parents=True, exist_ok=True)
     if contest.added and not quiet:
         typer.secho(f"added: {contest.baseline}, the supervised baseline", err=True)

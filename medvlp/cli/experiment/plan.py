@@ -40,7 +40,7 @@ class ZeroShotPlan(RecipePart):
     """
 
     source: str | None = None
-    split: str = "test"
+    split: Literal["train", "validate", "test"] = "test"
     views: tuple[str, ...] | None = None
     labels: str = Field(default="store", pattern="^(store|truth)$")
     findings: tuple[str, ...] = ()

@@ -13,6 +13,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from medvlp.cli.compare.plan import ComparePlan
+from medvlp.cli.compare.verb import _only
 from medvlp.cli.main import app
 from medvlp.training.loop import Trainer
 
@@ -200,6 +202,8 @@ def test_other_settings_need_another_folder(plan: Path, out: Path) -> None:
         (["options.dmi=3"], "options.dmi"),
         (["another.yaml"], "stands alone"),
         (["--store", "nowhere"], "say --labels"),
+        (["--labels", "nowhere.csv"], "does not exist"),
+        (["--views", "PA"], "--views is for recipes"),
     ],
 )
 def test_a_wrong_request_is_told_before_anything_is_made(
@@ -213,9 +217,67 @@ def test_a_wrong_request_is_told_before_anything_is_made(
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [([], "--store is missing"), (["--store", "s"], "--samples or --minutes"), (["--methods", "a"], "is a recipe")],
+    [
+        ([], "--store is missing"),
+        (["--data", "."], "--data is for a comparison plan"),
+        (["--store", "s"], "--samples or --minutes"),
+        (["--methods", "a"], "is a recipe"),
+    ],
 )
 def test_recipes_need_a_store_and_a_budget(plan: Path, arguments: list[str], said: str) -> None:
     status, _, words = invoke(plan.parent / "tiny.yaml", *arguments)
     assert status == 2
     assert said in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"methods": {"clip": {"optoins": {"dim": 3}}}}, "did you mean methods.clip.options?"),
+        ({"methods": {"clip a": {"method": "clip"}, "clip_a": {"method": "clip"}}}, "clip a and clip_a would be the"),
+        ({"minutes": 3}, "Error: changed.yaml: a budget is `samples` or `minutes`, one of the two."),
+        ({"zero_shot": {"findings": ["edma"]}}, "edema"),
+        ({"zero_shot": {"large": ["cardiomegalyy"]}}, "cardiomegaly"),
+        ({"zero_shot": {"split": "tset"}}, 'did you mean "test"'),
+        ({"data": [{"name": "phantom", "optoins": {}}]}, "did you mean data.0.options?"),
+    ],
+)
+def test_a_plan_that_is_wrong_says_where(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump(PLAN | changes))
+    monkeypatch.chdir(tmp_path)
+    status, _, words = invoke("changed.yaml", "--out", "out")
+    assert status == 2
+    assert said in words
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), [("views: [OBLIQUE]", "has no OBLIQUE images"), ("source: nih", "no nih")]
+)
+def test_what_cannot_be_measured_is_not_trained(plan: Path, out: Path, tmp_path: Path, changes: str, said: str) -> None:
+    settings = PLAN | {"zero_shot": yaml.safe_load(changes), "methods": {"unimodal": None}}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(settings))
+    status, _, words = invoke(tmp_path / "plan.yaml", "--store", out / "store", "--out", tmp_path / "out")
+    assert status == 2
+    assert said in words
+    assert not list(tmp_path.glob("out/models/*"))
+
+
+def test_labels_that_say_the_same_of_all_are_not_trained_for(plan: Path, out: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    table = pd.read_csv(out / "phantom" / "truth" / "images.csv")
+    table.assign(pleural_effusion=1, cardiomegaly=0, edema=1).to_csv(labels, index=False)
+    status, _, words = invoke(plan, "--store", out / "store", "--labels", labels, "--out", tmp_path / "out")
+    assert status == 2
+    assert "None of the 3 findings is both present and absent" in words
+
+
+def test_lines_without_the_plans_reference_are_held_against_the_first(plan: Path) -> None:
+    whole = ComparePlan.load(plan, ["reference=clip"])
+    assert _only(whole, ["clip, wide", "clip"], None).reference == "clip"
+    assert _only(whole, ["clip, wide"], None).reference is None
+    assert list(_only(whole, ["clip, wide"], None).methods) == ["clip, wide"]
