@@ -178,9 +178,9 @@ def patch_perceptron(in_dim: int, width: int, hidden: int | None = None) -> nn.M
 
 
 def finding_named(book: KnowledgeBook, phrase: str) -> str | None:
-    """The finding of a book whose name the phrase is, if any; case and a full stop do not count."""
+    """The finding of a book whose name or id the phrase is, if any; case and a full stop do not count."""
     spoken = phrase.strip().rstrip(".").lower()
-    return next((finding for finding in book.findings if book.name_of(finding) == spoken), None)
+    return next((f for f in book.findings if spoken in (f.lower(), book.name_of(f).lower())), None)
 
 
 def states_of_places(batch: Batch) -> Tensor:

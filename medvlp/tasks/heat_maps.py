@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from medvlp.knowledge import name_of
 from medvlp.methods.base import Method
+from medvlp.methods.query_network import finding_named
 from medvlp.models.features import ImageFeatures
 from medvlp.tasks.embed import need_text
 from medvlp.tasks.errors import TaskError
@@ -36,8 +38,13 @@ def heat_map_of(model: TrainedModel, phrase: str, kind: HeatKind = "phrase") -> 
     if kind == "phrase":
         need_text(model)
         return lambda images: method.heat_map(images, phrase)
-    finding = _named(method, phrase)
-    return lambda images: evidence_map(method, images, finding)
+    finding = _finding(method, phrase)
+
+    def evidence(images: Tensor) -> Tensor:
+        with _texts_kept(method):
+            return evidence_map(method, images, finding)
+
+    return evidence
 
 
 def evidence_map(method: Method, images: Tensor, finding: str) -> Tensor:
@@ -67,13 +74,26 @@ def evidence_map(method: Method, images: Tensor, finding: str) -> Tensor:
     return (fine * gradient).sum(1).clamp_min(0).detach()
 
 
-def _named(method: Method, phrase: str) -> str:
-    """The finding that a phrase names, by id or in words."""
+@contextmanager
+def _texts_kept(method: Method) -> Iterator[None]:
+    """Inside, texts have no gradient though images have: the bank then encodes them once, not for each batch."""
+    if not method.reads_text:
+        yield
+        return
+    encoder, was_frozen = method.text_encoder, method.text_encoder.frozen
+    encoder.frozen = True
+    try:
+        yield
+    finally:
+        encoder.frozen = was_frozen
+
+
+def _finding(method: Method, phrase: str) -> str:
+    """The finding that a phrase names, by id or in words, and that the method can score."""
     findings = method.book.findings if method.reads_text else method.findings
-    by_name = {name_of(finding): finding for finding in findings} | {finding: finding for finding in findings}
-    spoken = phrase.strip().rstrip(".").lower()
-    if spoken not in by_name:
-        near = difflib.get_close_matches(spoken, by_name, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise TaskError(f"evidence is shown for a finding, and {phrase!r} names none that the model knows{hint}")
-    return by_name[spoken]
+    finding = finding_named(method.book, phrase)
+    if finding in findings:
+        return finding
+    near = difflib.get_close_matches(phrase.strip().lower(), [*map(method.book.name_of, findings), *findings], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise TaskError(f"evidence is shown for a finding, and {phrase!r} names none that the model knows{hint}")

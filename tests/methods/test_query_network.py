@@ -83,7 +83,7 @@ def test_pairs_and_wrong_places_are_drawn_in_training_alone(build, make_batch, n
 
 
 def test_findings_are_named_whatever_their_case(book):
-    assert finding_named(book, " Pleural effusion. ") == "pleural_effusion"
+    assert finding_named(book, " Pleural effusion. ") == finding_named(book, "pleural_effusion") == "pleural_effusion"
     assert finding_named(book, "left pleural effusion") is None
 
 

@@ -69,3 +69,15 @@ def test_evidence_needs_the_name_of_a_finding(model):
         heat_map_of(model.trained, name, "evidence") for name in ("pleural_effusion", "Pleural effusion.")
     )
     torch.testing.assert_close(by_id(images), by_name(images))
+
+
+def test_evidence_encodes_texts_once_for_all_batches(model, monkeypatch):
+    method, images = model.trained.method, torch.rand(4, 1, 64, 64)
+    expected = evidence_map(method, images, "edema")
+    encoder, read = method.text_encoder, []
+    monkeypatch.setattr(encoder, "forward", lambda *a, encode=encoder.forward: read.append(len(a[0])) or encode(*a))
+    heat = heat_map_of(model.trained, "edema", "evidence")
+    first, sets_of_texts = heat(images[:2]), len(read)
+    torch.testing.assert_close(torch.cat([first, heat(images[2:])]), expected, rtol=1e-4, atol=1e-6)
+    assert len(read) == sets_of_texts > 0
+    assert not encoder.frozen
