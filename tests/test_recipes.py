@@ -49,6 +49,13 @@ def test_the_models_of_a_plan_are_given_the_same_chance() -> None:
             assert len({repr(getattr(recipe, part)) for recipe in recipes}) == 1, (path.name, part)
 
 
+@pytest.mark.parametrize("path", [p for p in FILES if kind(p) is Plan], ids=lambda p: p.stem)
+def test_validation_over_several_hospitals_chooses_no_model(path: Path) -> None:
+    plan = Plan.load(path)
+    kept = {Recipe.load(path.parent / name).training.keep for name in plan.models.values()}
+    assert kept == {"last" if len(plan.data) > 1 else "best"}
+
+
 @pytest.mark.parametrize("path", [p for p in FILES if kind(p) is ComparePlan], ids=lambda p: p.stem)
 def test_comparisons_hold_every_method_on_the_same_data_encoder_and_budget(path: Path) -> None:
     contest = contest_of_plan(ComparePlan.load(path), path.parent)

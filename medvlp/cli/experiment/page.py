@@ -67,7 +67,7 @@ def _trained(page: Page, plan: Plan, place: Workplace, store: Store) -> None:
     if lines := {name: line for name in plan.models if (line := logged(place.model(name), "validate", "auroc"))[0]}:
         page.figure(
             training_figure(lines, axis="AUROC", title="Validation AUROC"),
-            "Zero-shot AUROC on validation patients while training, against the labels of their reports.",
+            "Zero-shot AUROC on validation patients of all data sets while training, against the labels of the store.",
         )
     page.table(
         ["step", "minutes"],
