@@ -85,9 +85,8 @@ class ComparisonResult(Result):
 
     def summary(self) -> tuple[list[str], list[list[Any]]]:
         """Headings and rows: the best macro AUROC first, then the methods without any figure."""
-        both = self.baseline != self.reference
-        head = ["method", "macro AUROC", "between seeds", f"above {self.reference}"]
-        head += [f"above {self.baseline}"] if both else []
+        pairs = self.differences()
+        head = ["method", "macro AUROC", "between seeds", *pairs]
         clock = len({round(f.samples) for f in self.methods.values()}) > 1  # a budget of minutes: some see more
         head += ["precision@5", "pointing game", *(["samples"] if clock else []), "samples/s"]
         head += ["parameters (M)", "minutes a run", "seeds"]
@@ -95,12 +94,17 @@ class ComparisonResult(Result):
         for name in self.ranked():
             f = self.methods[name]
             spread = None if np.isnan(f.spread) else round(f.spread, 3)
-            differences = [f.above_reference, f.above_baseline] if both else [f.above_reference]
+            differences = [getattr(f, field) for field in pairs.values()]
             size = [round(f.samples_per_second), round(f.parameters / 1e6, 2), round(f.seconds / 60, 2), len(f.seeds)]
             seen = [round(f.samples)] if clock else []
             rows.append([name, f.macro, spread, *differences, f.precision, f.pointing, *seen, *size])
         missing = [name for name in self.failed if name not in self.methods]
         return head, rows + [[name, "missing", *[None] * (len(head) - 2)] for name in missing]
+
+    def differences(self) -> dict[str, str]:
+        """Heading -> field of `MethodFigures`, for the reference and the baseline where they have figures."""
+        pairs = ((self.reference, "above_reference"), (self.baseline, "above_baseline"))
+        return {f"above {name}": field for name, field in pairs if name is not None}
 
     @property
     def over_seeds(self) -> bool:
@@ -115,10 +119,13 @@ class ComparisonResult(Result):
         return [*self.failures(), *self.doubts()]
 
     def failures(self) -> list[str]:
-        """Why runs have no figure, one a line."""
-        return [
-            f"{name}, seed {seed}: {reason}" for name, seeds in self.failed.items() for seed, reason in seeds.items()
-        ]
+        """Why runs have no figure; seeds that failed alike share a line."""
+        lines = []
+        for name, reasons in self.failed.items():
+            for reason in dict.fromkeys(reasons.values()):
+                seeds = [str(seed) for seed, said in reasons.items() if said == reason]
+                lines.append(f"{name}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)}: {reason}")
+        return lines
 
     def doubts(self) -> list[str]:
         """Which intervals say less than they seem to: those of a single run, and those of few resamples."""
@@ -231,7 +238,7 @@ class _Areas:
             return None
         value = [self.value[s].mean() - other.value[s].mean() for s in shared]
         resampled = [self.resampled[s].mean(0) - other.resampled[s].mean(0) for s in shared]
-        return estimate_over_seeds(value, resampled, self.patients, draw)
+        return estimate_over_seeds(value, resampled, self.patients, draw, (-1.0, 1.0))
 
 
 def _figures(

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.viz.panel import INK, MUTED, SERIES, Panel, figure, nice_ticks
+from medvlp.viz.panel import INK, MUTED, SERIES, Panel, figure, nice_ticks, shortened
 
 _WIDTH, _HEIGHT, _GAP, _LEFT, _HEAD, _COLUMNS = 164.0, 108.0, 44.0, 48.0, 26.0, 4
 
@@ -48,7 +48,7 @@ def curve_panels(
         panel = Panel(_LEFT + column * (_WIDTH + _GAP), top, _WIDTH, _HEIGHT, (x[0], x[-1]), (y[0], y[-1]))
         marks = [(v, f"{v:g}") for v in (x[0], x[-1])]
         panel.axes(marks, [(v, f"{v:g}" if column == 0 or not one_scale else "") for v in y])
-        panel.text(panel.left, top - 8, name, colour=INK, size=13, bold=True)
+        panel.text(panel.left, top - 8, shortened(name, _WIDTH + _GAP / 2), colour=INK, size=13, bold=True)
         if other is not None and name != beside:
             panel.line(*other, MUTED, width=1.4, dash="4 4")
         for line in lines:

@@ -9,7 +9,7 @@ from itertools import cycle
 import numpy as np
 
 from medvlp.metrics.estimate import Estimate
-from medvlp.viz.panel import INK, MUTED, SERIES, Panel, figure, legend
+from medvlp.viz.panel import INK, MUTED, SERIES, Panel, figure, legend, shortened
 
 
 def interval_figure(
@@ -48,7 +48,8 @@ def interval_figure(
         panel.line([chance, chance], [0, len(rows)], MUTED, width=1.2, dash="4 4")
     for position, (name, row) in enumerate(rows.items()):
         top = panel.top + position * step
-        panel.text(panel.left - 12, top + step / 2 + 4, name, "end", INK, 13, bold=name in emphasis)
+        words = shortened(name, panel.left - 12)
+        panel.text(panel.left - 12, top + step / 2 + 4, words, "end", INK, 13, bold=name in emphasis)
         for at, model in enumerate(models):
             if model in row and np.isfinite(row[model].value):
                 down = top + step / 2 + (at - (len(models) - 1) / 2) * 11

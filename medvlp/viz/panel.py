@@ -108,6 +108,12 @@ def legend(colours: Mapping[str, str], left: float, top: float) -> list[str]:
     return panel.parts
 
 
+def shortened(words: str, width: float, size: float = 13) -> str:
+    """Words that fit a width in units of the figure, by the usual width of a letter; cut ones end with an ellipsis."""
+    fit = int(width / (0.57 * size))
+    return words if len(words) <= fit else words[: fit - 1].rstrip() + "…"
+
+
 def nice_ticks(low: float, high: float) -> list[float]:
     """About five round numbers that hold the range."""
     span = max(high - low, 1e-9)

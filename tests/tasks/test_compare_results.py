@@ -127,17 +127,25 @@ def test_what_failed_stays_in_the_table_with_its_reason() -> None:
         {"clip": {0: run(1.0, 0)}, "medslip": {}},
         reference="clip",
         baseline="unimodal",
-        failed={"medslip": {0: "no places"}, "clip": {1: "diverged"}},
+        failed={"medslip": {0: "no places", 1: "no places", 2: "no loss"}, "clip": {1: "diverged"}},
         resamples=20,
     )
     head, rows = result.summary()
     assert [row[:2] for row in rows][1] == ["medslip", "missing"]
     assert {len(row) for row in rows} == {len(head)}
-    assert result.remarks() == ["medslip, seed 0: no places", "clip, seed 1: diverged"]
+    assert result.remarks() == ["medslip, seeds 0, 1: no places", "medslip, seed 2: no loss", "clip, seed 1: diverged"]
     table = result.tables()["compare.csv"]
-    assert table["failed"].tolist() == ["seed 1: diverged", "seed 0: no places"]
+    assert table["failed"].tolist() == ["seed 1: diverged", "seed 0: no places; seed 1: no places; seed 2: no loss"]
     assert table["seeds"].tolist() == [1, 0]
     assert result.to_json()["methods"]["clip"]["spread"] is None
+
+
+def test_nothing_is_held_against_a_method_without_figures() -> None:
+    whole = compared(clip={0: run(1.0, 0)}, unimodal={0: run(1.0, 1)})
+    assert list(whole.differences()) == ["above clip", "above unimodal"]
+    assert [h for h in compared(devide={0: run(1.0, 0)}).summary()[0] if h.startswith("above")] == []
+    same = compare_runs({"clip": {0: run(1.0, 0)}}, reference="clip", baseline="clip", resamples=20)
+    assert list(same.differences()) == ["above clip"]
 
 
 def test_a_single_run_and_rare_findings_are_remarked() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from medvlp.metrics import Estimate
 from medvlp.viz import Curve, curve_panels, interval_figure, roc_figure, training_figure
-from medvlp.viz.panel import SERIES, Panel, nice_ticks
+from medvlp.viz.panel import SERIES, Panel, nice_ticks, shortened
 
 NAN = float("nan")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -101,3 +101,23 @@ def test_panels_of_losses_have_scales_of_their_own():
         heights[one] = abs(float(small[0].split(",")[1]) - float(small[1].split(",")[1]))
     assert heights[True] < 1
     assert heights[False] > 50
+
+
+def test_a_name_that_does_not_fit_ends_with_an_ellipsis_and_is_whole_in_the_title():
+    assert shortened("devide (names alone)", 198) == "devide (names alone)"
+    long = "a name of a line of the table that is longer than its margin"
+    svg = interval_figure({long: {"AUROC": Estimate(0.9, 0.8, 1.0, 9)}})
+    (shown,) = [t.text for t in parts(svg, "text") if t.text.startswith("a name")]
+    assert shown.endswith("…")
+    assert len(shown) <= 27
+    assert parts(svg, "title")[0].text.startswith(long)
+    panels = curve_panels({long: [([1, 2], [0.5, 0.6])], "b": [([1, 2], [0.5, 0.6])]})
+    assert long not in [t.text for t in parts(panels, "text")]
+    assert parts(panels, "title")[0].text.startswith(long)
+
+
+def test_zero_has_no_sign_on_an_axis():
+    svg = interval_figure({"a": {"b": Estimate(-0.12, -0.3, 0.1, 9)}}, chance=0.0)
+    words = [t.text for t in parts(svg, "text")]
+    assert "0.0" in words
+    assert "-0.0" not in words

@@ -69,9 +69,7 @@ def _table(page: Page, contest: Contest, runs: Runs, result: ComparisonResult) -
 
 def _differences(page: Page, result: ComparisonResult) -> None:
     page.section("Differences on the same patients")
-    pairs = {f"above {result.reference}": "above_reference"}
-    if result.baseline != result.reference:
-        pairs[f"above {result.baseline}"] = "above_baseline"
+    pairs = result.differences()
     drawn: dict[str, dict[str, Estimate]] = {}
     for name in result.ranked():
         found = {words: getattr(result.methods[name], field) for words, field in pairs.items()}

@@ -117,7 +117,7 @@ def test_tables_say_that_the_data_are_generated(out: Path) -> None:
     words = (out / "table.md").read_text()
     assert words.count("\n| ") == 4  # three methods and the one that is missing, below the headings
     assert "missing" in words
-    assert "nothing to see, seed 0: " in words
+    assert "nothing to see, seeds 0, 1: " in words
     assert NOTICE in words
 
 
