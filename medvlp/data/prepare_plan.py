@@ -49,6 +49,7 @@ class Plan:
 
     @classmethod
     def of(cls, manifest: Manifest, preprocess: Sequence[AnyPreprocess]) -> Plan:
+        """The plan of a manifest: shards hold as many images as stay below a size in the largest preprocessing."""
         largest = max(math.prod(p.file_shape) * np.dtype(p.dtype).itemsize for p in preprocess)
         texts = manifest.table["report"]
         return cls(

@@ -24,7 +24,8 @@ class Loader(Protocol):
     """What the loop asks of a loader: batches as a pure function of epoch and position."""
 
     def __len__(self) -> int: ...
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from position `start` on."""
 
 
 class _Losses(nn.Module):

@@ -72,13 +72,18 @@ class LossWindow:
         return {"loss": sum(value for name, value in means.items() if name != "gradient_norm"), **means}
 
     def _diverged(self, step: int, row: Sequence[float], images: list[str]) -> None:
-        rank = self.fabric.global_rank
-        path = self.replay_folder / (f"diverged-rank{rank}.json" if rank else "diverged.json")
+        path = diverged_file(self.replay_folder, self.fabric.global_rank)
         values = dict(zip(self._names, map(str, row), strict=True))
         path.write_text(json.dumps({"step": step, "values": values, "image_ids": images}, indent=1) + "\n")
         wrong = ", ".join(f"{name} = {value}" for name, value in values.items() if not math.isfinite(float(value)))
         raise DivergedError(
-            f"Training diverged at step {step}: {wrong}. The images of that batch are listed in {path}. Checkpoints "
-            "and saved models are from before. In a new folder, try a lower training.learning_rate, a longer "
+            f"Training diverged at step {step}: {wrong}. The images of that batch are listed in {path}; "
+            "medvlp.training.batches.diverged_batches makes it again (docs/training.md). Checkpoints and saved models, "
+            "where there are any, are from before. In a new folder, try a lower training.learning_rate, a longer "
             "training.warmup_steps or training.precision=32."
         )
+
+
+def diverged_file(folder: Path, rank: int) -> Path:
+    """Where a rank of the run in `folder` lists the images of a diverged batch."""
+    return folder / (f"diverged-rank{rank}.json" if rank else "diverged.json")

@@ -10,6 +10,7 @@ import torch
 from medvlp.data.loader import BatchLoader
 from medvlp.knowledge import PLACES
 from medvlp.methods.base import Method
+from medvlp.methods.extras.registry import extras_by_name
 from medvlp.methods.extras.with_extras import WithExtras
 from medvlp.reports.states import FindingState
 from medvlp.training.recipe import Recipe
@@ -46,10 +47,9 @@ def check_needs(recipe: Recipe, method: Method, loader: BatchLoader) -> None:
     Raises:
         RecipeError: what is missing, and which data sets have it.
     """
-    learners = {f"method: {recipe.method}": method.needs}
-    if isinstance(method, WithExtras):
-        extras = {f"extras.{name}: it": type(extra).needs for name, extra in method.extras.items()}
-        learners = {f"method: {recipe.method}": method.method.needs, **extras}
+    own = method.method if isinstance(method, WithExtras) else method
+    extras = {f"extras.{name}: it": extras_by_name()[name].needs for name in recipe.extras}
+    learners = {f"method: {recipe.method}": own.needs, **extras}
     has = _what_is_there(loader)
     for learner, needs in learners.items():
         if missing := [need for need in _IN_WORDS if need in needs and not has[need]]:

@@ -9,11 +9,11 @@ import numpy as np
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
-from medvlp.data.augment import STRENGTHS
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
 from medvlp.training.assemble import Parts, assemble
 from medvlp.training.atomic_write import atomic_folder
+from medvlp.training.batches import make_loader
 from medvlp.training.checkpoint import RunState, save_state
 from medvlp.training.clock import TrainingClock
 from medvlp.training.cut_texts import warn_of_cut_texts
@@ -178,30 +178,8 @@ class Run:
         log.say(f"model in {self.out}")
 
     def _loader(self, rows: NDArray[np.int64], train: bool) -> BatchLoader:
-        data, text = self.recipe.data, self.recipe.text_encoder
-        try:
-            return BatchLoader(
-                self.store,
-                rows,
-                self.parts.tokenizer,
-                self.parts.findings,
-                data.batch_size // self.fabric.world_size if train else data.batch_size,
-                self.recipe.seed,
-                train,
-                augment=STRENGTHS[data.augment],
-                max_tokens=text.max_tokens,
-                max_sentences=data.max_sentences,
-                max_sentence_tokens=min(data.max_sentence_tokens, text.max_tokens),
-                sections=data.sections,
-                places="places" in self.method.needs,
-                concepts="concepts" in self.method.needs,
-                rank=self.fabric.global_rank if train else 0,
-                world_size=self.fabric.world_size if train else 1,
-                threads=data.prefetch,
-                rates=data.rates,
-            )
-        except ValueError as error:
-            raise RecipeError(f"data: {error}") from error
+        ranks = self.fabric.global_rank, self.fabric.world_size
+        return make_loader(self.recipe, self.store, self.parts, self.method.needs, rows, train, *ranks)
 
     def _validation(self) -> ZeroShotAuroc | ValidationLoss | None:
         rows = validation_rows(self.store, self.recipe)

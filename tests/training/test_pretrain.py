@@ -192,7 +192,7 @@ def test_resuming_another_recipe_is_refused(tiny_recipe: MakeRecipe, tmp_path: P
         ("data.views=[LATERAL]", "no rows"),
         ("training.devices=3", "data.batch_size: 8 images cannot be shared equally by 3 devices"),
         ("data.validate_split=test training.patience=1", "training.patience needs validation images"),
-        ("findings=[edema]", "learns from findings, and none of the 32 training images"),
+        ("findings=[edema]", "learns from labels of the recipe's findings, and none of the 32 images"),
         ("training.unmentioned=ignore findings=[pneumothorax,edema] data.validate_images=1", "training.metric=auroc"),
     ],
 )
