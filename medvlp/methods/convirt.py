@@ -72,6 +72,6 @@ class ConVIRT(DualEncoder):
 def one_sentence(batch: Batch, shuffle: bool) -> Batch:
     """The batch with one sentence of each report in place of the report: drawn uniformly, or the first one."""
     drawn = sample_sentences(
-        batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 1, shuffle, stated_first=False
+        batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 1, shuffle, first="any"
     )
     return replace(batch, report_tokens=drawn.tokens, report_mask=drawn.mask, text_group=drawn.group)

@@ -12,7 +12,7 @@ vectors, and y the labels in four states:
 
     L_itc   target contrast of cos(v, t) / tau                                    [B, B]
     L_tnc   mean_f multi-positive contrast of cos(v_b, K_ef) / tau_f              [B, E]; unmentioned leave both sums
-    L_pta   target contrast of cos(s_n, sum_p softmax_p(k s_n p_bp) p_bp) / tau   [B, N]
+    L_pta   target contrast of 1/k log mean_p exp(k s_n p_bp) / tau               [B, N]; s_n states a presence
     L_bce   q_be = W r_be, r_be = sum_f softmax_f(v_b K_ef) K_ef                  knowledge retrieval
             z_be = norm(P decoder(q_be; p_b))                                     one projection for each finding
             l_be = exp(s) cos(z_be, r_be) + c,   BCE where y is known
@@ -27,10 +27,11 @@ Departs: the text tower learns (the paper has a frozen Med-KEBERT; `text_encoder
 of the book are centred on their mean over the trained findings before they are projected, since texts of one register
 are nearly parallel in a tower that starts from nothing, and queries that look alike learn slowly. Targets may join
 images whose reports agree (`false_negatives`). A sentence is right for each image whose report agrees with what it
-states. What a report leaves unmentioned counts as absent (`unmentioned: ignore` removes it from every sum, as the card
-of the paper is read).
+states; one that only denies has no place in an image, and is not aligned with patches. What a report leaves unmentioned
+counts as absent (`unmentioned: ignore` removes it from every sum, as the card of the paper is read).
 
-Zero-shot: any finding of the book, trained on or not, is asked by its descriptions: score = sigmoid(l).
+Zero-shot: any finding of the book, trained on or not, is asked by its descriptions: score = sigmoid(l). Grounding: the
+attention of the decoder to a finding that is named; for any other phrase, the patches that are like it.
 
 Ablations: `facets: [definition]` or `[name]` reads no descriptions, with one facet there is nothing to retrieve, and a
 weight of 0 leaves a term out (`patch_weight: 0`: no patch alignment).
@@ -76,12 +77,13 @@ class DeViDeOptions(Options):
         decoder_width, decoder_layers, decoder_heads: of the query decoder.
         false_negatives: target of the report contrast; see `target_matrix`.
         sentence_target: target of the patch-sentence contrast; see `sentence_targets`.
-        sentences: sentences of each report that a step aligns, drawn among those that state a finding first.
+        sentences: sentences of each report that a step aligns with patches, drawn among those that state that a finding
+            is there.
         unmentioned, unmentioned_weight, uncertain: what such labels count as; see `masked_bce`. With `ignore`,
             zero-shot suffers where absence is hardly ever stated: on phantoms, devices lose 0.1 to 0.2 of AUROC.
         report_weight, knowledge_weight, patch_weight, finding_weight: of the four losses; 0 leaves one out.
-        grounding: what heat maps show: the patches that are like the phrase (`sentence`), or for a phrase that names a
-            finding where the query decoder looks (`decoder`). It may be changed in a trained model's recipe.
+        grounding: what heat maps show: for a phrase that names a finding where the query decoder looks (`decoder`), or
+            the patches that are like the phrase (`sentence`). It may be changed in a trained model's recipe.
     """
 
     facets: tuple[str, ...] = ("definition", "radiographic")
@@ -99,7 +101,7 @@ class DeViDeOptions(Options):
     knowledge_weight: float = 1.0
     patch_weight: float = 0.5
     finding_weight: float = 1.0
-    grounding: Literal["sentence", "decoder"] = "sentence"
+    grounding: Literal["decoder", "sentence"] = "decoder"
 
 
 class Described(NamedTuple):
@@ -174,17 +176,17 @@ class DeViDe(Method):
 
     def _patch_alignment(self, batch: Batch, patches: Tensor) -> Tensor:
         """L_pta, over k sentences of each report."""
-        o, said = self.options, (batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings)
-        drawn = sample_sentences(*said, o.sentences, shuffle=self.training)
+        o, reported = self.options, batch.report_mask.any(1)
+        said = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
+        drawn = sample_sentences(*said, o.sentences, shuffle=self.training, first="present")
         sentences = self.ranks.gather(self.sentence_head(self.text_encoder(drawn.tokens, drawn.mask).global_))
         similarity = patch_sentence_similarity(self.patch_head(patches), sentences, self.attention_scale.scale)
-        target, valid = sentence_targets(
-            drawn.states, batch.findings, drawn.owner, drawn.group, o.sentence_target, self.ranks
-        )
+        stated = drawn.states, batch.findings, drawn.owner, drawn.group, o.sentence_target, self.ranks
+        target, valid = sentence_targets(*stated, unmentioned=o.unmentioned, reported=reported)
         if o.sentence_target == "same_labels":
-            valid = valid & self.ranks.gather(drawn.states_finding)
+            valid = valid & self.ranks.gather(drawn.states_present)
         else:  # what is not said says something of an image only where it has a report
-            valid = valid & self.ranks.gather(drawn.exists) & batch.report_mask.any(1, keepdim=True)
+            valid = valid & self.ranks.gather(drawn.exists) & reported[:, None]
         return target_nce(self.patch_scale(similarity), target.float(), valid, ranks=self.ranks)
 
     def _finding_bce(self, batch: Batch, seen: Seen, book: Described) -> Tensor:
@@ -236,10 +238,8 @@ class DeViDe(Method):
 
     @torch.no_grad()
     def heat_map(self, images: Tensor, phrase: str) -> Tensor:
-        """Where a phrase is, `[B, h, w]`: its cosine with each patch, as a sentence of a report.
-
-        With `grounding: decoder`, a phrase that names a finding of the book is where the query decoder looks for it.
-        """
+        """Where a phrase is, `[B, h, w]`: where the query decoder looks for a finding of the book that it names, or
+        else, and with `grounding: sentence`, its cosine with each patch, as a sentence of a report."""
         seen = self._see(images)
         finding = finding_named(self.book, phrase) if self.options.grounding == "decoder" else None
         if finding is not None:

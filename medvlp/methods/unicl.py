@@ -68,7 +68,7 @@ class UniCL(TwoHeads):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         drawn = sample_sentences(
-            batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 1, self.training, stated_first=False
+            batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 1, self.training, first="any"
         )
         image = self.image_head(self.image_encoder(batch.images).global_)
         sentences = self.ranks.gather(self.text_head(self.text_encoder(drawn.tokens, drawn.mask).global_))

@@ -43,21 +43,20 @@ def written_out(method, batch):
 
     cosines, true, valid = [], [], []
     for c in images:
-        stated = [s for s in range(3) if (batch.sentence_findings[c, s] != -1).any()][: o.sentences]
-        for s in stated:  # one that states nothing is drawn, and does not count
+        present = [s for s in range(3) if (batch.sentence_findings[c, s] == 1).any()][: o.sentences]
+        for s in present:  # one that denies, or states nothing, may be drawn, and does not count
             ids, mask, says = batch.sentence_tokens[c, s], batch.sentence_mask[c, s], batch.sentence_findings[c, s]
             sentence = method.sentence_head(method.text_encoder(ids[None], mask[None]).global_)[0]
             cosines.append([])
             for b in images:
-                attention = (10 * p[b] @ sentence).softmax(0)
-                cosines[-1].append(F.cosine_similarity(attention @ p[b], sentence, dim=0) / 0.07)
+                cosines[-1].append((10 * p[b] @ sentence).exp().mean().log() / 10 / 0.07)
             claims = [(e, int(says[e])) for e in range(4) if says[e] in (0, 1)]
             equal = [
                 any(torch.equal(ids[mask], batch.sentence_tokens[b, r][batch.sentence_mask[b, r]]) for r in range(3))
                 for b in images
             ]
             true.append([equal[b] or all(batch.findings[b, e] == y for e, y in claims) for b in images])
-            denied = [any(batch.findings[b, e] == 1 - y for e, y in claims) for b in images]
+            denied = [any(batch.findings[b, e] in ((0, -1) if y else (1,)) for e, y in claims) for b in images]
             valid.append([yes or no for yes, no in zip(true[-1], denied, strict=True)])
     table = torch.stack([torch.stack(row) for row in cosines]).t()
     patch = both_ways(table, torch.tensor(true).t(), torch.tensor(valid).t())

@@ -71,9 +71,7 @@ def test_images_that_share_a_label_are_not_pushed_from_each_others_texts(build, 
 
 
 def draw(batch):
-    return sample_sentences(
-        batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 1, False, stated_first=False
-    )
+    return sample_sentences(batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 1, False, first="any")
 
 
 def test_zero_shot_is_the_cosine_with_the_mean_of_templates(build, make_batch):

@@ -17,7 +17,7 @@ def test_sentences_that_state_a_finding_come_first_then_others_then_nothing():
     assert drawn.tokens.tolist() == [[7, 0], [5, 6], [7, 0], [0, 0]]
     assert drawn.owner.tolist() == [0, 0, 1, 1]
     assert drawn.exists.tolist() == [True, True, True, False]
-    assert drawn.states_finding.tolist() == [True, False, True, False]
+    assert drawn.states_present.tolist() == [False, False, True, False]
     assert torch.equal(drawn.states[0], STATES[0, 1])
 
 
@@ -33,7 +33,7 @@ def test_more_than_there_are_takes_all_and_fills_up():
     drawn = sample_sentences(TOKENS, MASK, STATES, k=9)
     assert drawn.tokens.shape == (18, 2)
     assert drawn.exists.sum() == MASK.any(2).sum()
-    assert drawn.states_finding.sum() == 2
+    assert (drawn.states != -1).any(1).sum() == 2
     assert drawn.exists[:4].tolist() == [True, True, True, False]  # those without tokens come last
 
 
@@ -54,6 +54,14 @@ def test_order_and_token_zero_count():
 
 
 def test_the_first_sentences_are_taken_whatever_they_state_when_asked():
-    drawn = sample_sentences(TOKENS, MASK, STATES, k=2, shuffle=False, stated_first=False)
+    drawn = sample_sentences(TOKENS, MASK, STATES, k=2, shuffle=False, first="any")
     assert drawn.tokens.tolist() == [[5, 6], [7, 0], [7, 0], [0, 0]]
     assert drawn.exists.tolist() == [True, True, True, False]
+
+
+def test_sentences_of_what_is_there_come_before_denials_when_asked():
+    states = STATES.clone()
+    states[0, 2, 1] = 1
+    drawn = sample_sentences(TOKENS, MASK, states, k=3, shuffle=False, first="present")
+    assert drawn.tokens[:3].tolist() == [[8, 9], [7, 0], [5, 6]]
+    assert drawn.states_present.tolist() == [True, False, False, True, False, False]

@@ -9,7 +9,7 @@ features of i take on those of j where the sentence points:
 Method and extras then see mixed features with the mixed report, its sentences, labels and places. What points has to be
 taught: sentences and patches have heads here, and a loss of their own on the images as they are,
 
-    L = target contrast of cos(s_n, sum_p softmax_p(k <s_n, p_bp>) p_bp) / tau       (`patch_sentence_similarity`)
+    L = target contrast of 1/k log mean_p exp(k <s_n, p_bp>) / tau       (`patch_sentence_similarity`)
 
 Reconstructed (no code was published): every formula, from the abstract and summaries of the paper; the constants.
 Faithful: diagnostic sentences, the labels' algebra, attention of the pasted sentence to the partner's patches, mixing
@@ -86,7 +86,7 @@ class MedCutMix(Augmentation):
     def begin(self, batch: Batch, text_encoder: TextEncoder) -> Change:
         """Paste into the reports that are drawn to be mixed a sentence that fits each; in evaluation mode into none."""
         tokens, mask, states = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
-        drawn = sample_sentences(tokens, mask, states, self.options.sentences, shuffle=self.training)
+        drawn = sample_sentences(tokens, mask, states, self.options.sentences, self.training, first="present")
         vectors = self.sentence_head(text_encoder(drawn.tokens, drawn.mask).global_)
         rules = Contradictions(self.is_a, self.normal, *self.special)
         chosen, mixed = self._choose(batch, drawn, rules)
@@ -143,11 +143,12 @@ class _Cut(Change):
         return ImageFeatures(global_, patches, features.grid, pyramid)
 
     def losses(self) -> dict[str, Tensor]:
-        """What teaches sentences to point: the images as they are, with their own sentences."""
+        """What teaches sentences to point: the images as they are, with the sentences that say what is there."""
         assert self._patches is not None  # `Step` has seen to it that the encoder was asked
-        ranks, drawn = self.extra.ranks, self.drawn
+        ranks, drawn, reported = self.extra.ranks, self.drawn, self.before.report_mask.any(1)
         sharpness = self.extra.attention_scale.scale
         similarity = patch_sentence_similarity(self._patches, ranks.gather(self.vectors), sharpness)
-        target, valid = sentence_targets(drawn.states, self.before.findings, drawn.owner, drawn.group, ranks=ranks)
-        counts = ranks.gather(drawn.states_finding & drawn.exists)
+        stated = drawn.states, self.before.findings, drawn.owner, drawn.group
+        target, valid = sentence_targets(*stated, ranks=ranks, unmentioned="negative", reported=reported)
+        counts = ranks.gather(drawn.states_present & drawn.exists)
         return {"pointing": target_nce(self.extra.scale(similarity), target.float(), valid & counts, ranks=ranks)}

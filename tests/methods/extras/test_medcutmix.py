@@ -81,7 +81,7 @@ def test_a_trunks_own_pooling_is_mixed_by_the_share_of_the_region(build, build_e
     torch.testing.assert_close(change.features(plain).global_, expected)
 
 
-def test_the_pointing_loss_is_of_sentences_that_state_a_finding_and_of_images_as_they_are(
+def test_the_pointing_loss_is_of_sentences_that_say_what_is_there_and_of_images_as_they_are(
     build, build_extra, make_batch
 ):
     method, batch = build("clip").eval(), make_batch(6)
@@ -91,9 +91,10 @@ def test_the_pointing_loss_is_of_sentences_that_state_a_finding_and_of_images_as
     change.features(plain)
     drawn, sharpness = change.drawn, extra.attention_scale.scale
     similarity = patch_sentence_similarity(extra.patch_head(plain.patches), change.vectors, sharpness)
-    target, valid = sentence_targets(drawn.states, batch.findings, drawn.owner, drawn.group)
-    assert not drawn.states_finding.all()
-    expected = target_nce(similarity / 0.07, target.float(), valid & drawn.states_finding)
+    stated = drawn.states, batch.findings, drawn.owner, drawn.group
+    target, valid = sentence_targets(*stated, unmentioned="negative")
+    assert not drawn.states_present.all()
+    expected = target_nce(similarity / 0.07, target.float(), valid & drawn.states_present)
     torch.testing.assert_close(change.losses()["pointing"], expected)
 
 
