@@ -1,20 +1,31 @@
-"""A small prepared store of generated studies, made once for each size and kept in a folder."""
+"""A small prepared store of generated studies, made once for each name and kept in a folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from medvlp.data import Preprocess, Store, prepare
 from medvlp.data.phantom import generate
 from medvlp.data.sources import load
 
 
-def phantom_store(folder: Path, patients: int, size: int) -> Store:
-    """The store of `patients` generated patients at `size` pixels; `folder` keeps it for the next call."""
-    name = f"phantom-{patients}-{size}"
-    if not (folder / name / "store.json").exists():
-        archive = folder / f"{name}-archive"
-        if not archive.exists():
-            generate(archive, patients, seed=0, size=max(size, 128))
-        prepare(load("mimic_cxr", archive), folder / name, Preprocess(size=size))
-    return Store.open(folder / name)
+def phantom_store(folder: Path, patients: int, size: int, name: str = "phantom", **world: Any) -> Store:
+    """The store of `patients` generated patients at `size` pixels; `folder` keeps it for the next call.
+
+    Args:
+        name: of this phantom; its archive, with the ground truth, is beside the store as `<name>-...-archive`.
+        world: other settings of `generate`, such as `prevalence`.
+    """
+    made = folder / f"{name}-{patients}-{size}"
+    if not (made / "store.json").exists():
+        archive = truth_of(made).parent.parent
+        if not truth_of(made).exists():
+            generate(archive, patients, seed=0, size=max(size, 128), **world)
+        prepare(load("phantom", archive), made, Preprocess(size=size))
+    return Store.open(made)
+
+
+def truth_of(store: Path) -> Path:
+    """The table of what is in each picture."""
+    return store.with_name(f"{store.name}-archive") / "truth" / "images.csv"
