@@ -46,7 +46,7 @@ def swapped_prediction(
 
         L = 1/2 mean_n [ H(q(second_n), softmax(first_n / t)) + H(q(first_n), softmax(second_n / t)) ]
 
-    MGCA sums the two directions; here they are averaged, as in the other contrasts. Zero scores cost log K.
+    The two directions are averaged, as in MGCA's code. Zero scores cost log K.
 
     Args:
         first, second: scores of paired rows with one bank of prototypes, `[N, K]`.

@@ -25,7 +25,8 @@ def word_context_contrast(
         L    = mean_b sum_t g_bt 1/2 [ H(t, softmax_u S_btu) + H(t, softmax_u S_but) ]
 
     No image is compared with another. For patches that attend words give patches as words and the other way round.
-    MGCA's code lets words attend to nothing but patches and patches to padding too; here `patch_mask` leaves it out.
+    Departure: MGCA's code hides padding from patches that attend, as `patch_mask` does here, but tells each word from
+    padding too; here `word_mask` leaves that out.
 
     Args:
         words: w, what asks, unit vectors `[B, T, D]`. patches: v, what is attended to, unit vectors `[B, P, D]`.

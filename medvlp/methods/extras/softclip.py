@@ -7,20 +7,21 @@ reverse. With g the similarity within a modality, and p* and q* over the others 
     p = (1 - a) 1 + a softmax(k g)      L = 1/2 sum over directions of mean_i [ KL(p_i || q_i) + r KL(p*_i || q*_i) ]
 
 Faithful: softened targets from self-similarity, for each direction that of its own modality; the negatives
-disentangled; divergences.
+disentangled.
 Departs: the paper compares regions that an object detector found and their tags; here it is the pooled features of the
 method's own encoders, less their mean over the batch, without gradient. It is added to another method, with heads of
-its own. Reconstructed: the constants a, k and r.
+its own. Reconstructed: the constants a, k and r, and the direction of the divergences, from target to prediction, whose
+gradient is that of a cross-entropy; the formulas were not at hand, and the paper may have a symmetric one.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import MethodParts, Share
 from medvlp.methods.dual_encoder import reported_pairs
 from medvlp.methods.extras.base import AddedLoss, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
@@ -40,10 +41,10 @@ class SoftCLIPOptions(ExtraOptions):
         share: a, of the target that similarity decides. sharpness: k. relations: r.
     """
 
-    dim: int = 128
-    share: float = Field(default=0.2, ge=0, le=1)
-    sharpness: float = Field(default=10.0, gt=0)
-    relations: float = Field(default=1.0, ge=0)
+    dim: PositiveInt = 128
+    share: Share = 0.2
+    sharpness: PositiveFloat = 10.0
+    relations: NonNegativeFloat = 1.0
 
 
 @register_extra("softclip")
