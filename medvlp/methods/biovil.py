@@ -34,12 +34,12 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import FixedTemperature, MethodParts, Options, PromptPairs
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures
@@ -63,13 +63,13 @@ class BioViLOptions(DualOptions):
         smoothing: of heat maps, sigma as a share of the grid's longer side; 0 shows the cosines as they are.
     """
 
-    hidden: int = 128
-    temperature: float = 0.5
-    masked_weight: float = Field(default=0.1, ge=0)
+    hidden: PositiveInt = 128
+    temperature: FixedTemperature = 0.5
+    masked_weight: NonNegativeFloat = 0.1
     masked_rate: float = Field(default=0.15, gt=0, le=1)
     shuffle: bool = True
-    smoothing: float = Field(default=0.1, ge=0)
-    prompts: tuple[tuple[str, str], ...] = (
+    smoothing: NonNegativeFloat = 0.1
+    prompts: PromptPairs = (
         ("findings consistent with {}.", "no evidence of {}."),
         ("there is {}.", "there is no {}."),
         ("{} is seen.", "no {} is seen."),

@@ -30,11 +30,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import Heads, MethodParts, Options, Template
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads, report_contrast
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
@@ -43,8 +44,7 @@ from medvlp.models.precision import cosines
 from medvlp.models.relation_scorer import RelationScorer
 from medvlp.objectives.contrast import multi_positive_nce
 from medvlp.objectives.masked_bce import Unmentioned
-from medvlp.objectives.ontology import ancestor_matrix
-from medvlp.objectives.targets import TargetKind
+from medvlp.objectives.targets import TargetKind, target_ancestors
 
 
 class CARZeroOptions(SpaceOptions):
@@ -59,15 +59,15 @@ class CARZeroOptions(SpaceOptions):
     """
 
     false_negatives: TargetKind = "same_text"
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    chunk: int = 32
-    template: str = "there is {}."
+    width: PositiveInt = 128
+    layers: PositiveInt = 4
+    heads: Heads = 4
+    chunk: PositiveInt = 32
+    template: Template = "there is {}."
     unmentioned: Unmentioned = "negative"
-    report_weight: float = 1.0
-    prompt_weight: float = 1.0
-    cosine_weight: float = 1.0
+    report_weight: NonNegativeFloat = 1.0
+    prompt_weight: NonNegativeFloat = 1.0
+    cosine_weight: NonNegativeFloat = 1.0
 
 
 @register("carzero")
@@ -84,7 +84,7 @@ class CARZero(TwoHeads):
         self.from_image = nn.Linear(parts.image_encoder.dim, options.width)
         self.from_text = nn.Linear(parts.text_encoder.dim, options.width)
         self.scorer = RelationScorer(options.width, options.layers, options.heads, options.chunk)
-        ancestors = ancestor_matrix(parts.findings) if options.false_negatives == "ontology" else None
+        ancestors = target_ancestors(options.false_negatives, parts.findings)
         self.register_buffer("ancestors", ancestors, persistent=False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from medvlp.methods.base import Options
+from medvlp.methods.base import Options, PromptPairs
 from medvlp.methods.clip import CLIP, CLIPOptions
 from medvlp.methods.registry import register
 
@@ -34,7 +34,7 @@ from medvlp.methods.registry import register
 class CheXzeroOptions(CLIPOptions):
     """Settings of `chexzero`: those of `clip`, with the one pair of prompts of the paper."""
 
-    prompts: tuple[tuple[str, str], ...] = (("{}", "no {}"),)
+    prompts: PromptPairs = (("{}", "no {}"),)
 
 
 @register("chexzero")

@@ -23,7 +23,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Options
+from medvlp.methods.base import Options, Share
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.registry import register
 
@@ -31,7 +31,7 @@ from medvlp.methods.registry import register
 class CLIPOptions(DualOptions):
     """Settings of `clip`, beside those of `DualOptions`. `image_weight`: share of the direction image to text."""
 
-    image_weight: float = 0.5
+    image_weight: Share = 0.5
 
 
 @register("clip")

@@ -30,10 +30,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
+from pydantic import NonNegativeFloat, NonPositiveFloat, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import MethodParts, Options, Share
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, reported_pairs
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
@@ -59,10 +60,10 @@ class ConceptCLIPOptions(DualOptions):
     Of graded `false_negatives` (`ontology`), what agrees by half or more is right: a pair is a yes or a no here.
     """
 
-    region_weight: float = 0.5
-    concepts: int = 8
-    start_bias: float = -10.0
-    region_share: float = 0.5
+    region_weight: NonNegativeFloat = 0.5
+    concepts: PositiveInt = 8
+    start_bias: NonPositiveFloat = -10.0
+    region_share: Share = 0.5
 
 
 @register("conceptclip")

@@ -25,10 +25,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
+from pydantic import PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import FixedTemperature, MethodParts, Options, Share
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.registry import register
 from medvlp.models.temperature import Temperature
@@ -44,9 +45,9 @@ class ConVIRTOptions(DualOptions):
         temperature: tau.
     """
 
-    hidden: int = 256
-    image_weight: float = 0.75
-    temperature: float = 0.1
+    hidden: PositiveInt = 256
+    image_weight: Share = 0.75
+    temperature: FixedTemperature = 0.1
 
 
 @register("convirt")

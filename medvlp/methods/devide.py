@@ -44,11 +44,12 @@ from dataclasses import replace
 from typing import ClassVar, Literal, NamedTuple, cast
 
 import torch
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.base import Facets, Heads, Method, MethodParts, Options
 from medvlp.methods.dual_encoder import report_contrast
 from medvlp.methods.query_network import finding_named
 from medvlp.methods.registry import register
@@ -61,10 +62,9 @@ from medvlp.models.query_decoder import QueryDecoder
 from medvlp.models.temperature import Temperature
 from medvlp.objectives.contrast import multi_positive_nce, target_nce
 from medvlp.objectives.masked_bce import Uncertain, Unmentioned, masked_bce
-from medvlp.objectives.ontology import ancestor_matrix
 from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
 from medvlp.objectives.sentence_sampling import sample_sentences
-from medvlp.objectives.targets import TargetKind
+from medvlp.objectives.targets import TargetKind, target_ancestors
 from medvlp.reports.states import FindingState
 
 
@@ -86,21 +86,21 @@ class DeViDeOptions(Options):
             the patches that are like the phrase (`sentence`). It may be changed in a trained model's recipe.
     """
 
-    facets: tuple[str, ...] = ("definition", "radiographic")
-    dim: int = 128
-    decoder_width: int = 128
-    decoder_layers: int = 2
-    decoder_heads: int = 4
+    facets: Facets = ("definition", "radiographic")
+    dim: PositiveInt = 128
+    decoder_width: PositiveInt = 128
+    decoder_layers: PositiveInt = 2
+    decoder_heads: Heads = 4
     false_negatives: TargetKind = "same_labels"
     sentence_target: Literal["identity", "same_text", "same_labels"] = "same_labels"
-    sentences: int = 3
+    sentences: PositiveInt = 3
     unmentioned: Unmentioned = "negative"
-    unmentioned_weight: float = 1.0
+    unmentioned_weight: NonNegativeFloat = 1.0
     uncertain: Uncertain = "ignore"
-    report_weight: float = 1.0
-    knowledge_weight: float = 1.0
-    patch_weight: float = 0.5
-    finding_weight: float = 1.0
+    report_weight: NonNegativeFloat = 1.0
+    knowledge_weight: NonNegativeFloat = 1.0
+    patch_weight: NonNegativeFloat = 0.5
+    finding_weight: NonNegativeFloat = 1.0
     grounding: Literal["decoder", "sentence"] = "decoder"
 
 
@@ -145,7 +145,7 @@ class DeViDe(Method):
         self.finding_head = ProjectionHead(width, dim)
         self.retrieval_scale, self.finding_scale = Temperature(0.1), Temperature(0.1)
         self.finding_bias = nn.Parameter(torch.tensor(-1.0))  # a finding is more often absent than present
-        ancestors = ancestor_matrix(parts.findings) if options.false_negatives == "ontology" else None
+        ancestors = target_ancestors(options.false_negatives, parts.findings)
         self.register_buffer("ancestors", ancestors, persistent=False)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

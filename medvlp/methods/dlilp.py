@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from medvlp.data.batch import Batch
@@ -44,7 +45,7 @@ class DLILPOptions(LabelOptions, DualOptions):
     `language_weight`: w; 0 leaves `unimodal`.
     """
 
-    language_weight: float = 0.1
+    language_weight: NonNegativeFloat = 0.1
 
 
 @register("dlilp")

@@ -6,36 +6,36 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from pydantic import PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge.prompts import PromptSet
-from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.base import Method, MethodParts, Options, PromptPairs
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead
 from medvlp.models.ranks import ONE_RANK, Ranks
 from medvlp.models.temperature import Temperature
 from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.ontology import ancestor_matrix
 from medvlp.objectives.sigmoid_contrast import SigmoidScale
-from medvlp.objectives.targets import TargetKind, target_matrix
+from medvlp.objectives.targets import TargetKind, target_ancestors, target_matrix
 
 
 class SpaceOptions(Options):
     """Settings of every method on two heads. `dim`: width of the space in which images and texts are compared."""
 
-    dim: int = 128
+    dim: PositiveInt = 128
 
 
 class HeadOptions(SpaceOptions):
     """Settings of a method on two heads that asks with pairs of prompts, beside those of `SpaceOptions`.
 
     Attributes:
-        prompts: pairs of templates for a finding that is present and absent.
+        prompts: pairs of templates for a finding that is present and absent, with "{}" for its name.
     """
 
-    prompts: tuple[tuple[str, str], ...] = (("{}", "no {}"), ("there is {}.", "there is no {}."))
+    prompts: PromptPairs = (("{}", "no {}"), ("there is {}.", "there is no {}."))
 
 
 class DualOptions(HeadOptions):
@@ -115,9 +115,8 @@ class DualEncoder(TwoHeads):
         scale: Temperature | SigmoidScale | None = None,
     ) -> None:
         super().__init__(parts, options, hidden, scale)
-        graded = isinstance(options, DualOptions) and options.false_negatives == "ontology"
-        ancestors = ancestor_matrix(parts.findings) if graded else None
-        self.register_buffer("ancestors", ancestors, persistent=False)
+        kind = options.false_negatives if isinstance(options, DualOptions) else "identity"
+        self.register_buffer("ancestors", target_ancestors(kind, parts.findings), persistent=False)
 
     def read_reports(self, batch: Batch) -> TextFeatures:
         """The reports as the text encoder gives them, not projected."""

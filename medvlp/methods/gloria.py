@@ -34,7 +34,7 @@ from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -66,12 +66,12 @@ class GLoRIAOptions(DualOptions):
         chunk: images that the words of all texts look at at a time; see `word_patch_similarity`.
     """
 
-    local_dim: int = 128
+    local_dim: PositiveInt = 128
     read: Literal["sentence", "report"] = "sentence"
-    global_weight: float = 1.0
-    local_weight: float = 1.0
-    attention_sharpness: float | None = Field(default=10.0, gt=0)
-    chunk: int | None = None
+    global_weight: NonNegativeFloat = 1.0
+    local_weight: NonNegativeFloat = 1.0
+    attention_sharpness: PositiveFloat | None = 10.0
+    chunk: PositiveInt | None = None
 
 
 @register("gloria")

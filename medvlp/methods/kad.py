@@ -34,6 +34,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
@@ -47,8 +48,7 @@ from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead
 from medvlp.models.temperature import Temperature
 from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.ontology import ancestor_matrix
-from medvlp.objectives.targets import TargetKind
+from medvlp.objectives.targets import TargetKind, target_ancestors
 from medvlp.reports.states import FindingState
 
 
@@ -64,14 +64,14 @@ class KADOptions(QueryOptions):
         knowledge_weight, report_weight, image_weight, text_weight: of the four losses; 0 leaves one out.
     """
 
-    dim: int = 128
-    pairs: int = 32
+    dim: PositiveInt = 128
+    pairs: int = Field(default=32, ge=2)
     text_learns_from: Literal["everything", "knowledge"] = "everything"
     false_negatives: TargetKind = "same_text"
-    knowledge_weight: float = 1.0
-    report_weight: float = 1.0
-    image_weight: float = 1.0
-    text_weight: float = 1.0
+    knowledge_weight: NonNegativeFloat = 1.0
+    report_weight: NonNegativeFloat = 1.0
+    image_weight: NonNegativeFloat = 1.0
+    text_weight: NonNegativeFloat = 1.0
 
 
 @register("kad")
@@ -91,7 +91,7 @@ class KAD(SharedSpace, QueryNetwork):
         self.image_head = ProjectionHead(image_dim, options.dim)
         self.report_memory = nn.Linear(options.dim, width)
         self.knowledge_scale, self.report_scale = Temperature(), Temperature()
-        ancestors = ancestor_matrix(parts.findings) if options.false_negatives == "ontology" else None
+        ancestors = target_ancestors(options.false_negatives, parts.findings)
         self.register_buffer("ancestors", ancestors, persistent=False)
 
     def texts_of(self, finding: str) -> tuple[str, ...]:

@@ -30,14 +30,14 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge.prompts import PromptSet
 from medvlp.knowledge.study_labels import NO_FINDING
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import FixedTemperature, MethodParts, Options, Share
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.registry import register
 from medvlp.models.label_captions import LabelCaptions
@@ -60,11 +60,11 @@ class KEEPOptions(SpaceOptions):
         sharpness: of the zero-shot softmax.
     """
 
-    temperature: float = 0.04
-    caption_rate: float = Field(default=0.5, ge=0, le=1)
-    shortened_rate: float = Field(default=0.5, ge=0, le=1)
-    dropped_words: float = Field(default=0.4, ge=0, le=1)
-    sharpness: float = 10.0
+    temperature: FixedTemperature = 0.04
+    caption_rate: Share = 0.5
+    shortened_rate: Share = 0.5
+    dropped_words: Share = 0.4
+    sharpness: PositiveFloat = 10.0
 
 
 @register("keep")

@@ -36,12 +36,12 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import Facets, MethodParts, Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register
 from medvlp.models.attention_pool import AttentionPool
@@ -64,13 +64,11 @@ class MAVLOptions(QueryOptions):
             so that 0.2 is the paper's 0.1 for their sum.
     """
 
-    aspects: tuple[str, ...] = Field(
-        ("definition", "density", "shape", "border", "place", "distribution", "secondary_signs"), min_length=1
-    )
-    negatives: int = 7
-    presence_weight: float = 1.0
-    place_weight: float = 1.0
-    global_weight: float = 0.2
+    aspects: Facets = ("definition", "density", "shape", "border", "place", "distribution", "secondary_signs")
+    negatives: PositiveInt = 7
+    presence_weight: NonNegativeFloat = 1.0
+    place_weight: NonNegativeFloat = 1.0
+    global_weight: NonNegativeFloat = 0.2
 
 
 @register("mavl")

@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
@@ -49,7 +49,7 @@ class MedCLIPOptions(HeadOptions):
         target_temperature: tau, of the target. The smaller, the more of the mass goes to the texts that agree best.
     """
 
-    sentences: int = 3
+    sentences: PositiveInt = 3
     target_temperature: float = Field(default=0.2, ge=0.02)
 
 

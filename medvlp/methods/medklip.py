@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
@@ -52,9 +53,9 @@ class MedKLIPOptions(QueryOptions):
     """
 
     facet: str = "definition"
-    negatives: int = 7
-    presence_weight: float = 1.0
-    place_weight: float = 1.0
+    negatives: PositiveInt = 7
+    presence_weight: NonNegativeFloat = 1.0
+    place_weight: NonNegativeFloat = 1.0
 
 
 @register("medklip")

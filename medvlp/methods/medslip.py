@@ -38,11 +38,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import PLACES, get_place
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import Facets, MethodParts, Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures
@@ -69,13 +70,13 @@ class MeDSLIPOptions(QueryOptions):
         place_weight, prototype_weight, relation_weight: of L_a, of L_fa and L_af, of L_r; 0 leaves them out.
     """
 
-    facets: tuple[str, ...] = ("definition",)
+    facets: Facets = ("definition",)
     gate: Literal["sigmoid", "linear", "none"] = "sigmoid"
-    negatives: int = 7
+    negatives: PositiveInt = 7
     unstated_relations: Unmentioned = "ignore"
-    place_weight: float = 1.0
-    prototype_weight: float = 1.0
-    relation_weight: float = 1.0
+    place_weight: NonNegativeFloat = 1.0
+    prototype_weight: NonNegativeFloat = 1.0
+    relation_weight: NonNegativeFloat = 1.0
 
 
 @register("medslip")

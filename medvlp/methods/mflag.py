@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
@@ -55,9 +55,9 @@ class MFLAGOptions(HeadOptions):
             of prompts.
     """
 
-    hidden: int = 512
-    orthogonality_weight: float = 1.0
-    off_diagonal: float | None = None
+    hidden: PositiveInt = 512
+    orthogonality_weight: NonNegativeFloat = 1.0
+    off_diagonal: NonNegativeFloat | None = None
     sharpness: float = Field(default=10.0, ge=1, le=100)
 
 

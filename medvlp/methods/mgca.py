@@ -31,6 +31,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -55,11 +56,11 @@ class MGCAOptions(DualOptions):
         instance_weight, token_weight, prototype_weight: of the three losses; 0 leaves one out.
     """
 
-    hidden: int = 256
-    prototypes: int = 500
-    instance_weight: float = 1.0
-    token_weight: float = 1.0
-    prototype_weight: float = 1.0
+    hidden: PositiveInt = 256
+    prototypes: int = Field(default=500, ge=2)
+    instance_weight: NonNegativeFloat = 1.0
+    token_weight: NonNegativeFloat = 1.0
+    prototype_weight: NonNegativeFloat = 1.0
 
 
 @register("mgca")

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import ClassVar, cast
 
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import KnowledgeBook
-from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.base import Heads, Method, MethodParts, Options
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.position import grid_position
 from medvlp.models.query_decoder import QueryDecoder
@@ -28,12 +29,12 @@ class QueryOptions(Options):
             findings are hardly ever denied in reports, and with `ignore` have next to no negatives.
     """
 
-    decoder_width: int = 128
-    decoder_layers: int = 2
-    decoder_heads: int = 4
-    dropout: float = 0.0
+    decoder_width: PositiveInt = 128
+    decoder_layers: PositiveInt = 2
+    decoder_heads: Heads = 4
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     unmentioned: Unmentioned = "negative"
-    unmentioned_weight: float = 1.0
+    unmentioned_weight: NonNegativeFloat = 1.0
     uncertain: Uncertain = "ignore"
 
 

@@ -25,14 +25,15 @@ negative for it; silence counts as absence (`unmentioned: ignore` removes it).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Options
+from medvlp.methods.base import Options, Template
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.registry import register
 from medvlp.models.precision import cosines
@@ -53,7 +54,7 @@ class UniCLOptions(SpaceOptions):
         unmentioned: what a report's silence on a finding says; see `label_targets`.
     """
 
-    templates: tuple[str, ...] = ("a radiology image of {}",)
+    templates: Annotated[tuple[Template, ...], Field(min_length=1)] = ("a radiology image of {}",)
     false_negatives: Literal["identity", "same_text"] = "same_text"
     unmentioned: Unmentioned = "negative"
 

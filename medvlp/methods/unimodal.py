@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from pydantic import PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
@@ -48,7 +49,7 @@ class LabelOptions(Options):
 class UnimodalOptions(LabelOptions):
     """Settings of `unimodal`, beside those of `LabelOptions`. `dim`: width of the space of prototypes."""
 
-    dim: int = 512
+    dim: PositiveInt = 512
 
 
 @register("unimodal")

@@ -5,12 +5,14 @@ Reports repeat ("No acute cardiopulmonary process."), and a contrast that calls 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from medvlp.models.ranks import ONE_RANK, Ranks, own_columns
+from medvlp.objectives.ontology import ancestor_matrix
 from medvlp.reports.states import FindingState
 
 TargetKind = Literal["identity", "same_text", "same_labels", "ontology"]
@@ -44,6 +46,7 @@ def target_matrix(
         text_group: int `[B]`, equal for equal texts.
         states: int8 `[B, F]`, four states; needed by the last two.
         ancestors: bool `[F, A]`, True where concept `a` is the finding or one of its ancestors; needed by `ontology`.
+            See `target_ancestors`.
             A may be larger than F, since ancestors need not be in the label space.
         ranks: of a distributed run; then the target is `[b, B]`, this rank's images against the texts of all.
 
@@ -68,6 +71,11 @@ def target_matrix(
     if kind == "same_labels":
         shared = (shared == 1).float()
     return torch.maximum(shared, same_text.float())
+
+
+def target_ancestors(kind: TargetKind, findings: Sequence[str]) -> Tensor | None:
+    """What `target_matrix` needs of the hierarchy: `ancestor_matrix` for `ontology`, None for the other targets."""
+    return ancestor_matrix(findings) if kind == "ontology" else None
 
 
 def jaccard(a: Tensor, b: Tensor) -> Tensor:

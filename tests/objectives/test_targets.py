@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from medvlp.objectives.targets import jaccard, target_matrix
+from medvlp.objectives.ontology import ancestor_matrix
+from medvlp.objectives.targets import jaccard, target_ancestors, target_matrix
 
 GROUP = torch.tensor([7, 3, 7, 5])
 STATES = torch.tensor([[1, 0, -1], [-1, -1, 0], [0, 1, -1], [1, -1, 2]], dtype=torch.int8)
@@ -34,6 +35,12 @@ def test_ontology_is_the_share_of_common_ancestors():
     states = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1]])
     target = target_matrix("ontology", text_group=torch.arange(3), states=states, ancestors=ancestors)
     torch.testing.assert_close(target, torch.tensor([[1, 2 / 3, 0], [2 / 3, 1, 0], [0, 0, 1]]))
+
+
+def test_the_hierarchy_is_read_for_ontology_alone():
+    findings = ("pneumonia", "edema")
+    assert torch.equal(target_ancestors("ontology", findings), ancestor_matrix(findings))
+    assert {target_ancestors(kind, findings) for kind in ("identity", "same_text", "same_labels")} == {None}
 
 
 def test_swapping_images_with_equal_labels_leaves_the_matrix():

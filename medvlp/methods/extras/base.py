@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
@@ -19,7 +19,7 @@ from medvlp.models.text_encoder import TextEncoder
 class ExtraOptions(Options):
     """Settings of every extra. `weight`: factor of all its losses."""
 
-    weight: float = Field(default=1.0, gt=0)
+    weight: PositiveFloat = 1.0
 
 
 class Extra(nn.Module, ABC):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import PositiveInt
 from torch import Tensor
 
 from medvlp.methods.base import MethodParts
@@ -33,7 +34,7 @@ class FILIPOptions(ExtraOptions):
     """Settings of `filip`. `dim`: width of the space of patches and words. `false_negatives`: `identity | same_text |
     same_labels`, which other reports are right for an image too; see `target_matrix`."""
 
-    dim: int = 128
+    dim: PositiveInt = 128
     false_negatives: Literal["identity", "same_text", "same_labels"] = "same_text"
 
 

@@ -26,14 +26,14 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
 from medvlp.data.sentence_cutmix import Contradictions, Pasted, may_be_pasted, sentence_cutmix
 from medvlp.knowledge import get_finding
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import MethodParts, Share
 from medvlp.methods.extras.base import Augmentation, Change, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.models.features import ImageFeatures
@@ -55,10 +55,10 @@ class MedCutMixOptions(ExtraOptions):
         sentences: of each report that may be pasted and that teach what points. dim: width of their space.
     """
 
-    share: float = Field(default=0.5, ge=0, le=1)
-    keep: tuple[float, float] = (0.0, 0.5)
-    sentences: int = Field(default=2, ge=1)
-    dim: int = 128
+    share: Share = 0.5
+    keep: tuple[Share, Share] = (0.0, 0.5)
+    sentences: PositiveInt = 2
+    dim: PositiveInt = 128
 
 
 @register_extra("medcutmix")

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -52,9 +52,9 @@ class TCLOptions(ExtraOptions):
             fewer than there are training images, since an image's own feature of the last epoch is no negative.
     """
 
-    dim: int = 128
+    dim: PositiveInt = 128
     decay: float = Field(default=0.995, ge=0, lt=1)
-    queue: int = Field(default=256, ge=1)
+    queue: PositiveInt = 256
 
 
 @register_extra("tcl")
