@@ -29,6 +29,11 @@ def _holds_a_name(template: str) -> str:
     return template
 
 
+def _may_hold_a_name(template: str) -> str:
+    """A prompt for absence may be the same for all findings ("normal chest")."""
+    return _holds_a_name(template) if {"{", "}"} & set(template) else template
+
+
 def _divide_the_width(heads: int, info: ValidationInfo) -> int:
     """Each head reads its share of the width, an option that stands above the heads."""
     for key, width in info.data.items():
@@ -42,7 +47,8 @@ FixedTemperature = Annotated[float, Field(ge=0.01, le=1)]  # what `Temperature` 
 Heads = Annotated[PositiveInt, AfterValidator(_divide_the_width)]
 Facets = Annotated[tuple[str, ...], Field(min_length=1)]
 Template = Annotated[str, AfterValidator(_holds_a_name)]
-PromptPairs = Annotated[tuple[tuple[Template, Template], ...], Field(min_length=1)]
+Absence = Annotated[str, Field(min_length=1), AfterValidator(_may_hold_a_name)]
+PromptPairs = Annotated[tuple[tuple[Template, Absence], ...], Field(min_length=1)]
 
 
 class Options(BaseModel):

@@ -61,7 +61,7 @@ def test_texts_and_lists_of_texts_say_something(kind: type[Options], key: str, t
         assert "at least 1 item" in refused(kind, key, ())
     if "{}" in str(default):
         for text in ("there is", "{x}", "{} and {}", "{0}", "{} }"):
-            wrong = text if isinstance(default, str) else [text] if isinstance(default[0], str) else [("{}", text)]
+            wrong = text if isinstance(default, str) else [text] if isinstance(default[0], str) else [(text, "no {}")]
             assert f"options.{key}" in (said := refused(kind, key, wrong))
             assert 'a template says "{}" once' in said
 
@@ -75,6 +75,12 @@ def test_heads_divide_the_width(name: str) -> None:
     assert said == f"options.{prefix}heads: 3 heads do not divide {prefix}width, 128 (given: 3)."
     assert f"4 heads do not divide {prefix}width, 130" in refused(KINDS[name], f"{prefix}width", 130)
     assert KINDS[name](**{f"{prefix}width": 96, f"{prefix}heads": 3})
+
+
+def test_the_prompt_for_absence_may_be_the_same_for_all_findings() -> None:
+    assert KINDS["clip"](prompts=[("{}", "normal chest")]).prompts == (("{}", "normal chest"),)
+    for wrong in ("", "no {x}", "no {} and no {}"):
+        assert "options.prompts" in refused(KINDS["clip"], "prompts", [("{}", wrong)])
 
 
 @pytest.mark.parametrize("name", ["clip", "chexzero", "convirt"])
