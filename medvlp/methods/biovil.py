@@ -39,8 +39,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import FixedTemperature, MethodParts, Options, PromptPairs
+from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
+from medvlp.methods.options import FixedTemperature, Options, PromptPairs
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures
 from medvlp.models.map_smoothing import gaussian_smooth

@@ -35,8 +35,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Heads, MethodParts, Options, Template
+from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads, report_contrast
+from medvlp.methods.options import Heads, Options, Template
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.position import grid_position

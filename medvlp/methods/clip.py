@@ -23,8 +23,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Options, Share
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
+from medvlp.methods.options import Options, Share
 from medvlp.methods.registry import register
 
 

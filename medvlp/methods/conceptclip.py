@@ -34,8 +34,9 @@ from pydantic import NonNegativeFloat, NonPositiveFloat, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options, Share
+from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, reported_pairs
+from medvlp.methods.options import Options, Share
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.precision import cosines

@@ -29,8 +29,9 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import FixedTemperature, MethodParts, Options, Share
+from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
+from medvlp.methods.options import FixedTemperature, Options, Share
 from medvlp.methods.registry import register
 from medvlp.models.temperature import Temperature
 from medvlp.objectives.sentence_sampling import sample_sentences

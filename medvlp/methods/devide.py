@@ -49,8 +49,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Facets, Heads, Method, MethodParts, Options
+from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.dual_encoder import report_contrast
+from medvlp.methods.options import Facets, Heads, Options
 from medvlp.methods.query_network import finding_named
 from medvlp.methods.registry import register
 from medvlp.models.facet_retrieval import book_features, book_texts, retrieve_facets

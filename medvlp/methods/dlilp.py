@@ -30,9 +30,10 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import MethodParts
 from medvlp.methods.convirt import one_sentence
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
+from medvlp.methods.options import Options
 from medvlp.methods.registry import register
 from medvlp.methods.unimodal import LabelOptions
 from medvlp.models.prototype_head import PrototypeHead

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge.prompts import PromptSet
-from medvlp.methods.base import Method, MethodParts, Options, PromptPairs
+from medvlp.methods.base import Method, MethodParts
+from medvlp.methods.options import Options, PromptPairs
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead

@@ -38,8 +38,9 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import SharedSpace, report_contrast
+from medvlp.methods.options import Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures

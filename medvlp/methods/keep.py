@@ -37,8 +37,9 @@ from torch.nn import functional as F
 from medvlp.data.batch import Batch
 from medvlp.knowledge.prompts import PromptSet
 from medvlp.knowledge.study_labels import NO_FINDING
-from medvlp.methods.base import FixedTemperature, MethodParts, Options, Share
+from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
+from medvlp.methods.options import FixedTemperature, Options, Share
 from medvlp.methods.registry import register
 from medvlp.models.label_captions import LabelCaptions
 from medvlp.models.precision import cosines

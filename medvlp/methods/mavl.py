@@ -41,7 +41,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Facets, MethodParts, Options
+from medvlp.methods.base import MethodParts
+from medvlp.methods.options import Facets, Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register
 from medvlp.models.attention_pool import AttentionPool

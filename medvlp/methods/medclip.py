@@ -32,8 +32,8 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Options
 from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
+from medvlp.methods.options import Options
 from medvlp.methods.registry import register
 from medvlp.models.precision import cosines
 from medvlp.objectives.contrast import target_nce

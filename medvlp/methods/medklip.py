@@ -35,7 +35,8 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import MethodParts
+from medvlp.methods.options import Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register
 from medvlp.models.place_book import place_features

@@ -43,7 +43,8 @@ from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import PLACES, get_place
-from medvlp.methods.base import Facets, MethodParts, Options
+from medvlp.methods.base import MethodParts
+from medvlp.methods.options import Facets, Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures

@@ -34,8 +34,9 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
+from medvlp.methods.options import Options
 from medvlp.methods.registry import register
 from medvlp.models.normed_head import NormedHead
 from medvlp.models.temperature import Temperature

@@ -36,8 +36,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
+from medvlp.methods.options import Options
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.precision import cosines

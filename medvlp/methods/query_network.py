@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import KnowledgeBook
-from medvlp.methods.base import Heads, Method, MethodParts, Options
+from medvlp.methods.base import Method, MethodParts
+from medvlp.methods.options import Heads, Options
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.position import grid_position
 from medvlp.models.query_decoder import QueryDecoder

@@ -33,8 +33,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Options, Template
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
+from medvlp.methods.options import Options, Template
 from medvlp.methods.registry import register
 from medvlp.models.precision import cosines
 from medvlp.objectives.contrast import target_nce

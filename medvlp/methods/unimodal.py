@@ -26,7 +26,8 @@ from torch import Tensor
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import UnknownNameError
-from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.base import Method, MethodParts
+from medvlp.methods.options import Options
 from medvlp.methods.registry import register
 from medvlp.models.features import ImageFeatures, TextFeatures
 from medvlp.models.prototype_head import PrototypeHead

@@ -9,8 +9,9 @@ from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts, Options
+from medvlp.methods.base import MethodParts
 from medvlp.methods.extras.step import Step
+from medvlp.methods.options import Options
 from medvlp.models.features import ImageFeatures
 from medvlp.models.ranks import ONE_RANK, Ranks
 from medvlp.models.text_encoder import TextEncoder

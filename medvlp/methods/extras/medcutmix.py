@@ -33,9 +33,10 @@ from torch.nn import functional as F
 from medvlp.data.batch import Batch
 from medvlp.data.sentence_cutmix import Contradictions, Pasted, may_be_pasted, sentence_cutmix
 from medvlp.knowledge import get_finding
-from medvlp.methods.base import MethodParts, Share
+from medvlp.methods.base import MethodParts
 from medvlp.methods.extras.base import Augmentation, Change, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
+from medvlp.methods.options import Share
 from medvlp.models.features import ImageFeatures
 from medvlp.models.projection import ProjectionHead
 from medvlp.models.temperature import Temperature

@@ -21,11 +21,12 @@ from typing import ClassVar
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from medvlp.methods.base import MethodParts, Share
+from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import reported_pairs
 from medvlp.methods.extras.base import AddedLoss, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.methods.extras.step import Step
+from medvlp.methods.options import Share
 from medvlp.models.precision import cosines
 from medvlp.models.projection import ProjectionHead
 from medvlp.models.ranks import own_columns

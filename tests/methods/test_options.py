@@ -7,8 +7,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from medvlp.methods.base import Options
 from medvlp.methods.extras.registry import extras_by_name
+from medvlp.methods.options import Options
 from medvlp.methods.registry import method_class, method_names
 from medvlp.training.recipe_errors import explain
 
