@@ -18,6 +18,7 @@ from medvlp.training.loss_window import LossWindow
 from medvlp.training.moving_average import MovingAverage
 from medvlp.training.optimiser import learning_rate, make_optimiser, set_learning_rate
 from medvlp.training.recipe import TrainingRecipe
+from medvlp.training.recipe_errors import RecipeError
 
 
 class Loader(Protocol):
@@ -36,7 +37,10 @@ class _Losses(nn.Module):
         self.method = method
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return self.method.losses(batch)
+        losses = self.method.losses(batch)
+        if not losses:
+            raise RecipeError("options: every loss of the method has the weight 0; give one of them more")
+        return losses
 
 
 class Trainer:

@@ -16,6 +16,7 @@ from medvlp.training.loop import Trainer, step_batches
 from medvlp.training.loss_window import LossWindow
 from medvlp.training.optimiser import learning_rate
 from medvlp.training.recipe import TrainingRecipe
+from medvlp.training.recipe_errors import RecipeError
 
 
 def make_trainer(method: Any, folder: Path, **settings: Any) -> Trainer:
@@ -44,6 +45,15 @@ def test_steps_equal_a_bare_loop(toy_method: Callable, toy_loader: Callable, tmp
         optimiser.step()
     for (name, got), expected in zip(trainer.method.named_parameters(), bare.parameters(), strict=True):
         torch.testing.assert_close(got, expected, msg=name)
+
+
+def test_a_method_without_any_loss_is_refused(
+    toy_method: Callable, toy_loader: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(toy_method(), tmp_path)
+    monkeypatch.setattr(trainer.method, "losses", lambda batch: {})
+    with pytest.raises(RecipeError, match="every loss of the method has the weight 0"):
+        trainer.train_step(next(step_batches(toy_loader(), 0, 1)))
 
 
 def test_accumulated_batches_give_the_gradient_of_one_large_batch(
