@@ -22,6 +22,9 @@ class LabelCaptions(nn.Module):
         tokenizer: of the text encoder. max_tokens: longer captions lose their end.
         prompt_set: of `medvlp.knowledge.prompts`, whose sentences for presence are taken; those of `no_finding` are for
             images on which nothing is present.
+
+    Attributes:
+        cut: captions longer than `max_tokens` -> how many tokens each loses.
     """
 
     ids: Tensor
@@ -39,6 +42,7 @@ class LabelCaptions(nn.Module):
         prompts = PromptSet.load(prompt_set)
         said = [prompts.prompts(finding, book).present for finding in (*findings, NO_FINDING)]
         most = max(map(len, said))
+        self.cut = tokenizer.cut((text for texts in said for text in texts), max_tokens)
         ids, mask = tokenizer([texts[k % len(texts)] for texts in said for k in range(most)], max_tokens)
         self.register_buffer("ids", ids.unflatten(0, (len(said), most)), persistent=False)
         self.register_buffer("mask", mask.unflatten(0, (len(said), most)), persistent=False)

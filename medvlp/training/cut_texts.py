@@ -1,4 +1,4 @@
-"""Texts that a method reads of its book, longer than its text encoder takes: they lose their end, and that is said."""
+"""Texts beside the reports that are longer than the text encoder takes: they lose their end, and that is said."""
 
 from __future__ import annotations
 
@@ -8,26 +8,39 @@ from collections.abc import Mapping
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
 from medvlp.models.knowledge_pairs import KnowledgePairs
+from medvlp.models.label_captions import LabelCaptions
 from medvlp.training.recipe import Recipe
 
 _SHOWN = 30  # texts that the warning lists
 
 
-def warn_of_cut_texts(recipe: Recipe, method: Method) -> None:
-    """Say in one warning which texts of the book, and which prompts, have lost their end, and what to set.
+class CutTexts:
+    """Names the texts of the book, the captions and the prompts that have lost their end, each once in a run.
+
+    What a method reads is known when it has read it: its losses' texts after the first step, its prompts after the
+    first validation by AUROC. Prompts that training never reads (`training.metric=loss`, or no validation images) are
+    not seen here, and neither is what is asked of the trained model later; reports lose their end without a warning.
 
     Args:
         recipe: what the method was built from.
-        method: after its first step, when it has read what its losses are made of.
+        method: the one in training.
     """
-    if not method.reads_text:
-        return
-    lost = method.bank.cut()
-    for part in method.modules():
-        if isinstance(part, KnowledgePairs):
-            lost |= part.cut
-    if lost:
-        logging.getLogger(__name__).warning(_words(recipe, method, lost))
+
+    def __init__(self, recipe: Recipe, method: Method) -> None:
+        self.recipe, self.method = recipe, method
+        self.told: set[str] = set()
+
+    def warn(self) -> None:
+        """Say in one warning which of the texts read so far are cut, what each loses, and what to set."""
+        if not self.method.reads_text:
+            return
+        lost = self.method.bank.cut()
+        for part in self.method.modules():
+            if isinstance(part, KnowledgePairs | LabelCaptions):
+                lost |= part.cut
+        if new := {text: tokens for text, tokens in lost.items() if text not in self.told}:
+            self.told.update(new)
+            logging.getLogger(__name__).warning(_words(self.recipe, self.method, new))
 
 
 def _words(recipe: Recipe, method: Method, lost: Mapping[str, int]) -> str:

@@ -39,6 +39,12 @@ class BestModel:
         """Whether `patience` validations in a row brought nothing better."""
         return self.patience is not None and self.waited >= self.patience
 
+    def standing(self, step: int) -> str:
+        """How the validation at `step`, the last taken in, stands among all, in words."""
+        if self.value is None:
+            return "none has had a value"
+        return "best so far" if self.step == step else f"best {self.value:.4f} at step {self.step}"
+
     def state(self) -> dict[str, float | int | None]:
         """What a checkpoint keeps."""
         return {key: value for key, value in asdict(self).items() if key in ("value", "step", "waited")}

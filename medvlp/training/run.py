@@ -16,7 +16,7 @@ from medvlp.training.atomic_write import atomic_folder
 from medvlp.training.batches import make_loader
 from medvlp.training.checkpoint import RunState, save_state
 from medvlp.training.clock import TrainingClock
-from medvlp.training.cut_texts import warn_of_cut_texts
+from medvlp.training.cut_texts import CutTexts
 from medvlp.training.dry_run import check_patch_dropping
 from medvlp.training.early_stop import BestModel
 from medvlp.training.loop import Trainer, step_batches
@@ -57,6 +57,7 @@ class Run:
         self.checkpoint_every = self.settings.checkpoint_every or self.validate_every
         self.best = BestModel(self.settings.metric == "auroc", self.settings.patience)
         self.validation = self._validation()
+        self.cut_texts = CutTexts(recipe, self.method)
         self.window = LossWindow(fabric, self.settings.log_every, out)
         self.trainer = Trainer(fabric, self.method, self.settings, recipe.seed, self.total_steps, self.window)
         self.seconds = 0.0
@@ -80,7 +81,7 @@ class Run:
                     self.total_steps = trainer.total_steps = self.clock.fitted_steps(trainer.step, self.planned_steps)
                     log.advance(trainer.step, self.total_steps)
                     if trainer.step == first and rank0:
-                        warn_of_cut_texts(self.recipe, self.method)
+                        self.cut_texts.warn()
                     validates, saves = self._due(self.validate_every), self._due(self.checkpoint_every)
                     if validates or saves or trainer.step % self.settings.log_every == 0:
                         self._log(log, rate)
@@ -113,13 +114,17 @@ class Run:
                 values = self.validation(self.method, self.fabric)
         else:
             values = self.validation(self.method, self.fabric)
+        if self.fabric.is_global_zero:
+            self.cut_texts.warn()  # of prompts, which are read when findings are scored
         values = self.fabric.broadcast(values)  # ranks differ in the last digit, and must decide alike
         value, metric = values[self.settings.metric], self.settings.metric
         better = self.best.update(value, self.trainer.step)
         if better and keeps_best:
             self._save(self.out, {metric: value})
-        note = "best so far" if better else f"best {self.best.value} at step {self.best.step}"
-        log.validate(self.trainer.step, values, f"{metric} {value:.4f} ({note})", time.monotonic() - started)
+        note = f"{metric} {value:.4f}"
+        if keeps_best or self.settings.patience is not None:  # else nothing depends on which is the best
+            note += f" ({self.best.standing(self.trainer.step)})"
+        log.validate(self.trainer.step, values, note, time.monotonic() - started)
 
     def _save(self, folder: Path, result: dict[str, float]) -> None:
         if self.fabric.is_global_zero:

@@ -47,15 +47,16 @@ class ZeroShotAuroc:
         states = store.states(findings)[rows]
         self.truth = states == FindingState.PRESENT
         self.known = self.truth | (states == FindingState.ABSENT)
+        counted_negative = self.known | (states == FindingState.UNMENTIONED)
         if unmentioned == "negative":
-            self.known |= states == FindingState.UNMENTIONED
-        positives, all_known = (self.truth & self.known).sum(0), self.known.sum(0)
-        self.defined = [f for f in range(len(findings)) if 0 < positives[f] < all_known[f]]
+            self.known = counted_negative
+        self.defined = _two_sided(self.truth, self.known)
         self.findings = findings
         if not self.defined:
+            helps = "training.unmentioned=negative, " if _two_sided(self.truth, counted_negative) else ""
             raise RecipeError(
                 f"training.metric=auroc: among the {len(rows)} validation images no finding has both a positive and a "
-                "negative. Use training.metric=loss, training.unmentioned=negative or another data.validate_split."
+                f"negative. Use {helps}training.metric=loss or another data.validate_split."
             )
 
     def __call__(self, method: Method, fabric: Fabric) -> dict[str, float]:
@@ -73,6 +74,12 @@ class ZeroShotAuroc:
             for rows in [self.known[:, f]]
         }
         return {"auroc": float(np.mean(list(each.values()))), **each}
+
+
+def _two_sided(truth: NDArray[np.bool_], known: NDArray[np.bool_]) -> list[int]:
+    """Columns of `[N, F]` that have a positive and a negative among the known rows; whatever is true is known."""
+    positives, all_known = truth.sum(0), known.sum(0)
+    return [f for f in range(truth.shape[1]) if 0 < positives[f] < all_known[f]]
 
 
 class ValidationLoss:

@@ -71,3 +71,21 @@ def test_a_method_without_text_says_nothing(
 ) -> None:
     pretrain(tiny_recipe(f"knowledge.book={book}", "training.max_steps=1"), tmp_path / "run", progress=False)
     assert warnings_of(caplog) == []
+
+
+def test_prompts_are_named_when_they_are_first_read_and_captions_too(
+    tiny_recipe: Callable[..., Recipe], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = ["text_encoder.max_tokens=16", "training.max_steps=2", "training.validate_every=1"]
+    asked = "options.prompts=[['there is {} in this image of the chest.', 'no {}.']]"
+    pretrain(tiny_recipe("method=clip", *short, asked), tmp_path / "clip", progress=False)
+    (said,) = warnings_of(caplog)  # of two validations
+    assert "clip reads texts longer than the 16 tokens" in said
+    assert "'there is pleural effusion in this ima" in said
+    assert "'no pleural" not in said
+    caplog.clear()
+    pretrain(tiny_recipe("method=clip", *short, asked, "training.metric=loss"), tmp_path / "loss", progress=False)
+    assert warnings_of(caplog) == []  # which reads no prompt
+    pretrain(tiny_recipe("method=keep", *short, "training.metric=loss"), tmp_path / "keep", progress=False)
+    (said,) = warnings_of(caplog)
+    assert "'a radiology image showing pleural eff" in said

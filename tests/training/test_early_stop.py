@@ -32,3 +32,13 @@ def test_continues_with_what_was_waited() -> None:
     again.load(best.state())
     again.update(0.85, 3)
     assert again.should_stop
+
+
+def test_where_a_validation_stands_is_said_with_few_digits() -> None:
+    best = BestModel(False)
+    best.update(math.nan, 2)
+    assert best.standing(2) == "none has had a value"
+    best.update(0.43749999999999994, 4)
+    assert best.standing(4) == "best so far"
+    best.update(0.5, 6)
+    assert best.standing(6) == "best 0.4375 at step 4"

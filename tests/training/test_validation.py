@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medvlp.data import Store
 from medvlp.models.ranks import ONE_RANK, Ranks
+from medvlp.reports.states import FindingState
 from medvlp.training.gather import AllRanks
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
@@ -58,6 +60,32 @@ def test_unmentioned_findings_count_as_asked(tiny_store: Store) -> None:
     assert as_negative.known.all()
     with pytest.raises(RecipeError, match="no finding has both"):
         ZeroShotAuroc(tiny_store, rows, ("edema",), "ignore", 8)
+
+
+def test_only_what_helps_is_advised(tiny_store: Store) -> None:
+    rows = tiny_store.rows("validate")
+
+    def advice(rows: NDArray[np.int64], findings: tuple[str, ...], unmentioned: str) -> str:
+        with pytest.raises(RecipeError) as refused:
+            ZeroShotAuroc(tiny_store, rows, findings, unmentioned, 8)
+        return str(refused.value).partition("Use ")[2]
+
+    both = "training.metric=loss or another data.validate_split."
+    edema = ("edema",)  # which no report of these mentions
+    assert advice(rows, edema, "ignore") == advice(rows, edema, "negative") == both
+    present = rows[tiny_store.states(FINDINGS)[rows, 0] == FindingState.PRESENT]
+    assert advice(present, FINDINGS[:1], "negative") == both
+
+    class HalfSilent:
+        """Of the rows on which it is present, the first says so, and the others say nothing."""
+
+        @staticmethod
+        def states(findings: Sequence[str]) -> NDArray[np.int8]:
+            return np.array([[FindingState.PRESENT], [FindingState.UNMENTIONED]], np.int8)
+
+    with pytest.raises(RecipeError, match=r"Use training\.unmentioned=negative, training\.metric=loss or"):
+        ZeroShotAuroc(HalfSilent(), np.arange(2), FINDINGS[:1], "ignore", 8)  # type: ignore[arg-type]
+    assert ZeroShotAuroc(HalfSilent(), np.arange(2), FINDINGS[:1], "negative", 8).defined == [0]  # type: ignore[arg-type]
 
 
 def test_rows_are_few_and_always_the_same(tiny_recipe: Callable[..., Recipe], tiny_store: Store) -> None:
