@@ -16,11 +16,12 @@ from medvlp.data.store import Store
 from medvlp.knowledge import KnowledgeBook, KnowledgeError, LabelSpace, UnknownNameError
 from medvlp.knowledge.book import NAME
 from medvlp.knowledge.homogenise import HomogeniseError, Homogeniser
-from medvlp.methods.base import Method, MethodParts, Options
+from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.extras.base import ExtraOptions
 from medvlp.methods.extras.registry import extras_by_name
 from medvlp.methods.extras.with_extras import add_extras
-from medvlp.methods.registry import build_method, method_class, method_names
+from medvlp.methods.options import Options
+from medvlp.methods.registry import build_method, method_class, method_names, refused_plug_ins
 from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
@@ -211,6 +212,8 @@ def _extras(recipe: Recipe) -> dict[str, ExtraOptions]:
 def _options(recipe: Recipe) -> Options:
     """The method's options; one that reads facets and is not told which takes those of `knowledge.facets`."""
     if recipe.method not in method_names():
+        if reason := refused_plug_ins().get(recipe.method):
+            raise RecipeError(f"method: {reason}")
         raise RecipeError(name_nearest("method", recipe.method, method_names()))
     kind = method_class(recipe.method).Options
     facets = {"facets": recipe.knowledge.facets} if "facets" in kind.model_fields else {}

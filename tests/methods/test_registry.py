@@ -1,11 +1,18 @@
 """Methods are found by name, and a wrong name is answered with the nearest."""
 
+import logging
+import sys
+
 import pytest
 import torch
 from pydantic import ValidationError
 
+from medvlp.methods import registry
 from medvlp.methods.base import Method
-from medvlp.methods.registry import method_class, method_names, register
+from medvlp.methods.registry import build_method, method_class, method_names, register
+from medvlp.training.assemble import check_recipe
+from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_errors import RecipeError
 
 
 def test_the_methods_are_found_by_their_files():
@@ -48,3 +55,92 @@ def test_every_option_of_a_method_is_read(name, build, make_batch, monkeypatch):
     if method.reads_text:
         method.heat_map(batch.images, "pulmonary edema")
     assert set(Watched.model_fields) - read == set()
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """A function that installs a package with one module, `{name in recipes: class}` being its entry points."""
+    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    monkeypatch.setattr(registry, "_REFUSED", {})
+    monkeypatch.syspath_prepend(tmp_path)
+    modules = set(sys.modules)
+
+    def package(name, source, entries):
+        (tmp_path / f"{name}.py").write_text(source)
+        info = tmp_path / f"{name}-1.5.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+        lines = [f"{method} = {name}:{cls}" for method, cls in entries.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[medvlp.methods]", *lines]) + "\n")
+        registry._waiting_plug_ins.cache_clear()
+
+    yield package
+    registry._waiting_plug_ins.cache_clear()
+    for name in set(sys.modules) - modules:
+        if name.startswith("plug_"):
+            del sys.modules[name]
+
+
+RECIPE = {"method": "mine", "findings": ["edema"], "data": {"store": "store"}}
+SUBCLASS = "from medvlp.methods.clip import CLIP\nclass Mine(CLIP): ...\n"
+
+
+def test_an_installed_package_brings_a_method(install, build):
+    install("plug_good", SUBCLASS, {"mine": "Mine"})
+    assert "plug_good" not in sys.modules  # nobody has asked yet
+    assert "mine" in method_names()
+    parts = build("clip")
+    made = build_method(
+        "mine",
+        image_encoder=parts.image_encoder,
+        text_encoder=parts.text_encoder,
+        tokenizer=parts.tokenizer,
+        findings=parts.findings,
+        book=parts.book,
+        options={"dim": 16},
+    )
+    assert type(made).__module__ == "plug_good"
+    check_recipe(Recipe.from_dict({**RECIPE, "options": {"dim": 16}}))
+
+
+def test_a_plug_in_may_ask_for_a_method_while_it_is_imported(install, caplog):
+    install("plug_asking", "from medvlp.methods.registry import method_class, register\n@register('mine')\n"
+            "class Mine(method_class('clip')): ...\n", {"mine": "Mine"})  # fmt: skip
+    assert issubclass(method_class("mine"), method_class("clip"))
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("source", "entries", "why"),
+    [
+        ("import no_such_module", {"mine": "Mine"}, "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("1 / 0", {"mine": "Mine"}, "ZeroDivisionError: division by zero"),
+        ("Mine = 3", {"mine": "Mine"}, "TypeError: plug_bad:Mine is no class derived from Method"),
+        (SUBCLASS, {"mine": "Other"}, "AttributeError: module 'plug_bad' has no attribute 'Other'"),
+        (SUBCLASS, {"clip": "Mine"}, "ValueError: the method 'clip' is already medvlp.methods.clip.CLIP"),
+    ],
+)
+def test_a_broken_plug_in_is_named_and_breaks_no_other(install, caplog, source, entries, why):
+    install("plug_bad", source, entries)
+    install("plug_good", SUBCLASS, {"ours": "Mine"})
+    (name,) = entries
+    with caplog.at_level(logging.WARNING):
+        assert {"ours", "devide", "clip"} <= set(method_names())
+        method_names()
+    (said,) = [record.getMessage() for record in caplog.records]  # once
+    assert said.startswith(f"the method '{name}' (plug_bad:")
+    assert f"of plug_bad 1.5 cannot be used: {why}" in said
+    if name == "clip":
+        assert method_class("clip").__module__ == "medvlp.methods.clip"
+        return
+    with pytest.raises(KeyError, match=r"of plug_bad 1\.5 cannot be used"):
+        method_class(name)
+    with pytest.raises(RecipeError, match=r"method: 'mine' .*of plug_bad 1\.5 cannot be used"):
+        check_recipe(Recipe.from_dict(RECIPE))
+
+
+def test_of_two_plug_ins_with_one_name_the_second_is_refused(install, caplog):
+    install("plug_a", SUBCLASS, {"mine": "Mine"})
+    install("plug_b", SUBCLASS, {"mine": "Mine"})
+    assert method_class("mine").__module__ == "plug_a"
+    assert "of plug_b 1.5 cannot be used: ValueError: the method 'mine' is already plug_a.Mine" in caplog.text
