@@ -1,7 +1,6 @@
 """Two ranks on half of the batch each give the losses and gradients of one rank on all of it."""
 
 from dataclasses import fields
-from threading import Barrier, Thread
 
 import pytest
 import torch
@@ -14,34 +13,16 @@ from medvlp.methods.extras.step import Step
 from medvlp.models.image_encoder import ImageEncoder
 
 LOSSES = [name for name, kind in extras_by_name().items() if issubclass(kind, AddedLoss)]
-RANKS = 2
-
-
-class ThreadRanks:
-    """Ranks that are threads: what one gathers, with its gradient, is what all of them hold."""
-
-    def __init__(self, rank, shared, barrier):
-        self.rank, self.shared, self.barrier = rank, shared, barrier
-
-    def gather(self, rows):
-        self.shared[self.rank] = rows
-        self.barrier.wait()
-        everything = torch.cat(list(self.shared))
-        self.barrier.wait()
-        return everything
-
-    def first_row(self, rows):
-        return self.rank * rows
 
 
 def share(batch, rank):
-    rows = slice(rank * len(batch) // RANKS, (rank + 1) * len(batch) // RANKS)
+    rows = slice(rank * len(batch) // 2, (rank + 1) * len(batch) // 2)
     parts = {f.name: getattr(batch, f.name) for f in fields(batch)}
     return Batch(**{name: None if value is None else value[rows] for name, value in parts.items()})
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_ranks_together_equal_one(name, build, make_batch):
+def test_ranks_together_equal_one(name, build, make_batch, on_two_ranks):
     method, batch = build("clip").eval(), make_batch(6)
     # No batch norm, whose statistics are a rank's own.
     encoder = ImageEncoder("test_convnext", image_size=64, dim=32).eval()
@@ -59,23 +40,17 @@ def test_ranks_together_equal_one(name, build, make_batch):
     expected = extra.losses(Step(method, batch))
     gradients = torch.autograd.grad(sum(expected.values()), watched)
 
-    found, shared, barrier = [None] * RANKS, [None] * RANKS, Barrier(RANKS)
-    copies = [kind(parts, kind.Options()).eval() for _ in range(RANKS)]
+    copies = [kind(parts, kind.Options()).eval() for _ in range(2)]
 
-    def work(rank):
+    def work(rank, ranks):
         copies[rank].load_state_dict(extra.state_dict())
-        copies[rank].ranks = ThreadRanks(rank, shared, barrier)
-        found[rank] = copies[rank].losses(Step(method, share(batch, rank)))
+        copies[rank].ranks = ranks
+        return copies[rank].losses(Step(method, share(batch, rank)))
 
-    threads = [Thread(target=work, args=(rank,)) for rank in range(RANKS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert None not in found
+    found = on_two_ranks(work)
     for term, loss in expected.items():
-        torch.testing.assert_close(sum(losses[term] for losses in found) / RANKS, loss, rtol=1e-5, atol=1e-6, msg=term)
-    total = sum(loss for losses in found for loss in losses.values()) / RANKS
+        torch.testing.assert_close(sum(losses[term] for losses in found) / 2, loss, rtol=1e-5, atol=1e-6, msg=term)
+    total = sum(loss for losses in found for loss in losses.values()) / 2
     learning = [[p for p in copy.parameters() if p.requires_grad] for copy in copies]
     of_copies = [torch.autograd.grad(total, weights, retain_graph=True) for weights in learning]
     summed = [sum(pair) for pair in zip(*of_copies, strict=True)]
