@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ import typer
 
 from medvlp.cli.ground import Kind
 from medvlp.cli.progress_bar import progress_bar
+from medvlp.cli.result_table import print_result
 from medvlp.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
@@ -107,22 +107,3 @@ def _measure(
     if task is Task.GROUNDING:
         return tasks.evaluate_grounding(model.pretrained, store, findings=findings, kind=heat_map.value, **common)
     return tasks.evaluate_zero_shot(model.pretrained, store, findings=findings, **zero_shot, **common)
-
-
-def print_result(result: Result) -> None:
-    """The table of a result on standard output, with its remarks and its notice."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{result.task}, {result.protocol['patients']} patients, 95 % intervals")
-    headings, rows = result.summary()
-    for position, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if position == 0 else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 240)  # a file has no width
-    console.print(table)
-    for remark in result.remarks():
-        console.print(remark, style="dim")
-    if result.notice:
-        console.print(result.notice, style="bold yellow")

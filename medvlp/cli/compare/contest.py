@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medvlp.cli.compare.plan import ComparePlan
+from medvlp.cli.compare.plan import ComparePlan, MethodPlan
 from medvlp.cli.experiment.plan import ZeroShotPlan
 from medvlp.knowledge import name_of
 from medvlp.training.assemble import check_recipe, finding_ids
@@ -88,23 +88,41 @@ class Contest:
         return replace(self, recipes=on)
 
 
-def contest_of_plan(plan: ComparePlan, folder: Path, overrides: Sequence[str] = ()) -> Contest:
-    """The contest of a plan whose recipe stands in `folder`.
+def contest_of_plan(
+    plan: ComparePlan, folder: Path, overrides: Sequence[str] = (), chosen: Sequence[str] | None = None
+) -> Contest:
+    """The contest of a plan whose recipe stands in `folder`, or of some of its lines.
+
+    Where none of the chosen lines is unimodal, the plan's own line is added, or one of the shared recipe and changes
+    alone: a plan that is split over machines has the same baseline on each. A reference of the plan that is not chosen
+    gives way to the first line.
 
     Raises:
-        RecipeError: a recipe, method or option that is wrong; says which line of the plan.
+        RecipeError: a line, recipe, method or option that is wrong; says which line of the plan.
     """
+    for name in chosen or ():
+        if name not in plan.methods:
+            raise RecipeError(name_nearest("--methods", name, plan.methods))
+    lines = {name: plan.methods[name] for name in chosen or plan.methods}
     shared = laid_over(read_settings(folder / plan.recipe), {"data": {"store": "store"}})
-    recipes = {}
-    for name, line in plan.methods.items():
+
+    def recipe_of(name: str, line: MethodPlan) -> Recipe:
         settings = laid_over(shared, {"method": line.method or name})
         settings = laid_over(laid_over(laid_over(settings, plan.changes), line.changes), {"options": line.options})
-        recipes[name] = Recipe.from_dict(with_overrides(settings, overrides), f"methods.{name}")
+        return Recipe.from_dict(with_overrides(settings, overrides), f"methods.{name}")
+
+    recipes = {name: recipe_of(name, line) for name, line in lines.items()}
+    spare = None
+    if _baseline(recipes) is None:
+        own = next((name for name, line in plan.methods.items() if (line.method or name) == BASELINE), None)
+        whole = recipe_of(own, plan.methods[own]) if own else _plain(recipe_of(BASELINE, MethodPlan()))
+        spare = own or BASELINE, whole
     return make_contest(
         recipes,
         Budget(plan.samples, plan.minutes),
         plan.seeds,
         plan.zero_shot,
+        spare=spare,
         reference=plan.reference,
         resamples=plan.resamples,
         words=(plan.title, plan.summary, plan.limits),
@@ -117,11 +135,18 @@ def make_contest(
     seeds: int,
     zero_shot: ZeroShotPlan,
     *,
+    spare: tuple[str, Recipe] | None = None,
     reference: str | None = None,
     resamples: int = 1000,
     words: tuple[str, str, tuple[str, ...]] = ("Methods compared", "", ()),
 ) -> Contest:
     """Check the recipes, add the unimodal baseline where there is none, and put all under the budget.
+
+    Args:
+        recipes: name in the table -> recipe.
+        budget, seeds, zero_shot, reference, resamples: as in `Contest`.
+        spare: name and recipe of the baseline where it has to be added; None makes it of the first recipe.
+        words: title, summary and limits of the page.
 
     Raises:
         RecipeError: a wrong method or option, an unknown reference, two names for one folder, or no finding that all
@@ -129,11 +154,14 @@ def make_contest(
         UnknownNameError: no such finding.
     """
     recipes = dict(recipes)
-    baseline = next((name for name, recipe in recipes.items() if recipe.method == BASELINE), None)
-    first = next(iter(recipes))
+    first, baseline = next(iter(recipes)), _baseline(recipes)
+    added = baseline is None
     if baseline is None:
-        plain = {"method": BASELINE, "options": {}, "extras": {}}
-        recipes[BASELINE] = recipes[first].model_copy(update=plain)
+        baseline, plain = spare or (BASELINE, _plain(recipes[first]))
+        if baseline in recipes:
+            trained = f"{baseline} is trained with {recipes[baseline].method}"
+            raise RecipeError(f"{trained}, and the baseline would have the same name; rename the line.")
+        recipes[baseline] = plain
     for name, recipe in recipes.items():
         try:
             check_recipe(recipe)
@@ -163,9 +191,19 @@ def make_contest(
         zero_shot=zero_shot,
         findings=findings,
         reference=reference or first,
-        baseline=baseline or BASELINE,
-        added=baseline is None,
+        baseline=baseline,
+        added=added,
     )
+
+
+def _baseline(recipes: Mapping[str, Recipe]) -> str | None:
+    """The first line that is trained with the unimodal method."""
+    return next((name for name, recipe in recipes.items() if recipe.method == BASELINE), None)
+
+
+def _plain(recipe: Recipe) -> Recipe:
+    """The unimodal method with its default options on the settings of another recipe."""
+    return recipe.model_copy(update={"method": BASELINE, "options": {}, "extras": {}})
 
 
 def folder_name(name: str) -> str:

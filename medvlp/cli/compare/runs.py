@@ -103,7 +103,7 @@ def run_all(contest: Contest, place: Workplace, store: Store, labels: Path | Non
                 runs.failed.setdefault(name, {})[seed] = _reason(error)
                 results.mkdir(parents=True, exist_ok=True)
                 (results / "error.txt").write_text("".join(traceback.format_exception(error)))
-                _say(f"[red]{name}, seed {seed}, failed:[/red] {_reason(error)}")
+                _say(f"{name}, seed {seed}, failed: {_reason(error)}", style="red")
         yield runs
 
 
@@ -142,7 +142,7 @@ def _reason(error: Exception) -> str:
     return words if type(error).__module__.startswith("medvlp.") else f"{type(error).__name__}: {words}"
 
 
-def _say(words: str) -> None:
+def _say(words: str, style: str = "") -> None:
     from rich.console import Console
 
-    Console(stderr=True, highlight=False).print(words)
+    Console(stderr=True, highlight=False).print(words, style=style, markup=False)

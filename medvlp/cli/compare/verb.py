@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medvlp.cli.result_table import print_result
 from medvlp.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
@@ -56,16 +57,17 @@ def compare(
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what the recipes say already
         recipes, overrides = [Path(f) for f in files if "=" not in f], [f for f in files if "=" in f]
         place = Workplace(out)
+        chosen = None if methods is None else [name.strip() for name in methods.split(",")]
         budget = {"seeds": seeds, "samples": samples, "minutes": minutes, "reference": reference}
         try:
-            if plan := _plan(recipes, budget, methods):
+            if plan := _plan(recipes, budget, chosen):
                 from medvlp.cli.compare.contest import contest_of_plan
 
                 if views is not None:
                     raise RecipeError(
                         "--views is for recipes; a comparison plan says them: `zero_shot: {views: [PA]}`."
                     )
-                contest = contest_of_plan(plan, recipes[0].parent, overrides)
+                contest = contest_of_plan(plan, recipes[0].parent, overrides, chosen)
                 opened, known = _data(plan, place, data or Path(), store, labels)
             else:
                 if data is not None:
@@ -79,7 +81,7 @@ def compare(
     _tell(result, place, as_json)
 
 
-def _plan(files: list[Path], budget: dict[str, Any], methods: str | None) -> ComparePlan | None:
+def _plan(files: list[Path], budget: dict[str, Any], chosen: list[str] | None) -> ComparePlan | None:
     """The plan, with what the command line says instead; None where the files are recipes."""
     from medvlp.cli.compare.plan import ComparePlan
     from medvlp.training.recipe_errors import RecipeError
@@ -89,7 +91,7 @@ def _plan(files: list[Path], budget: dict[str, Any], methods: str | None) -> Com
         raise RecipeError("Name recipes, or one comparison plan.")
     settings = read_settings(files[0])
     if "methods" not in settings:
-        if methods is not None:
+        if chosen is not None:
             raise RecipeError(f"--methods chooses lines of a comparison plan, and {files[0]} is a recipe.")
         return None
     if len(files) > 1:
@@ -98,18 +100,9 @@ def _plan(files: list[Path], budget: dict[str, Any], methods: str | None) -> Com
         settings |= {"samples": None, "minutes": None}
     settings |= {name: value for name, value in budget.items() if value is not None}
     plan = ComparePlan.from_dict(settings, str(files[0]))
-    return plan if methods is None else _only(plan, [name.strip() for name in methods.split(",")], budget["reference"])
-
-
-def _only(plan: ComparePlan, chosen: list[str], reference: str | None) -> ComparePlan:
-    """Some lines of a plan; its reference, where it is not among them, gives way to the first."""
-    from medvlp.training.recipe_errors import RecipeError, name_nearest
-
-    for name in chosen:
-        if name not in plan.methods:
-            raise RecipeError(name_nearest("--methods", name, plan.methods))
-    kept = reference or (plan.reference if plan.reference in chosen else None)
-    return plan.model_copy(update={"methods": {name: plan.methods[name] for name in chosen}, "reference": kept})
+    if chosen is not None and budget["reference"] is None and plan.reference not in chosen:
+        plan = plan.model_copy(update={"reference": None})  # gives way to the first of the chosen lines
+    return plan
 
 
 def _contest(
@@ -207,8 +200,6 @@ def _tell(result: ComparisonResult, place: Workplace, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2))
     else:
-        from medvlp.cli.evaluate import print_result
-
         print_result(result)
         typer.echo(str(place.page))
     if result.failed:

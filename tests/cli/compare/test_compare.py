@@ -13,10 +13,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from medvlp.cli.compare.contest import contest_of_plan
 from medvlp.cli.compare.plan import ComparePlan
-from medvlp.cli.compare.verb import _only
+from medvlp.cli.compare.verb import _plan
 from medvlp.cli.main import app
 from medvlp.training.loop import Trainer
+from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_errors import RecipeError
 
 TINY = {
     "method": "clip",
@@ -277,7 +280,40 @@ def test_labels_that_say_the_same_of_all_are_not_trained_for(plan: Path, out: Pa
 
 
 def test_lines_without_the_plans_reference_are_held_against_the_first(plan: Path) -> None:
-    whole = ComparePlan.load(plan, ["reference=clip"])
-    assert _only(whole, ["clip, wide", "clip"], None).reference == "clip"
-    assert _only(whole, ["clip, wide"], None).reference is None
-    assert list(_only(whole, ["clip, wide"], None).methods) == ["clip, wide"]
+    (plan.parent / "held.yaml").write_text(yaml.safe_dump(PLAN | {"reference": "clip"}, sort_keys=False))
+
+    def reference(chosen: list[str] | None, asked: str | None = None) -> str:
+        loaded = _plan([plan.parent / "held.yaml"], {"samples": None, "minutes": None, "reference": asked}, chosen)
+        assert loaded is not None
+        return contest_of_plan(loaded, plan.parent, (), chosen).reference
+
+    assert reference(None) == reference(["clip, wide", "clip"]) == "clip"
+    assert reference(["clip, wide"]) == "clip, wide"
+    assert reference(["clip, wide"], "unimodal") == "unimodal"
+
+
+def test_the_added_baseline_is_the_same_whichever_lines_are_chosen(plan: Path) -> None:
+    methods = {
+        "impressions": {"method": "clip", "options": {"dim": 8}, "changes": {"data": {"sections": ["impression"]}}},
+        "clip": None,
+    }
+
+    def baseline(lines: dict[str, Any], *chosen: str) -> tuple[str, Recipe, bool]:
+        loaded = ComparePlan.from_dict(PLAN | {"methods": lines})
+        contest = contest_of_plan(loaded, plan.parent, ["data.batch_size=4", "options.dim=16"], chosen or None)
+        return contest.baseline, contest.recipes[contest.baseline], contest.added
+
+    name, recipe, added = baseline(methods)
+    assert (name, added, recipe.method, recipe.options) == ("unimodal", True, "unimodal", {})
+    assert recipe.data.sections == Recipe.from_dict(TINY).data.sections
+    assert (recipe.data.batch_size, recipe.training.learning_rate) == (4, 0.002)
+    assert baseline(methods, "impressions") == baseline(methods, "clip") == (name, recipe, added)
+
+    own = methods | {"supervised": {"method": "unimodal", "changes": {"training": {"learning_rate": 0.1}}}}
+    name, recipe, added = baseline(own)
+    assert (name, added, recipe.training.learning_rate) == ("supervised", False, 0.1)
+    assert baseline(own, "supervised")[:2] == (name, recipe)
+    assert baseline(own, "impressions") == baseline(own, "clip") == (name, recipe, True)
+
+    with pytest.raises(RecipeError, match="unimodal is trained with clip"):
+        baseline({"unimodal": {"method": "clip"}})
