@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from medvlp.cli.data_errors import data_errors
+from medvlp.cli.user_errors import data_errors
 
 _SHOWN = 5  # missing files that are named
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from medvlp.cli.data_errors import data_errors
 from medvlp.cli.progress_bar import progress_bar
+from medvlp.cli.user_errors import data_errors
 
 
 def phantom(

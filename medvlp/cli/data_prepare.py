@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medvlp.cli.data_errors import data_errors
 from medvlp.cli.progress_bar import progress_bar
+from medvlp.cli.user_errors import data_errors
 
 if TYPE_CHECKING:
     from medvlp.data.manifest import Manifest

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from medvlp.cli.user_errors import user_errors
+from medvlp.cli.user_errors import told, user_errors
 
 
 def finetune(
@@ -28,11 +28,8 @@ def finetune(
         from medvlp.tasks.finetune_recipe import FinetuneRecipe
         from medvlp.training.atomic_write import DiskFullError
 
-        try:
+        with told(DiskFullError, status=1):
             run(FinetuneRecipe.load(recipe, overrides or ()), out, shows=not as_json)
-        except DiskFullError as error:
-            typer.secho(f"Error: {error}", err=True, fg="red")
-            raise typer.Exit(1) from error
     card = json.loads((out / "card.json").read_text())
     if as_json:
         typer.echo(json.dumps(card, indent=2))

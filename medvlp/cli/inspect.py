@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medvlp.cli.progress_bar import progress_bar
+from medvlp.cli.user_errors import told
 
 if TYPE_CHECKING:
     from medvlp.io.describe import Description
@@ -30,16 +31,13 @@ def inspect(
     from medvlp.io import ReadError
     from medvlp.io.describe import describe
 
-    try:
+    with told(ReadError, OSError):
         with progress_bar("inspect", quiet=not path.is_dir()) as progress:
             found = describe(path, progress)
         if thumbnail is not None:
             _write_thumbnail(found, thumbnail)
         if table is not None:
             _write_table(found, table)
-    except (ReadError, OSError) as error:
-        typer.secho(f"Error: {error}", err=True, fg="red")
-        raise typer.Exit(2) from error
     if as_json:
         import json
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medvlp.cli.image_input import finish, images_below
 from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.user_errors import user_errors
 
@@ -30,14 +31,10 @@ def label(
     """
     with user_errors():
         from medvlp.cli.finding_list import finding_list
-        from medvlp.tasks.errors import TaskError
-        from medvlp.tasks.image_files import find_files
         from medvlp.tasks.model import load
 
         asked = finding_list(findings)
-        sources = find_files(files)
-        if not sources:
-            raise TaskError(f"no image in {', '.join(map(str, files))}")
+        sources = images_below(files)
         loaded = load(model, device)
         with progress_bar("label") as progress:
             table = loaded.label(sources, asked, batch_size=batch_size, progress=progress)
@@ -48,10 +45,4 @@ def label(
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
             table.to_csv(out, index=False)
-    failed = table[table["status"] != "ok"]
-    typer.echo(f"{len(table) - len(failed)} files labelled, {len(failed)} could not be read", err=True)
-    for path, status in zip(failed["path"].head(10), failed["status"].head(10), strict=True):
-        typer.echo(f"  {path}: {status}", err=True)
-    if len(failed) > 10:
-        typer.echo(f"  ... and {len(failed) - 10} more; the column `status` has the reasons", err=True)
-    raise typer.Exit(1 if len(failed) else 0)
+    finish(table, "labelled")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from medvlp.cli.user_errors import user_errors
+from medvlp.cli.user_errors import told, user_errors
 
 
 def pretrain(
@@ -36,10 +36,8 @@ def pretrain(
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what the recipe says already
         try:
-            run(Recipe.load(recipe, overrides or ()), out, resume=resume, progress=not as_json)
-        except DivergedError as error:
-            typer.secho(f"Error: {error}", err=True, fg="red")
-            raise typer.Exit(1) from error
+            with told(DivergedError, status=1):
+                run(Recipe.load(recipe, overrides or ()), out, resume=resume, progress=not as_json)
         except DiskFullError as error:
             typer.secho(f"Error: {error}. Make room, then add --resume.", err=True, fg="red")
             raise typer.Exit(1) from error

@@ -15,6 +15,7 @@ import typer
 
 from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.report_input import count_estimate, open_reports
+from medvlp.cli.user_errors import told
 
 if TYPE_CHECKING:
     from medvlp.reports import Report
@@ -46,11 +47,8 @@ def parse(
     from medvlp.reports import parse_report
     from medvlp.reports.files import ReportFileError, read_report_file
 
-    try:
+    with told(ReportFileError, OSError):
         text = sys.stdin.read() if str(file) == "-" else read_report_file(file)
-    except (ReportFileError, OSError) as error:
-        typer.secho(f"Error: {error}", err=True, fg="red")
-        raise typer.Exit(2) from error
     report = parse_report(text, study=file.stem)
     if as_json:
         typer.echo(json.dumps(_as_dict(report), ensure_ascii=False))
@@ -90,15 +88,15 @@ def label(
         raise typer.BadParameter(f"--labels: {error}") from error
     refused: list[tuple[str, str]] = []
     done = 0
-    try:
-        with open_reports(source, id_column, text_column, refused) as reports, progress_bar("reports", as_json) as bar:
-            for done, _ in enumerate(label_reports(reports, space, out, hedged.value, sections, triples), start=1):
-                if done % 500 == 0:
-                    bar(done, count_estimate(reports, done))
-            bar(done, done)
-    except (OSError, ValueError, csv.Error) as error:
-        typer.secho(f"Error: {error}", err=True, fg="red")
-        raise typer.Exit(2) from error
+    with (
+        told(OSError, ValueError, csv.Error),
+        open_reports(source, id_column, text_column, refused) as reports,
+        progress_bar("reports", as_json) as bar,
+    ):
+        for done, _ in enumerate(label_reports(reports, space, out, hedged.value, sections, triples), start=1):
+            if done % 500 == 0:
+                bar(done, count_estimate(reports, done))
+        bar(done, done)
     _finish(out, done, refused, as_json)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medvlp.cli.image_input import finish, images_below
 from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.user_errors import user_errors
 
@@ -31,15 +32,12 @@ def segment(
         import pandas as pd
 
         from medvlp.cli.output_names import output_names
-        from medvlp.tasks.errors import TaskError
-        from medvlp.tasks.image_files import SUFFIXES, find_files
+        from medvlp.tasks.image_files import SUFFIXES
         from medvlp.tasks.model import load
         from medvlp.tasks.result import with_notice
         from medvlp.tasks.segment import segment_files
 
-        sources = find_files(files)
-        if not sources:
-            raise TaskError(f"no image in {', '.join(map(str, files))}")
+        sources = images_below(files)
         loaded = load(model, device).fine_tuned
         names = output_names(sources, SUFFIXES)
         with progress_bar("segment", quiet=as_json) as progress:
@@ -50,11 +48,7 @@ def segment(
         table.to_csv(out / "segmentation.csv", index=False)
     if as_json:
         typer.echo(table.to_json(orient="records", indent=2))
-    failed = table[table["status"] != "ok"]
-    typer.echo(f"{len(table) - len(failed)} files segmented, {len(failed)} could not be read; see {out}", err=True)
-    for path, status in zip(failed["path"].head(10), failed["status"].head(10), strict=True):
-        typer.echo(f"  {path}: {status}", err=True)
-    raise typer.Exit(1 if len(failed) else 0)
+    finish(table, "segmented", f"; see {out}")
 
 
 def _write(file: SegmentedFile, stem: Path, notice: str | None) -> dict[str, Any]:

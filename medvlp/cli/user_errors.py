@@ -1,4 +1,4 @@
-"""What a person can put right becomes one clear line and exit status 2; a bug keeps its traceback."""
+"""What a person can put right becomes one clear line and an exit status; a bug keeps its traceback."""
 
 from __future__ import annotations
 
@@ -9,17 +9,32 @@ import typer
 
 
 @contextmanager
+def told(*errors: type[Exception], status: int = 2) -> Iterator[None]:
+    """Print such an error as one line on the standard error stream, and end with this status; 2 is usage."""
+    try:
+        yield
+    except errors as error:
+        typer.secho(f"Error: {error}", err=True, fg="red")
+        raise typer.Exit(status) from error
+
+
+@contextmanager
 def user_errors() -> Iterator[None]:
-    """Print what is wrong with what was asked, and end with status 2 (usage)."""
+    """Tell what is wrong with what was asked of a model or a recipe, and end with status 2."""
     from medvlp.io import ReadError
     from medvlp.knowledge import KnowledgeError, UnknownNameError
     from medvlp.tasks.errors import TaskError
     from medvlp.training.model_folder import ModelFolderError
     from medvlp.training.recipe_errors import RecipeError
 
-    told = (TaskError, RecipeError, ModelFolderError, KnowledgeError, UnknownNameError, ReadError, OSError)
-    try:
+    with told(TaskError, RecipeError, ModelFolderError, KnowledgeError, UnknownNameError, ReadError, OSError):
         yield
-    except told as error:
-        typer.secho(f"Error: {error}", err=True, fg="red")
-        raise typer.Exit(2) from error
+
+
+@contextmanager
+def data_errors() -> Iterator[None]:
+    """Tell what is wrong with what was asked of `medvlp data`, or that the disk is full, and end with status 2."""
+    from medvlp.knowledge import UnknownNameError
+
+    with told(ValueError, UnknownNameError, OSError):
+        yield
