@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medvlp.data.ahead import made_ahead
 from medvlp.data.augment import Augment
 from medvlp.data.batch import Batch
 from medvlp.data.report_text import READ_SECTIONS
@@ -119,18 +118,10 @@ class BatchLoader:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch from step `start` on, made ahead in threads."""
         order = self.order(epoch)
-        ahead: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(max(1, self.threads), "batch") as threads:
-            try:
-                for step in range(start, len(self)):
-                    ahead.append(threads.submit(self._batch, order, epoch, step))
-                    if len(ahead) > self.threads:
-                        yield ahead.popleft().result()
-                while ahead:
-                    yield ahead.popleft().result()
-            finally:
-                for future in ahead:
-                    future.cancel()
+        steps = range(start, len(self))
+        return made_ahead(
+            lambda step: self._batch(order, epoch, step), steps, max(1, self.threads), self.threads, "batch"
+        )
 
     def _batch(self, order: NDArray[np.int64], epoch: int, step: int) -> Batch:
         together = order[step * self.everywhere : (step + 1) * self.everywhere]

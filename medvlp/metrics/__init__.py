@@ -5,7 +5,7 @@ from medvlp.metrics.average_precision import average_precision
 from medvlp.metrics.bootstrap import bootstrap_by_patient, paired_difference, resample
 from medvlp.metrics.boxes import box_mask
 from medvlp.metrics.cnr import cnr
-from medvlp.metrics.dice import dice, dice_empty_is_one, dice_foreground, dice_with_background, mask_areas
+from medvlp.metrics.dice import dice, dice_empty_is_one, dice_foreground, dice_of_each, dice_with_background, mask_areas
 from medvlp.metrics.estimate import Estimate
 from medvlp.metrics.image_mean import group_mean, image_mean
 from medvlp.metrics.miou import miou
@@ -25,6 +25,7 @@ __all__ = [
     "dice",
     "dice_empty_is_one",
     "dice_foreground",
+    "dice_of_each",
     "dice_with_background",
     "estimate_over_seeds",
     "finding_aurocs",

@@ -29,6 +29,12 @@ def dice(predicted: ArrayLike, true: ArrayLike) -> float:
     return float(dice_foreground(mask_areas(predicted, true)[None]))
 
 
+def dice_of_each(areas: ArrayLike) -> NDArray[np.float64]:
+    """Foreground Dice of each image, `[N]` of areas `[N, 4]`; NaN where nothing is there to be found, or no mask is."""
+    overlap, predicted, true, _ = np.asarray(areas, dtype=np.float64).T
+    return np.where(true > 0, 2 * overlap / np.maximum(predicted + true, 1), np.nan)
+
+
 def dice_foreground(areas: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """Our figure: mean foreground Dice over the images that have the structure.
 
@@ -39,8 +45,7 @@ def dice_foreground(areas: ArrayLike, weights: ArrayLike | None = None) -> NDArr
     Returns:
         `[]` or `[R]`; NaN where no image has the structure.
     """
-    overlap, predicted, true, _ = np.asarray(areas, dtype=np.float64).T
-    return image_mean(np.where(true > 0, 2 * overlap / np.maximum(predicted + true, 1), np.nan), weights)
+    return image_mean(dice_of_each(areas), weights)
 
 
 def dice_empty_is_one(areas: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from medvlp.metrics import (
     resample,
     seed_spread,
 )
-from medvlp.tasks.result import Result
+from medvlp.tasks.result import Result, estimate_columns
 from medvlp.tasks.scored_split import check_comparable
 from medvlp.tasks.seed_run import SeedRun
 
@@ -291,7 +291,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Estimate):
-            row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+            row |= estimate_columns(name, value)
         else:
             row[name] = value
     return row

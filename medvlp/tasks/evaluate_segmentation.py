@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from medvlp.data.store import Store
 from medvlp.metrics import (
@@ -16,6 +15,7 @@ from medvlp.metrics import (
     bootstrap_by_patient,
     dice_empty_is_one,
     dice_foreground,
+    dice_of_each,
     dice_with_background,
     image_mean,
     paired_difference,
@@ -88,7 +88,7 @@ def evaluate_segmentation(
             definition: bootstrap_by_patient(metric, patients[drawn], areas[drawn, k], n=resamples, seed=seed)
             for definition, metric in DEFINITIONS.items()
         }
-        images[name] = _each(areas[:, k])
+        images[name] = dice_of_each(areas[:, k])
     protocol = {
         "store": store.hash,
         "split": split,
@@ -120,9 +120,3 @@ def compare_dice(first: SegmentationResult, second: SegmentationResult) -> dict[
         for name in first.structures
         if name in second.structures
     }
-
-
-def _each(areas: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Foreground Dice of each image; NaN where no mask was drawn or it is empty."""
-    overlap, predicted, true, _ = areas.astype(np.float64).T
-    return np.where(true > 0, 2 * overlap / np.maximum(predicted + true, 1), np.nan)

@@ -26,7 +26,7 @@ from medvlp.tasks.mask_batches import MaskBatches, mask_rows
 from medvlp.tasks.segment_rows import mean_dice, row_areas
 from medvlp.tasks.segmenter import Segmenter, save_segmenter
 from medvlp.training.early_stop import BestModel
-from medvlp.training.model_folder import load_model
+from medvlp.training.model_folder import device_named, load_model
 from medvlp.training.recipe_errors import RecipeError
 from medvlp.training.run_log import RunLog
 
@@ -101,7 +101,7 @@ def build_segmenter(recipe: FinetuneRecipe, store: Store) -> Segmenter:
         if isinstance(error, TaskError):
             raise
         raise RecipeError(str(error)) from error
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_named()
     if source.freeze:
         net.trunk.requires_grad_(False)
     return Segmenter(net.to(device), encoder.name, recipe, store.letterbox, generated, {}, device)

@@ -32,13 +32,6 @@ class GroundedFile:
     image: Image | None = None
     heat: NDArray[np.float32] | None = None
 
-    def peak(self) -> tuple[int, int] | None:
-        """Row and column of the hottest point."""
-        if self.heat is None:
-            return None
-        row, column = np.unravel_index(int(np.argmax(self.heat)), self.heat.shape)
-        return int(row), int(column)
-
 
 def ground_files(
     model: TrainedModel,

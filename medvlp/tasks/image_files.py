@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlp.data.ahead import made_ahead
 from medvlp.data.preprocess import Preprocess
 from medvlp.io import Image, ReadError, read_image
 
@@ -66,14 +65,7 @@ def read_files(sources: Sequence[ImageSource], preprocess: Preprocess, keep_imag
         keep_image: also give the image at its original size (30 MB for a radiograph of 3000 x 2500).
     """
     workers = min(8, (os.cpu_count() or 1) + 1)
-    ahead: deque[Future[ReadFile]] = deque()
-    with ThreadPoolExecutor(workers, "read") as threads:
-        for source in sources:
-            ahead.append(threads.submit(_read, source, preprocess, keep_image))
-            if len(ahead) > 2 * workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    return made_ahead(lambda source: _read(source, preprocess, keep_image), sources, workers, 2 * workers, "read")
 
 
 def _read(source: ImageSource, preprocess: Preprocess, keep_image: bool) -> ReadFile:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medvlp.data.ahead import made_ahead
 from medvlp.data.augment import Augment
 from medvlp.data.store import Store
 from medvlp.tasks.errors import TaskError
@@ -51,17 +50,10 @@ class MaskBatches:
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised images `[B, 1, H, W]` and masks uint8 `[B, K, H, W]`, made ahead in threads."""
         order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
-        ahead: deque[Future[tuple[Tensor, Tensor]]] = deque()
-        with ThreadPoolExecutor(_AHEAD, "masks") as threads:
-            for step in range(len(self)):
-                chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-                ahead.append(threads.submit(self._batch, chosen, epoch, step))
-                if len(ahead) > _AHEAD:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+        return made_ahead(lambda step: self._batch(order, epoch, step), range(len(self)), _AHEAD, _AHEAD, "masks")
 
-    def _batch(self, rows: NDArray[np.integer], epoch: int, step: int) -> tuple[Tensor, Tensor]:
+    def _batch(self, order: NDArray[np.integer], epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        rows = order[step * self.batch_size : (step + 1) * self.batch_size]
         pixels = self.store.images(rows)
         masks = np.ascontiguousarray(self.store.masks(rows)[:, self.channels])
         if self.augment is None:

@@ -65,6 +65,11 @@ def with_notice(table: pd.DataFrame, notice: str | None) -> pd.DataFrame:
     return table if notice is None else table.assign(notice=notice)
 
 
+def estimate_columns(name: str, estimate: Estimate) -> dict[str, float]:
+    """An estimate as the three columns of a table: `name`, `name_low`, `name_high`."""
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Estimate):
         return value.to_json()

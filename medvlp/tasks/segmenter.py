@@ -20,7 +20,7 @@ from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.segmentation import SegmentationNet
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.training.atomic_write import atomic_folder
-from medvlp.training.model_folder import GENERATED_NOTICE, ModelFolderError
+from medvlp.training.model_folder import GENERATED_NOTICE, ModelFolderError, device_named
 
 TASK = "segmentation"
 
@@ -115,5 +115,5 @@ def load_segmenter(folder: str | Path, device: str = "auto") -> Segmenter:
         net.load_state_dict(load_file(folder / "model.safetensors"))
     except (SafetensorError, RuntimeError) as error:
         raise ModelFolderError(f"The weights of {folder} are damaged or do not fit its recipe: {error}") from error
-    target = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    target = device_named(device)
     return Segmenter(net.to(target).eval(), card["trunk"], recipe, preprocess, bool(card["generated"]), card, target)

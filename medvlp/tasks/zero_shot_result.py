@@ -20,7 +20,7 @@ from medvlp.metrics import (
     resample,
     roc_curve,
 )
-from medvlp.tasks.result import Result
+from medvlp.tasks.result import Result, estimate_columns
 from medvlp.tasks.scored_split import ScoredSplit, check_comparable
 
 MACRO = "macro"
@@ -87,13 +87,13 @@ class ZeroShotResult(Result, ScoredSplit):
         """`result.csv` (figures), `scores.csv` (each image's scores and labels) and `roc.csv` (curves with bands)."""
         rows = [
             {"finding": name, "positives": r.positives, "negatives": r.negatives}
-            | _columns("auroc", r.auroc)
-            | _columns("average_precision", r.average_precision)
+            | estimate_columns("auroc", r.auroc)
+            | estimate_columns("average_precision", r.average_precision)
             for name, r in self.findings.items()
         ]
         curves = [pd.DataFrame({"finding": name} | self.roc(name)) for name in self.findings]
         return {
-            "result.csv": pd.DataFrame([*rows, {"finding": MACRO} | _columns("auroc", self.macro)]),
+            "result.csv": pd.DataFrame([*rows, {"finding": MACRO} | estimate_columns("auroc", self.macro)]),
             "scores.csv": self.table(),
             "roc.csv": pd.concat(curves),
         }
@@ -146,7 +146,3 @@ def compare(first: ZeroShotResult, second: ZeroShotResult) -> dict[str, Estimate
     truth, known = first.truth[:, a], first.known[:, a]
     ours, theirs = (truth, first.scores[:, a], known), (truth, second.scores[:, b], known)
     return differences | {MACRO: paired_difference(macro_auroc, first.patient_ids, ours, theirs, **draws)}
-
-
-def _columns(name: str, estimate: Estimate) -> dict[str, float]:
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

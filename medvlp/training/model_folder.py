@@ -157,7 +157,7 @@ def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
         raise ModelFolderError(f"{folder / 'model.safetensors'} is damaged or no safetensors file: {error}") from error
     _load_weights(method, weights, folder)
     card = json.loads((folder / "card.json").read_text())
-    target = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    target = device_named(device)
     return TrainedModel(
         method=method.to(target).eval(),
         recipe=recipe,
@@ -169,6 +169,11 @@ def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
         card=card,
         device=target,
     )
+
+
+def device_named(name: str = "auto") -> torch.device:
+    """As torch names it; `auto` takes a GPU where there is one."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
 def _check_complete(folder: Path) -> None:

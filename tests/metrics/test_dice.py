@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from medvlp.metrics import dice, dice_empty_is_one, dice_foreground, dice_with_background, mask_areas
+from medvlp.metrics import (
+    dice,
+    dice_empty_is_one,
+    dice_foreground,
+    dice_of_each,
+    dice_with_background,
+    mask_areas,
+)
 
 
 @pytest.fixture
@@ -43,3 +50,8 @@ def test_one_image():
     assert np.isnan(dice([[1, 1, 0]], [[0, 0, 0]]))
     with pytest.raises(ValueError, match="original size"):
         dice(np.ones((2, 2)), np.ones((3, 3)))
+
+
+def test_dice_of_each_image() -> None:
+    areas = [[1, 2, 2, 3], [0, 1, 0, 3], [-1, -1, -1, -1]]  # half met, nothing to be found, no mask drawn
+    np.testing.assert_equal(dice_of_each(areas), [0.5, np.nan, np.nan])

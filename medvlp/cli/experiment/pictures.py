@@ -14,6 +14,7 @@ from medvlp.cli.experiment.plan import Plan
 from medvlp.cli.experiment.workplace import Workplace
 from medvlp.data.store import Store
 from medvlp.knowledge import name_of
+from medvlp.metrics import dice
 from medvlp.tasks.build_index import index_store
 from medvlp.tasks.embed import embed_rows
 from medvlp.tasks.evaluate_grounding import boxed_rows
@@ -111,7 +112,7 @@ def _masked(image: NDArray[np.uint8], masks: dict[str, NDArray[np.bool_]], words
 
 def _dice(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     """Mean over the structures that are there."""
-    overlaps = [2 * (f & t).sum() / (f.sum() + t.sum()) for f, t in zip(found, true, strict=True) if t.any()]
+    overlaps = [dice(f, t) for f, t in zip(found, true, strict=True) if t.any()]
     return float(np.mean(overlaps)) if overlaps else float("nan")
 
 
