@@ -6,11 +6,14 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import PLACES, KnowledgeBook
 from medvlp.methods.registry import build_method
+from medvlp.models.features import ImageFeatures
 from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
@@ -78,14 +81,51 @@ def operations(step):
 
 
 @pytest.fixture
-def first():
-    """`first(batch, n)`: the first n images of a batch, with all that belongs to them."""
+def take():
+    """`take(batch, rows)`: some images of a batch, in that order, with all that belongs to them."""
 
-    def cut(batch, n):
+    def cut(batch, rows):
         values = {field.name: getattr(batch, field.name) for field in fields(batch)}
-        return replace(batch, **{name: value[:n] for name, value in values.items() if value is not None})
+        ids = {name: [value[row] for row in rows] for name, value in values.items() if isinstance(value, list)}
+        tensors = {name: value[rows] for name, value in values.items() if isinstance(value, torch.Tensor)}
+        return replace(batch, **ids, **tensors)
 
     return cut
+
+
+@pytest.fixture
+def first(take):
+    """`first(batch, n)`: the first n images of a batch."""
+    return lambda batch, n: take(batch, torch.arange(n))
+
+
+@pytest.fixture
+def losses_of_steps():
+    """`losses_of_steps(method, batch, term)`: the losses that the same step has again and again, by `training`."""
+
+    def again(method, batch, term, times=4):
+        return {
+            training: {method.train(training).losses(batch)[term].item() for _ in range(times)}
+            for training in (False, True)
+        }
+
+    return again
+
+
+class PatchesOfCodes(nn.Module):
+    """Images of 4 x 4 patches of 16 numbers: an encoder that has nothing to learn, patches are what was drawn."""
+
+    dim, image_size, grid, to_global = 16, 16, (4, 4), None
+
+    def forward(self, images):
+        patches = F.unfold(images, 4, stride=4).mT
+        return ImageFeatures(patches.mean(1), patches, self.grid, [])
+
+
+@pytest.fixture(scope="session")
+def patches_of_codes():
+    """An image encoder; see `PatchesOfCodes`."""
+    return PatchesOfCodes()
 
 
 @pytest.fixture

@@ -73,10 +73,6 @@ def test_trained_findings_are_answered_by_labels_and_new_ones_by_prompts(build, 
     torch.testing.assert_close(scores[:, 0], torch.stack(expected).mean(0))
 
 
-def test_a_sentence_is_drawn_anew_in_training_alone(build, make_batch):
-    method, batch = build("dlilp"), make_batch(5)
-    drawn = {
-        training: {method.train(training).losses(batch)["language"].item() for _ in range(4)}
-        for training in (False, True)
-    }
+def test_a_sentence_is_drawn_anew_in_training_alone(build, make_batch, losses_of_steps):
+    drawn = losses_of_steps(build("dlilp"), make_batch(5), "language")
     assert len(drawn[False]) == 1 < len(drawn[True])

@@ -8,12 +8,9 @@ picture. A mechanism has to be above its ablation outside the 95 % interval over
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
@@ -23,7 +20,6 @@ from medvlp.methods.extras.registry import extras_by_name
 from medvlp.methods.extras.with_extras import add_extras
 from medvlp.methods.registry import build_method
 from medvlp.metrics import image_mean, macro_auroc, resample
-from medvlp.models.features import ImageFeatures
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
 from medvlp.objectives.manifold_mix import attention_region
@@ -32,26 +28,31 @@ SIDE, WIDTH = 4, 16  # patches of a picture, and numbers of a patch
 DENSITIES = ("white", "dark", "grey", "striped", "mottled")
 SHAPES = ("round", "linear", "ring", "wedge", "patchy")
 IDS = (
-    *(
-        "emphysema",
-        "bronchiectasis",
-        "mucus_plugging",
-        "tree_in_bud",
-        "mosaic_attenuation",
-        "bulla",
-        "aortic_elongation",
-    ),
-    *(
-        "aortic_atheromatosis",
-        "aortic_dilatation",
-        "aortic_dissection",
-        "fracture",
-        "scoliosis",
-        "kyphosis",
-        "osteopenia",
-    ),
-    *("axial_hyperostosis", "bone_deformity", "hernia", "cardiomegaly", "pneumothorax", "pleural_effusion", "nodule"),
-    *("edema", "atelectasis", "hyperinflation", "pneumoperitoneum"),
+    "emphysema",
+    "bronchiectasis",
+    "mucus_plugging",
+    "tree_in_bud",
+    "mosaic_attenuation",
+    "bulla",
+    "aortic_elongation",
+    "aortic_atheromatosis",
+    "aortic_dilatation",
+    "aortic_dissection",
+    "fracture",
+    "scoliosis",
+    "kyphosis",
+    "osteopenia",
+    "axial_hyperostosis",
+    "bone_deformity",
+    "hernia",
+    "cardiomegaly",
+    "pneumothorax",
+    "pleural_effusion",
+    "nodule",
+    "edema",
+    "atelectasis",
+    "hyperinflation",
+    "pneumoperitoneum",
 )
 NAMES = tuple(a + b for a in ("vela", "ruma", "tiso", "keno", "pada") for b in ("lor", "mix", "dun", "fes", "gab"))
 LOOKS = tuple(f"A {density} {shape} opacity." for density in DENSITIES for shape in SHAPES)
@@ -73,16 +74,6 @@ TOKENIZER = ReportTokenizer.train(
     vocab_size=400,
     min_frequency=1,
 )
-
-
-class Codes(nn.Module):
-    """An encoder that has nothing to learn: patches are what was drawn."""
-
-    dim, image_size, grid, to_global = WIDTH, 4 * SIDE, (SIDE, SIDE), None
-
-    def forward(self, images):
-        patches = F.unfold(images, 4, stride=4).mT
-        return ImageFeatures(patches.mean(1), patches, self.grid, [])
 
 
 def pictures(n, seed, findings, most=2):
@@ -118,14 +109,18 @@ def batch_of(images, where, seed, findings=SEEN, chatter=0):
     return Batch(images, reports, report_mask, tokens, mask, states.amax(1), states, group, ids, ids, ids)
 
 
-def small(name, findings=SEEN, extras=None, **options):
-    """A method with small fixed weights, and extras by name."""
-    torch.manual_seed(0)
-    tower = TextEncoder("small", vocab_size=TOKENIZER.vocab_size, layers=1, width=32, heads=2)
-    parts = MethodParts(Codes(), tower, TOKENIZER, tuple(IDS[f] for f in findings), BOOK)
-    method = build_method(name, **vars(parts), options=options)
-    kinds = extras_by_name()
-    return add_extras(method, parts, {n: kinds[n].Options(**o) for n, o in extras.items()}) if extras else method
+@pytest.fixture(scope="module")
+def small(patches_of_codes):
+    """`small(name, findings, extras, **options)`: a method with small fixed weights, and extras by name."""
+
+    def make(name, findings=SEEN, extras=None, **options):
+        torch.manual_seed(0)
+        tower = TextEncoder("small", vocab_size=TOKENIZER.vocab_size, layers=1, width=32, heads=2)
+        parts = MethodParts(patches_of_codes, tower, TOKENIZER, tuple(IDS[f] for f in findings), BOOK)
+        method, kinds = build_method(name, **vars(parts), options=options), extras_by_name()
+        return add_extras(method, parts, {n: kinds[n].Options(**o) for n, o in extras.items()}) if extras else method
+
+    return make
 
 
 def train(method, batches, learning_rate=5e-3):
@@ -150,7 +145,7 @@ def above(first, second, truth):
 
 
 @pytest.fixture(scope="module")
-def devide():
+def devide(small):
     """`devide(**options)`: trained once for each ablation."""
     kept = {}
 
@@ -205,12 +200,13 @@ def test_devide_points_by_its_patch_alignment(devide, phrase):
 
 
 @torch.no_grad()
-def pasted_right(extra, tower):
+def pasted_right(method):
     """For each sentence that is pasted, 1.0 where its region is hottest at the patch of what it says is there."""
     images, where = pictures(300, 30_000, SEEN)
+    extra = method.extras["medcutmix"].train()
     torch.manual_seed(3)
-    change = extra.train().begin(batch_of(images, where, 30_000), tower)
-    change.features(Codes()(images))
+    change = extra.begin(batch_of(images, where, 30_000), method.text_encoder)
+    change.features(method.image_encoder(images))
     drawn, mixed = change.drawn, change.strength > 0
     donor = drawn.owner[change.chosen]
     region = attention_region(change.vectors[change.chosen], change._patches[donor], extra.attention_scale.scale)
@@ -218,16 +214,16 @@ def pasted_right(extra, tower):
     return (region.argmax(1) == where[donor, says])[mixed].numpy() * 1.0
 
 
-def test_medcutmix_mixes_where_the_pasted_sentence_points():
+def test_medcutmix_mixes_where_the_pasted_sentence_points(small):
     taught, untaught = (small("clip", extras={"medcutmix": {"share": 1.0}}) for _ in range(2))
     train(taught, fresh(100))
-    full, ablated = (pasted_right(m.extras["medcutmix"], m.text_encoder) for m in (taught, untaught))
+    full, ablated = (pasted_right(method) for method in (taught, untaught))
     assert len(full) > 100
     assert full.mean() > 0.8
     assert least_gain(full, ablated) > 0.3
 
 
-def test_same_labels_beats_identity_where_reports_repeat_in_other_words():
+def test_same_labels_beats_identity_where_reports_repeat_in_other_words(small, take):
     """Five diseases and 500 pictures, again and again: most reports say what many others say, with other chatter."""
     few = (0, 6, 12, 18, 24)
     seen = batch_of(*pictures(500, 40_000, few), 1, few, chatter=3)
@@ -241,11 +237,3 @@ def test_same_labels_beats_identity_where_reports_repeat_in_other_words():
     auroc, least = above(*found, (where[:, list(few)] >= 0).numpy())
     assert auroc > 0.9
     assert least > 0
-
-
-def take(batch, rows):
-    """Some rows of a batch."""
-    cut = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    ids = [str(int(row)) for row in rows]
-    cut = {name: value[rows] for name, value in cut.items() if isinstance(value, torch.Tensor)}
-    return Batch(**cut, image_ids=ids, study_ids=ids, patient_ids=ids)

@@ -4,13 +4,11 @@ import math
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from medvlp.knowledge import PLACES, place_sentence
 from medvlp.methods.registry import build_method
 from medvlp.metrics import macro_auroc
-from medvlp.models.features import ImageFeatures
 from medvlp.models.position import grid_position
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.objectives.prototype_contrast import prototype_contrast
@@ -161,16 +159,6 @@ SHOWN = ("left_upper_lung", "right_upper_lung", "left_lower_lung", "right_lower_
 SIDE = 4  # patches
 
 
-class PatchesOfCodes(nn.Module):
-    """Images whose patches hold the code of a finding where there is one: an encoder that has nothing to learn."""
-
-    dim, image_size, grid = 16, 4 * SIDE, (SIDE, SIDE)
-
-    def forward(self, images):
-        patches = F.unfold(images, 4, stride=4).mT
-        return ImageFeatures(patches.mean(1), patches, self.grid, [])
-
-
 def generated(make_batch, n, seed):
     """n images with one or two findings in some of four places, and what their reports would say."""
     draw = torch.Generator().manual_seed(seed)
@@ -189,7 +177,7 @@ def generated(make_batch, n, seed):
 
 
 @pytest.fixture
-def trained(book, tokenizer, make_batch):
+def trained(book, tokenizer, make_batch, patches_of_codes):
     """`trained(gate)`: a small MeDSLIP with a frozen text tower, after a few steps on generated tensors."""
 
     def make(gate, steps):
@@ -197,7 +185,7 @@ def trained(book, tokenizer, make_batch):
         tower = TextEncoder("small", vocab_size=tokenizer.vocab_size, layers=1, width=32, heads=2, freeze=True)
         method = build_method(
             "medslip",
-            image_encoder=PatchesOfCodes(),
+            image_encoder=patches_of_codes,
             text_encoder=tower,
             tokenizer=tokenizer,
             findings=("pleural_effusion", "pneumothorax", "cardiomegaly", "edema"),

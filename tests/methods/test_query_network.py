@@ -76,9 +76,8 @@ def test_an_image_is_retrieved_by_the_texts_of_its_findings(build, make_batch):
 
 
 @pytest.mark.parametrize(("name", "term"), [("kad", "knowledge"), ("mavl", "place"), ("medklip", "place")])
-def test_pairs_and_wrong_places_are_drawn_in_training_alone(build, make_batch, name, term):
-    method, batch = build(name), make_batch()
-    drawn = {mode: {method.train(mode).losses(batch)[term].item() for _ in range(3)} for mode in (False, True)}
+def test_pairs_and_wrong_places_are_drawn_in_training_alone(build, make_batch, losses_of_steps, name, term):
+    drawn = losses_of_steps(build(name), make_batch(), term, times=3)
     assert len(drawn[False]) == 1 < len(drawn[True])
 
 

@@ -84,10 +84,6 @@ def test_zero_shot_is_the_cosine_with_the_mean_of_templates(build, make_batch):
         method.score(images, ["hiatal_herna"])
 
 
-def test_a_sentence_is_drawn_anew_in_training_alone(build, make_batch):
-    method, batch = build("unicl"), make_batch(5)
-    drawn = {
-        training: {method.train(training).losses(batch)["contrast"].item() for _ in range(4)}
-        for training in (False, True)
-    }
+def test_a_sentence_is_drawn_anew_in_training_alone(build, make_batch, losses_of_steps):
+    drawn = losses_of_steps(build("unicl"), make_batch(5), "contrast")
     assert len(drawn[False]) == 1 < len(drawn[True])

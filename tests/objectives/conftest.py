@@ -117,6 +117,12 @@ def of_groups(logits: Tensor, same: Tensor, valid: Tensor, asked: Tensor, ranks:
     return group_metric_loss(logits, LabelGroups(same, valid, asked), ranks)
 
 
+def of_masks(loss: Callable[..., Tensor]) -> Case:
+    undrawn = MASKS == NOT_DRAWN
+    nothing = [torch.full_like(MASKS, NOT_DRAWN)]
+    return Case(loss, [(4, 1, 2, 2)], [MASKS], [undrawn], nothing, labelled=True, on_ranks=False)
+
+
 def wide(mask: Tensor, *widths: int) -> Tensor:
     """A mask for each number of the vectors that it marks."""
     return mask.reshape(*mask.shape, *[1] * len(widths)).expand(*mask.shape, *widths)
@@ -201,24 +207,8 @@ CASES = {
     "group_metric_loss": Case(
         of_groups, [(4, 4)], GROUPS, [~GROUPS[1]], [GROUPS[0], NO_PAIRS, NOBODY], pairs=True, labelled=True
     ),
-    "soft_dice": Case(
-        soft_dice,
-        [(4, 1, 2, 2)],
-        [MASKS],
-        [MASKS == NOT_DRAWN],
-        [torch.full_like(MASKS, NOT_DRAWN)],
-        labelled=True,
-        on_ranks=False,
-    ),
-    "pixel_bce": Case(
-        pixel_bce,
-        [(4, 1, 2, 2)],
-        [MASKS],
-        [MASKS == NOT_DRAWN],
-        [torch.full_like(MASKS, NOT_DRAWN)],
-        labelled=True,
-        on_ranks=False,
-    ),
+    "soft_dice": of_masks(soft_dice),
+    "pixel_bce": of_masks(pixel_bce),
     "masked_bce": Case(
         lambda x, s, r: masked_bce(x, s, ranks=r), [(4, 4)], [STATES], [UNKNOWN], [SILENCE], labelled=True
     ),

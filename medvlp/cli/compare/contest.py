@@ -94,8 +94,7 @@ def contest_of_plan(
     """The contest of a plan whose recipe stands in `folder`, or of some of its lines.
 
     Where none of the chosen lines is unimodal, the plan's own line is added, or one of the shared recipe and changes
-    alone: a plan that is split over machines has the same baseline on each. A reference of the plan that is not chosen
-    gives way to the first line.
+    alone: a plan that is split over machines has the same baseline on each.
 
     Raises:
         RecipeError: a line, recipe, method or option that is wrong; says which line of the plan.
