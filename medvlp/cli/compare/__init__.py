@@ -1,1 +1,0 @@
-"""`medvlp compare`: several methods under one budget with several seeds, on the same held-out patients."""

@@ -1,1 +1,0 @@
-"""A whole experiment from one plan: data, several models, their evaluations, one page. `medvlp demo` is such a plan."""
