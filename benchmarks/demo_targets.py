@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medvlp.cli.experiment.plan import Plan, plan_folder
+from medvlp.experiments.plan import Plan, plan_folder
 from medvlp.metrics import Estimate, bootstrap_by_patient, macro_auroc, paired_difference
 
 

@@ -29,17 +29,17 @@ import numpy as np
 import torch
 from phantom_store import phantom_store, truth_of
 
-from medvlp.cli.experiment.plan import plan_folder
 from medvlp.data import Store
 from medvlp.data.loader import BatchLoader
+from medvlp.evaluation.evaluate_grounding import evaluate_grounding
+from medvlp.evaluation.evaluate_zero_shot import evaluate_zero_shot
+from medvlp.experiments.plan import plan_folder
 from medvlp.knowledge import PLACES
 from medvlp.methods.medslip import MeDSLIP
 from medvlp.metrics import Estimate, group_mean, macro_auroc, resample
 from medvlp.metrics.seeds import estimate_over_seeds
 from medvlp.objectives.triples import over_findings
 from medvlp.reports.states import FindingState
-from medvlp.tasks.evaluate_grounding import evaluate_grounding
-from medvlp.tasks.evaluate_zero_shot import evaluate_zero_shot
 from medvlp.training.model_folder import TrainedModel, load_model
 from medvlp.training.pretrain import pretrain
 from medvlp.training.recipe import Recipe

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from medvlp.data import Preprocess, Store, prepare
-from medvlp.data.phantom import generate
 from medvlp.data.sources import load
+from medvlp.phantom import generate
 
 
 def phantom_store(folder: Path, patients: int, size: int, name: str = "phantom", **world: Any) -> Store:

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 from store_read import radiograph, write_dicom
 
-from medvlp.data.phantom import generate
+from medvlp.phantom import generate
 
 MIMIC = {"images": 377_110, "reports": 227_835}
 LABELS = ["Atelectasis", "Edema", "Pleural Effusion"]

@@ -11,8 +11,23 @@ import pytest
 import medvlp
 
 PACKAGE = Path(medvlp.__file__).parent
-READS = ("io", "reports", "knowledge", "metrics")  # and need no torch
-LAYERS = (*READS, "data", "models", "objectives", "methods", "training", "tasks", "viz")
+READS = ("io", "reports", "knowledge", "phantom", "metrics")  # and need no torch
+LAYERS = (
+    "io",
+    "reports",
+    "knowledge",
+    "phantom",
+    "data",
+    "metrics",
+    "models",
+    "objectives",
+    "methods",
+    "training",
+    "tasks",
+    "evaluation",
+    "viz",
+    "experiments",
+)
 
 
 def imported(source: str) -> Iterator[str]:

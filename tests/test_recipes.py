@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from medvlp.cli.compare.contest import contest_of_plan
-from medvlp.cli.compare.plan import ComparePlan
-from medvlp.cli.experiment.plan import Plan, plan_folder
+from medvlp.experiments.comparison import contest_of_plan
+from medvlp.experiments.comparison_plan import ComparePlan
+from medvlp.experiments.plan import Plan, plan_folder
 from medvlp.methods.registry import method_names
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.training.assemble import finding_ids

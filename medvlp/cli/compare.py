@@ -12,11 +12,11 @@ from medvlp.cli.result_table import print_result
 from medvlp.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
-    from medvlp.cli.compare.contest import Contest
-    from medvlp.cli.compare.plan import ComparePlan
-    from medvlp.cli.experiment.workplace import Workplace
     from medvlp.data.store import Store
-    from medvlp.tasks.compare_results import ComparisonResult
+    from medvlp.evaluation.compare_results import ComparisonResult
+    from medvlp.experiments.comparison import Contest
+    from medvlp.experiments.comparison_plan import ComparePlan
+    from medvlp.experiments.work_dir import Workplace
 
 _FILES = "Recipes, or one comparison plan; then key=value for all runs, such as training.learning_rate=5e-4."
 
@@ -51,7 +51,7 @@ def compare(
     with user_errors():
         import logging
 
-        from medvlp.cli.experiment.workplace import Workplace
+        from medvlp.experiments.work_dir import Workplace
         from medvlp.training.recipe_errors import RecipeError
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what the recipes say already
@@ -61,7 +61,7 @@ def compare(
         budget = {"seeds": seeds, "samples": samples, "minutes": minutes, "reference": reference}
         try:
             if plan := _plan(recipes, budget, chosen):
-                from medvlp.cli.compare.contest import contest_of_plan
+                from medvlp.experiments.comparison import contest_of_plan
 
                 if views is not None:
                     raise RecipeError(
@@ -83,7 +83,7 @@ def compare(
 
 def _plan(files: list[Path], budget: dict[str, Any], chosen: list[str] | None) -> ComparePlan | None:
     """The plan, with what the command line says instead; None where the files are recipes."""
-    from medvlp.cli.compare.plan import ComparePlan
+    from medvlp.experiments.comparison_plan import ComparePlan
     from medvlp.training.recipe_errors import RecipeError
     from medvlp.training.recipe_file import read_settings
 
@@ -114,8 +114,8 @@ def _contest(
     views: str | None,
 ) -> Contest:
     """The contest of some recipes, each named by its file."""
-    from medvlp.cli.compare.contest import Budget, make_contest
-    from medvlp.cli.experiment.plan import ZeroShotPlan
+    from medvlp.experiments.comparison import Budget, make_contest
+    from medvlp.experiments.plan import ZeroShotPlan
     from medvlp.training.recipe import Recipe
     from medvlp.training.recipe_errors import RecipeError
 
@@ -141,7 +141,7 @@ def _data(
     plan: ComparePlan, place: Workplace, data: Path, store: Path | None, labels: Path | None
 ) -> tuple[Store, Path | None]:
     """The store, made where it is not given, and the table of labels, where they are not the store's own."""
-    from medvlp.cli.experiment.make import make_store
+    from medvlp.experiments.make import make_store
     from medvlp.training.recipe_errors import RecipeError
 
     truth = plan.zero_shot.labels == "truth"
@@ -164,10 +164,10 @@ def _open(store: Path | None) -> Store:
 
 def _run(contest: Contest, place: Workplace, store: Store, labels: Path | None, quiet: bool) -> ComparisonResult:
     """All runs; after each seed of all methods the table and the page are written."""
-    from medvlp.cli.compare.files import write_files
-    from medvlp.cli.compare.page import write_page
-    from medvlp.cli.compare.runs import check_measurable, run_all
-    from medvlp.tasks.compare_results import compare_runs
+    from medvlp.evaluation.compare_results import compare_runs
+    from medvlp.experiments.comparison_files import write_files
+    from medvlp.experiments.comparison_page import write_page
+    from medvlp.experiments.comparison_runs import check_measurable, run_all
 
     contest = contest.on(store.path)
     check_measurable(contest, store, labels)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.user_errors import data_errors
+from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
     import numpy as np

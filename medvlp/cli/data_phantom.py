@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.user_errors import data_errors
+from medvlp.progress import progress_bar
 
 
 def phantom(
@@ -39,7 +39,7 @@ def phantom(
 
     Example: `medvlp data phantom phantom --patients 500 --size 256 --sheet phantom.png`
     """
-    from medvlp.data.phantom import generate, write_sheet
+    from medvlp.phantom import generate, write_sheet
 
     with data_errors():
         with progress_bar("patients", quiet) as show:

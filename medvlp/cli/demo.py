@@ -21,7 +21,7 @@ def demo(
 
     Takes about a quarter of an hour on two CPU cores; the page is index.html in the folder.
     """
-    from medvlp.cli.experiment.plan import plan_folder
+    from medvlp.experiments.plan import plan_folder
 
     _run(plan_folder() / "demo.yaml", out, Path())
 
@@ -42,11 +42,11 @@ def _run(file: Path, out: Path, data: Path) -> None:
     with user_errors():
         import logging
 
-        from medvlp.cli.experiment.make import make_store, train_models, train_segmenters
-        from medvlp.cli.experiment.measure import measure
-        from medvlp.cli.experiment.page import write_page
-        from medvlp.cli.experiment.plan import Plan
-        from medvlp.cli.experiment.workplace import Workplace
+        from medvlp.experiments.make import make_store, train_models, train_segmenters
+        from medvlp.experiments.measure import measure
+        from medvlp.experiments.page import write_page
+        from medvlp.experiments.plan import Plan
+        from medvlp.experiments.work_dir import Workplace
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what the recipes say already
         plan, place = Plan.load(file), Workplace(out)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medvlp.cli.ground import Kind
-from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.result_table import print_result
 from medvlp.cli.user_errors import user_errors
+from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
     from medvlp.data.store import Store
+    from medvlp.evaluation.result import Result
     from medvlp.tasks.model import Model
-    from medvlp.tasks.result import Result
 
 
 class Task(StrEnum):
@@ -98,12 +98,12 @@ def _measure(
     zero_shot: dict[str, Any],
     common: dict[str, Any],
 ) -> Result:
-    from medvlp import tasks
+    from medvlp import evaluation
 
     if task is Task.SEGMENTATION:
-        return tasks.evaluate_segmentation(model.fine_tuned, store, **common)
+        return evaluation.evaluate_segmentation(model.fine_tuned, store, **common)
     if task is Task.RETRIEVAL:
-        return tasks.evaluate_retrieval(model.pretrained, store, findings=findings, **common)
+        return evaluation.evaluate_retrieval(model.pretrained, store, findings=findings, **common)
     if task is Task.GROUNDING:
-        return tasks.evaluate_grounding(model.pretrained, store, findings=findings, kind=heat_map.value, **common)
-    return tasks.evaluate_zero_shot(model.pretrained, store, findings=findings, **zero_shot, **common)
+        return evaluation.evaluate_grounding(model.pretrained, store, findings=findings, kind=heat_map.value, **common)
+    return evaluation.evaluate_zero_shot(model.pretrained, store, findings=findings, **zero_shot, **common)

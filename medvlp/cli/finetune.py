@@ -24,9 +24,9 @@ def finetune(
     Ends with status 1 when the disk is full (the best model so far is kept), and with 2 when the recipe is wrong.
     """
     with user_errors():
+        from medvlp.io.atomic_write import DiskFullError
         from medvlp.tasks.finetune import finetune as run
         from medvlp.tasks.finetune_recipe import FinetuneRecipe
-        from medvlp.training.atomic_write import DiskFullError
 
         with told(DiskFullError, status=1):
             run(FinetuneRecipe.load(recipe, overrides or ()), out, shows=not as_json)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from medvlp.cli.image_input import finish, images_below
-from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.user_errors import user_errors
+from medvlp.progress import progress_bar
 
 
 def label(

@@ -6,7 +6,7 @@ import typer
 
 from medvlp import __version__
 from medvlp.cli import data, report, retrieve
-from medvlp.cli.compare.verb import compare
+from medvlp.cli.compare import compare
 from medvlp.cli.demo import demo, experiment
 from medvlp.cli.evaluate import evaluate
 from medvlp.cli.finetune import finetune

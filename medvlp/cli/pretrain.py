@@ -29,7 +29,7 @@ def pretrain(
     with user_errors():
         import logging
 
-        from medvlp.training.atomic_write import DiskFullError
+        from medvlp.io.atomic_write import DiskFullError
         from medvlp.training.loss_window import DivergedError
         from medvlp.training.pretrain import pretrain as run
         from medvlp.training.recipe import Recipe

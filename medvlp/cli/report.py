@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.report_input import count_estimate, open_reports
 from medvlp.cli.user_errors import told
+from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
     from medvlp.reports import Report

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from medvlp.tasks.result import Result
+    from medvlp.evaluation.result import Result
 
 _FILE_WIDTH = 240  # of remarks, where there is no terminal
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.user_errors import user_errors
+from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
     from medvlp.tasks.report_index import ReportIndex

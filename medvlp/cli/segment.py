@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medvlp.cli.image_input import finish, images_below
-from medvlp.cli.progress_bar import progress_bar
 from medvlp.cli.user_errors import user_errors
+from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
     from medvlp.tasks.segment import SegmentedFile
@@ -34,8 +34,8 @@ def segment(
         from medvlp.cli.output_names import output_names
         from medvlp.tasks.image_files import SUFFIXES
         from medvlp.tasks.model import load
-        from medvlp.tasks.result import with_notice
         from medvlp.tasks.segment import segment_files
+        from medvlp.training.model_folder import with_notice
 
         sources = images_below(files)
         loaded = load(model, device).fine_tuned

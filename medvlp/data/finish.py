@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from medvlp.data import prepare_plan as plans
-from medvlp.data.atomic import replaced
 from medvlp.data.manifest import Manifest
 from medvlp.data.manifest_columns import PREFIXES
 from medvlp.data.prepare_plan import Plan, table_hash
+from medvlp.io.atomic_write import atomic_file
 
 _FORMAT = 1
 
@@ -31,14 +31,14 @@ def finish(manifest: Manifest, plan: Plan, out: Path) -> None:
     where = shards[["shard", *[c for c in shards if c not in ("shard", "reason", "mask_reason")]]]
     table = pd.concat([manifest.table[kept], pd.Series(numbers, name="report"), where], axis=1)
     table = table.loc[~failed].reset_index(drop=True)
-    with replaced(out / "table.parquet") as partial:
+    with atomic_file(out / "table.parquet") as partial:
         table.to_parquet(partial, index=False)
     quarantine = _quarantine(manifest, plan, shards, numbers, out)
-    with replaced(out / "quarantine.csv") as partial:
+    with atomic_file(out / "quarantine.csv") as partial:
         quarantine.to_csv(partial, index=False)
     digest = hashlib.sha256("".join([table_hash(table), *plan.preprocess]).encode()).hexdigest()[:16]
     summary = {"format": _FORMAT, "images": len(table), "quarantined": len(quarantine), "hash": digest}
-    with replaced(out / "store.json") as partial:
+    with atomic_file(out / "store.json") as partial:
         partial.write_text(json.dumps({**summary, "generated": plan.generated}, indent=1) + "\n")
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medvlp.data import manifest_columns as columns
-from medvlp.data.atomic import replaced
 from medvlp.data.image_kind import are_volumes
 from medvlp.data.splits import splits_by_patient
+from medvlp.io.atomic_write import atomic_file
 from medvlp.reports.states import FindingState
 
 
@@ -103,7 +103,7 @@ class Manifest:
         table["generated"] = "1" if self.generated else ""
         for number, note in enumerate(self.notes):
             table.attrs[f"note{number}"] = note
-        with replaced(path) as partial:
+        with atomic_file(path) as partial:
             if path.suffix == ".csv":
                 table.to_csv(partial, index=False)
             else:

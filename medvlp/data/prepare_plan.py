@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from medvlp import __version__
-from medvlp.data.atomic import replaced
 from medvlp.data.manifest import Manifest
 from medvlp.data.preprocess_kinds import AnyPreprocess, preprocess_from_json
+from medvlp.io.atomic_write import atomic_file
 
 _SHARD_BYTES = 32 << 20  # what a kill costs, and what the writer holds in memory per shard
 _REPORTS_A_SHARD = 2048
@@ -107,7 +107,7 @@ class Plan:
                     "give another folder, or delete this one to make it anew"
                 )
             return
-        with replaced(path) as partial:
+        with atomic_file(path) as partial:
             partial.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod

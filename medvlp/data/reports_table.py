@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medvlp.data.atomic import replaced
+from medvlp.io.atomic_write import atomic_file
 from medvlp.knowledge import load_findings
 from medvlp.knowledge.study_labels import study_labels
 from medvlp.reports.parse import parse_report
@@ -82,7 +82,7 @@ def _states(report: Report) -> list[dict[str, Any]]:
 
 def write_reports(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write rows of `report_row` in one piece."""
-    with replaced(path) as partial:
+    with atomic_file(path) as partial:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=_SCHEMA), partial, compression="zstd")
 
 

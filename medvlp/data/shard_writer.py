@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from medvlp.data import prepare_plan as plans
-from medvlp.data.atomic import replaced
 from medvlp.data.image_task import PreparedImage
 from medvlp.data.prepare_plan import Plan
 from medvlp.data.worker_process import Failure
+from medvlp.io.atomic_write import atomic_file
 
 
 def write_images(plan: Plan, shard: int, results: Sequence[PreparedImage | Failure], folder: Path) -> None:
@@ -31,7 +31,7 @@ def write_images(plan: Plan, shard: int, results: Sequence[PreparedImage | Failu
         _write_array(plans.image_file(folder, size.name, shard), pixels)
         if drawn:
             _write_array(plans.mask_file(folder, size.name, shard), np.stack([masks[level] for masks in drawn]))
-    with replaced(plans.rows_file(folder, shard)) as partial:
+    with atomic_file(plans.rows_file(folder, shard)) as partial:
         _rows(results, volumes=len(plan.sizes[0].shape) == 3).to_parquet(partial, index=False)
 
 
@@ -59,5 +59,5 @@ def _rows(results: Sequence[PreparedImage | Failure], volumes: bool) -> pd.DataF
 
 
 def _write_array(path: Path, array: np.ndarray) -> None:
-    with replaced(path) as partial, partial.open("wb") as file:
+    with atomic_file(path) as partial, partial.open("wb") as file:
         np.save(file, array)

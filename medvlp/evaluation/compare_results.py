@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medvlp.evaluation.result import Result, estimate_columns
+from medvlp.evaluation.scored_split import check_comparable
+from medvlp.evaluation.seed_run import SeedRun
 from medvlp.metrics import (
     Estimate,
     estimate_over_seeds,
@@ -19,9 +22,6 @@ from medvlp.metrics import (
     resample,
     seed_spread,
 )
-from medvlp.tasks.result import Result, estimate_columns
-from medvlp.tasks.scored_split import check_comparable
-from medvlp.tasks.seed_run import SeedRun
 
 _SHARE = (0.0, 1.0)  # where AUROC, precision and the pointing game end
 _DOUBT = 0.05  # share of resamples without a figure that is worth a remark

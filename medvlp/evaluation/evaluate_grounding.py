@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
+from medvlp.evaluation.result import Result
+from medvlp.evaluation.row_outputs import RowOutputs
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate, bootstrap_by_patient, box_mask, cnr, group_mean, image_mean, miou, pointing_game
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.heat_maps import HeatKind, heat_map_of
 from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
-from medvlp.tasks.result import Result
-from medvlp.tasks.row_outputs import RowOutputs
 from medvlp.training.model_folder import TrainedModel
 
 METRICS = ("pointing", "cnr", "cnr_abs", "miou", "chance")

@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medvlp.data.store import Store
+from medvlp.evaluation.result import Result
+from medvlp.evaluation.row_outputs import RowOutputs
 from medvlp.metrics import (
     Estimate,
     bootstrap_by_patient,
@@ -24,8 +26,6 @@ from medvlp.tasks.embed import embed_rows, embed_texts, need_text
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, batches_of, check_preprocessing
 from medvlp.tasks.report_rows import rows_with_report
-from medvlp.tasks.result import Result
-from medvlp.tasks.row_outputs import RowOutputs
 from medvlp.training.model_folder import TrainedModel
 
 DEPTHS = (1, 5, 10)

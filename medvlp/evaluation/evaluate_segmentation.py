@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from medvlp.data.store import Store
+from medvlp.evaluation.result import Result
 from medvlp.metrics import (
     Estimate,
     bootstrap_by_patient,
@@ -23,7 +24,6 @@ from medvlp.metrics import (
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, check_preprocessing
 from medvlp.tasks.mask_batches import mask_rows
-from medvlp.tasks.result import Result
 from medvlp.tasks.segment_rows import row_areas
 from medvlp.tasks.segmenter import Segmenter
 

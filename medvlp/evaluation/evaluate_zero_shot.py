@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medvlp.data.store import Store
+from medvlp.evaluation.known_labels import states_from_file
+from medvlp.evaluation.row_outputs import RowOutputs
+from medvlp.evaluation.scored_split import ScoredSplit
+from medvlp.evaluation.zero_shot_result import ZeroShotResult, zero_shot_result
 from medvlp.tasks.errors import TaskError
 from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
-from medvlp.tasks.known_labels import states_from_file
-from medvlp.tasks.row_outputs import RowOutputs
-from medvlp.tasks.scored_split import ScoredSplit
-from medvlp.tasks.zero_shot_result import ZeroShotResult, zero_shot_result
 from medvlp.training.model_folder import TrainedModel
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from medvlp.metrics import Estimate
+from medvlp.training.model_folder import with_notice
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,11 +59,6 @@ class Result(ABC):
         for name, table in self.tables().items():
             with_notice(table, self.notice).to_csv(folder / name, index=False)
         return folder
-
-
-def with_notice(table: pd.DataFrame, notice: str | None) -> pd.DataFrame:
-    """The table with the column `notice` where there is one: whoever opens the file alone has to see it."""
-    return table if notice is None else table.assign(notice=notice)
 
 
 def estimate_columns(name: str, estimate: Estimate) -> dict[str, float]:

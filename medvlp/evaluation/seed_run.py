@@ -11,15 +11,14 @@ from typing import Any
 import pandas as pd
 
 from medvlp.data.store import Store
+from medvlp.evaluation.evaluate_grounding import boxed_rows, evaluate_grounding
+from medvlp.evaluation.evaluate_retrieval import evaluate_retrieval
+from medvlp.evaluation.evaluate_zero_shot import score_split
+from medvlp.evaluation.row_outputs import read_rows
+from medvlp.evaluation.scored_split import ScoredSplit
+from medvlp.io.atomic_write import atomic_folder
 from medvlp.knowledge import name_of
-from medvlp.tasks.evaluate_grounding import boxed_rows, evaluate_grounding
-from medvlp.tasks.evaluate_retrieval import evaluate_retrieval
-from medvlp.tasks.evaluate_zero_shot import score_split
-from medvlp.tasks.result import with_notice
-from medvlp.tasks.row_outputs import read_rows
-from medvlp.tasks.scored_split import ScoredSplit
-from medvlp.training.atomic_write import atomic_folder
-from medvlp.training.model_folder import TrainedModel
+from medvlp.training.model_folder import TrainedModel, with_notice
 
 _CARD, _SCORES, _RETRIEVAL, _GROUNDING = "run.json", "scores.csv", "retrieval.csv", "grounding.csv"
 

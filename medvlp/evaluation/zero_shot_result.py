@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medvlp.evaluation.result import Result, estimate_columns
+from medvlp.evaluation.scored_split import ScoredSplit, check_comparable
 from medvlp.metrics import (
     FALSE_POSITIVE_RATES,
     Estimate,
@@ -20,8 +22,6 @@ from medvlp.metrics import (
     resample,
     roc_curve,
 )
-from medvlp.tasks.result import Result, estimate_columns
-from medvlp.tasks.scored_split import ScoredSplit, check_comparable
 
 MACRO = "macro"
 

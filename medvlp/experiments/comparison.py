@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medvlp.cli.compare.plan import ComparePlan, MethodPlan
-from medvlp.cli.experiment.plan import ZeroShotPlan
+from medvlp.experiments.comparison_plan import ComparePlan, MethodPlan
+from medvlp.experiments.plan import ZeroShotPlan
 from medvlp.knowledge import name_of
 from medvlp.training.assemble import check_recipe, finding_ids
 from medvlp.training.recipe import Recipe

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from medvlp.evaluation.compare_results import ComparisonResult
 from medvlp.metrics import Estimate
-from medvlp.tasks.compare_results import ComparisonResult
-from medvlp.tasks.result import with_notice
+from medvlp.training.model_folder import with_notice
 
 
 def write_files(result: ComparisonResult, folder: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from medvlp.cli.compare.contest import Contest
-from medvlp.cli.compare.runs import Runs, model_folder
-from medvlp.cli.experiment.workplace import Workplace
 from medvlp.data.store import Store
+from medvlp.evaluation.compare_results import ComparisonResult
+from medvlp.experiments.comparison import Contest
+from medvlp.experiments.comparison_runs import Runs, model_folder
+from medvlp.experiments.work_dir import Workplace
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate
-from medvlp.tasks.compare_results import ComparisonResult
 from medvlp.training.recipe import Recipe
 from medvlp.training.run_log import METRICS_FILE, logged
 from medvlp.viz.curve_panels import curve_panels

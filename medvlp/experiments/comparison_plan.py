@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from medvlp.cli.experiment.plan import DataPlan
+from medvlp.experiments.plan import DataPlan
 from medvlp.training.recipe_file import RecipePart
 
 

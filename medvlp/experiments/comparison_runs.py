@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medvlp.cli.compare.contest import Contest, folder_name
-from medvlp.cli.experiment.workplace import Workplace
 from medvlp.data.store import Store
+from medvlp.evaluation.evaluate_zero_shot import labelled_rows
+from medvlp.evaluation.seed_run import SeedRun, measure_run
+from medvlp.experiments.comparison import Contest, folder_name
+from medvlp.experiments.work_dir import Workplace
+from medvlp.io.atomic_write import DiskFullError
 from medvlp.reports.states import FindingState
 from medvlp.tasks.errors import TaskError
-from medvlp.tasks.evaluate_zero_shot import labelled_rows
-from medvlp.tasks.seed_run import SeedRun, measure_run
 from medvlp.training.assemble import Parts, parts_from_store
-from medvlp.training.atomic_write import DiskFullError
 from medvlp.training.checkpoint import STATE_FOLDER, check_same_recipe
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretrain import pretrain

@@ -6,15 +6,15 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from medvlp.cli.experiment.plan import UNTRAINED, DataPlan, Plan, SourcePlan
-from medvlp.cli.experiment.workplace import Workplace
-from medvlp.cli.progress_bar import progress_bar
 from medvlp.data import sources
 from medvlp.data.manifest import Manifest
 from medvlp.data.preparation import prepare
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.splits import splits_by_patient
 from medvlp.data.store import Store
+from medvlp.experiments.plan import UNTRAINED, DataPlan, Plan, SourcePlan
+from medvlp.experiments.work_dir import Workplace
+from medvlp.progress import progress_bar
 from medvlp.tasks.finetune import finetune
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.training.assemble import assemble, parts_from_store
@@ -46,7 +46,7 @@ def _manifest(source: SourcePlan, place: Workplace, data: Path) -> Manifest:
     if source.name != "phantom":
         return _split(sources.load(source.name, data / source.root, **source.options), source.split)
     if not place.done("phantom"):
-        from medvlp.data.phantom import generate
+        from medvlp.phantom import generate
 
         shutil.rmtree(place.phantom, ignore_errors=True)  # of an interrupted start
         patients = source.options["patients"]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from medvlp.cli.experiment.make import PRETRAINED, SCRATCH
-from medvlp.cli.experiment.plan import UNTRAINED, Plan
-from medvlp.cli.experiment.workplace import Workplace
 from medvlp.data.store import Store
+from medvlp.evaluation.evaluate_grounding import GroundingResult, evaluate_grounding
+from medvlp.evaluation.evaluate_retrieval import RetrievalResult, evaluate_retrieval
+from medvlp.evaluation.evaluate_segmentation import SegmentationResult, compare_dice, evaluate_segmentation
+from medvlp.evaluation.evaluate_zero_shot import evaluate_zero_shot
+from medvlp.evaluation.zero_shot_result import ZeroShotResult, compare
+from medvlp.experiments.make import PRETRAINED, SCRATCH
+from medvlp.experiments.plan import UNTRAINED, Plan
+from medvlp.experiments.work_dir import Workplace
 from medvlp.metrics import Estimate, bootstrap_by_patient, macro_auroc
-from medvlp.tasks.evaluate_grounding import GroundingResult, evaluate_grounding
-from medvlp.tasks.evaluate_retrieval import RetrievalResult, evaluate_retrieval
-from medvlp.tasks.evaluate_segmentation import SegmentationResult, compare_dice, evaluate_segmentation
-from medvlp.tasks.evaluate_zero_shot import evaluate_zero_shot
 from medvlp.tasks.segmenter import Segmenter, load_segmenter
-from medvlp.tasks.zero_shot_result import ZeroShotResult, compare
 from medvlp.training.model_folder import TrainedModel, load_model
 
 

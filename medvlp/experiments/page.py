@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from medvlp.cli.experiment.make import PRETRAINED, SCRATCH
-from medvlp.cli.experiment.measure import Measured
-from medvlp.cli.experiment.pictures import grounding_pictures, retrieved_reports, segmentation_pictures
-from medvlp.cli.experiment.plan import UNTRAINED, Plan
-from medvlp.cli.experiment.workplace import Workplace
 from medvlp.data.store import Store
+from medvlp.evaluation.zero_shot_result import ZeroShotResult
+from medvlp.experiments.make import PRETRAINED, SCRATCH
+from medvlp.experiments.measure import Measured
+from medvlp.experiments.pictures import grounding_pictures, retrieved_reports, segmentation_pictures
+from medvlp.experiments.plan import UNTRAINED, Plan
+from medvlp.experiments.work_dir import Workplace
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate
-from medvlp.tasks.zero_shot_result import ZeroShotResult
 from medvlp.training.run_log import logged
 from medvlp.viz.intervals import interval_figure
 from medvlp.viz.page import Cell, Page

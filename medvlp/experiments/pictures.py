@@ -8,16 +8,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from medvlp.cli.experiment.make import PRETRAINED, SCRATCH
-from medvlp.cli.experiment.measure import Measured
-from medvlp.cli.experiment.plan import Plan
-from medvlp.cli.experiment.workplace import Workplace
 from medvlp.data.store import Store
+from medvlp.evaluation.evaluate_grounding import boxed_rows
+from medvlp.experiments.make import PRETRAINED, SCRATCH
+from medvlp.experiments.measure import Measured
+from medvlp.experiments.plan import Plan
+from medvlp.experiments.work_dir import Workplace
 from medvlp.knowledge import name_of
 from medvlp.metrics import dice
 from medvlp.tasks.build_index import index_store
 from medvlp.tasks.embed import embed_rows
-from medvlp.tasks.evaluate_grounding import boxed_rows
 from medvlp.tasks.heat_maps import heat_map_of
 from medvlp.tasks.inference import run_rows
 from medvlp.tasks.mask_batches import mask_rows

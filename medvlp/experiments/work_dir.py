@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from medvlp.training.atomic_write import atomic_folder
+from medvlp.io.atomic_write import atomic_folder
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Writes that a kill or a full disk cannot leave half done: into a staging folder, to the disk, then renamed."""
+"""Files and folders that are there whole or not at all, also after kill -9 or on a full disk.
+
+Written to a temporary name beside the target, forced to the disk (fsync), then renamed.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,28 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 class DiskFullError(OSError):
     """There was no room for new files; what was there before is intact."""
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write to; on success it takes the place of `path`, else it is removed.
+
+    The name carries the process id, so that two processes that write the same file do not meet.
+
+    Raises:
+        DiskFullError: no room (or a file size limit); an earlier file is intact.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        _to_disk(partial)
+        os.replace(partial, path)
+    except OSError as error:
+        raise_if_full(error, f"{path} was not written, an earlier file is intact", path.parent)
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager

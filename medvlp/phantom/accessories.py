@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.random import Generator
 
-from medvlp.data.phantom.geometry import Ellipsoid, View
-from medvlp.data.phantom.scene import Scene
+from medvlp.phantom.geometry import Ellipsoid, View
+from medvlp.phantom.scene import Scene
 
 _LETTERS = {
     "L": ("1....", "1....", "1....", "1....", "1....", "1....", "11111"),

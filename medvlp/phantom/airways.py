@@ -6,10 +6,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
-from medvlp.data.phantom.geometry import Projection
-from medvlp.data.phantom.organs import dome, heart_parts, hemithorax
-from medvlp.data.phantom.strokes import Cloud, rods, spline, tube
+from medvlp.phantom.anatomy import SIDES, Anatomy, Side, sign
+from medvlp.phantom.geometry import Projection
+from medvlp.phantom.organs import dome, heart_parts, hemithorax
+from medvlp.phantom.strokes import Cloud, rods, spline, tube
 
 GENERATIONS = 7
 

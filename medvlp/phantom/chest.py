@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medvlp.data.phantom import airways, organs, spine
-from medvlp.data.phantom.anatomy import SIDES, Anatomy, sign
-from medvlp.data.phantom.geometry import Ellipsoid, Floats, Interval, Projection
-from medvlp.data.phantom.ribs import Break, ribs
-from medvlp.data.phantom.scene import Mask, Scene, left_over, texture
-from medvlp.data.phantom.shoulders import humeral_heads, shoulders
-from medvlp.data.phantom.strokes import deposit
+from medvlp.phantom import airways, organs, spine
+from medvlp.phantom.anatomy import SIDES, Anatomy, sign
+from medvlp.phantom.geometry import Ellipsoid, Floats, Interval, Projection
+from medvlp.phantom.ribs import Break, ribs
+from medvlp.phantom.scene import Mask, Scene, left_over, texture
+from medvlp.phantom.shoulders import humeral_heads, shoulders
+from medvlp.phantom.strokes import deposit
 
 
 def build_scene(a: Anatomy, p: Projection, breaks: Sequence[Break] = ()) -> Scene:

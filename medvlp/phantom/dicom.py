@@ -11,7 +11,7 @@ from numpy.random import Generator
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
-from medvlp.data.phantom.geometry import Floats, Projection
+from medvlp.phantom.geometry import Floats, Projection
 
 _ROOT = "2.25."
 

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from medvlp.data.phantom import layout
-from medvlp.data.phantom.dicom import write_dicom
-from medvlp.data.phantom.findings import FINDINGS
-from medvlp.data.phantom.patients import Illness, Patient, Study, make_patient
-from medvlp.data.phantom.render import Picture, take
-from medvlp.data.phantom.report import write_report
+from medvlp.phantom import layout
+from medvlp.phantom.dicom import write_dicom
+from medvlp.phantom.findings import FINDINGS
+from medvlp.phantom.patients import Illness, Patient, Study, make_patient
+from medvlp.phantom.render import Picture, take
+from medvlp.phantom.report import write_report
 
 NOTICE = "Generated data: drawn by medvlp, of no real person. Not for clinical use."
 

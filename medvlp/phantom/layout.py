@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from medvlp.data.phantom.findings import FINDINGS
-from medvlp.data.phantom.patients import Patient, Study
-from medvlp.data.phantom.phrases import phrases
-from medvlp.data.phantom.report import Written
-from medvlp.data.phantom.statements import Statement
+from medvlp.phantom.findings import FINDINGS
+from medvlp.phantom.patients import Patient, Study
+from medvlp.phantom.phrases import phrases
+from medvlp.phantom.report import Written
+from medvlp.phantom.statements import Statement
 
 Row = dict[str, Any]
 

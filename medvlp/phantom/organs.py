@@ -7,8 +7,8 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.data.phantom.anatomy import Anatomy, Side, sign
-from medvlp.data.phantom.geometry import Ellipsoid, Interval, Projection, Stack, dense, empty
+from medvlp.phantom.anatomy import Anatomy, Side, sign
+from medvlp.phantom.geometry import Ellipsoid, Interval, Projection, Stack, dense, empty
 
 # level, lateral wall, medial wall, centre in depth, half depth of one lung's space
 _HEMITHORAX = [

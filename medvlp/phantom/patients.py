@@ -8,9 +8,9 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.random import Generator
 
-from medvlp.data.phantom.anatomy import Anatomy, sample_anatomy
-from medvlp.data.phantom.findings import DRAWINGS, FINDINGS, Lesion
-from medvlp.data.phantom.geometry import View
+from medvlp.phantom.anatomy import Anatomy, sample_anatomy
+from medvlp.phantom.findings import DRAWINGS, FINDINGS, Lesion
+from medvlp.phantom.geometry import View
 
 HEALTHY = 0.24  # share of people without findings; with those whom nothing befell, about 30 % of studies are clean
 _PRIME = 9_999_991

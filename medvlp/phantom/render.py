@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from medvlp.data.phantom.accessories import Accessories, draw_accessories, sample_accessories
-from medvlp.data.phantom.anatomy import Anatomy
-from medvlp.data.phantom.chest import build_scene
-from medvlp.data.phantom.findings import DRAWINGS, Lesion
-from medvlp.data.phantom.geometry import Floats, Projection, View
-from medvlp.data.phantom.scene import Mask
-from medvlp.data.phantom.xray import Exposure, expose, sample_exposure
+from medvlp.phantom.accessories import Accessories, draw_accessories, sample_accessories
+from medvlp.phantom.anatomy import Anatomy
+from medvlp.phantom.chest import build_scene
+from medvlp.phantom.findings import DRAWINGS, Lesion
+from medvlp.phantom.geometry import Floats, Projection, View
+from medvlp.phantom.scene import Mask
+from medvlp.phantom.xray import Exposure, expose, sample_exposure
 
 FIELD = 356.0  # mm along the picture's side
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.random import Generator
 
-from medvlp.data.phantom.patients import Patient, Study
-from medvlp.data.phantom.phrases import choose, expand, phrases
-from medvlp.data.phantom.statements import Statement, plan, slots
+from medvlp.phantom.patients import Patient, Study
+from medvlp.phantom.phrases import choose, expand, phrases
+from medvlp.phantom.statements import Statement, plan, slots
 
 WIDTH = 78
 _ORDER = {

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
-from medvlp.data.phantom.geometry import Projection
-from medvlp.data.phantom.organs import hemithorax
-from medvlp.data.phantom.strokes import Cloud, section
+from medvlp.phantom.anatomy import SIDES, Anatomy, Side, sign
+from medvlp.phantom.geometry import Projection
+from medvlp.phantom.organs import hemithorax
+from medvlp.phantom.strokes import Cloud, section
 
 RIB_SPACING = 22.0
 

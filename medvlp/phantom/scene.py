@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medvlp.data.phantom.anatomy import Anatomy, Side, sign
-from medvlp.data.phantom.geometry import Floats, Interval, Projection, Stack
-from medvlp.data.phantom.strokes import Cloud, deposit, spline, tube
+from medvlp.phantom.anatomy import Anatomy, Side, sign
+from medvlp.phantom.geometry import Floats, Interval, Projection, Stack
+from medvlp.phantom.strokes import Cloud, deposit, spline, tube
 
 Mask = NDArray[np.bool_]
 

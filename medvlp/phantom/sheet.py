@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from medvlp.data.phantom.anatomy import sample_anatomy
-from medvlp.data.phantom.findings import DRAWINGS, FINDINGS
-from medvlp.data.phantom.geometry import View
-from medvlp.data.phantom.render import Picture, take
+from medvlp.phantom.anatomy import sample_anatomy
+from medvlp.phantom.findings import DRAWINGS, FINDINGS
+from medvlp.phantom.geometry import View
+from medvlp.phantom.render import Picture, take
 
 COLUMNS = 4
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
-from medvlp.data.phantom.geometry import Ellipsoid, Floats, Projection
-from medvlp.data.phantom.strokes import Cloud, spline, tube
+from medvlp.phantom.anatomy import SIDES, Anatomy, Side, sign
+from medvlp.phantom.geometry import Ellipsoid, Floats, Projection
+from medvlp.phantom.strokes import Cloud, spline, tube
 
 # how far the shoulder blades are rolled off the lungs, in mm
 _ABDUCTED = {"PA": 30.0, "AP": 10.0, "LATERAL": 45.0}

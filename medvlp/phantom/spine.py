@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.data.phantom.anatomy import Anatomy
-from medvlp.data.phantom.geometry import Floats, Projection, Stack
-from medvlp.data.phantom.shoulders import shell
-from medvlp.data.phantom.strokes import Cloud, resample, tube
+from medvlp.phantom.anatomy import Anatomy
+from medvlp.phantom.geometry import Floats, Projection, Stack
+from medvlp.phantom.shoulders import shell
+from medvlp.phantom.strokes import Cloud, resample, tube
 
 VERTEBRA = 23.0  # mm from one vertebra to the next
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 from numpy.random import Generator
 
-from medvlp.data.phantom.findings import DRAWINGS, FINDINGS, Lesion
-from medvlp.data.phantom.patients import Study
-from medvlp.data.phantom.phrases import choose, phrases
+from medvlp.phantom.findings import DRAWINGS, FINDINGS, Lesion
+from medvlp.phantom.patients import Study
+from medvlp.phantom.phrases import choose, phrases
 
 Assertion = Literal["present", "absent", "uncertain"]
 

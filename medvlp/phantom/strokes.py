@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medvlp.data.phantom.geometry import Floats, Projection
+from medvlp.phantom.geometry import Floats, Projection
 
 Cloud = NDArray[np.float64]
 

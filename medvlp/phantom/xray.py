@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter
 
-from medvlp.data.phantom.geometry import Floats, Projection, View
+from medvlp.phantom.geometry import Floats, Projection, View
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, run_files
-from medvlp.tasks.result import with_notice
-from medvlp.training.model_folder import TrainedModel
+from medvlp.training.model_folder import TrainedModel, with_notice
 
 
 def label_files(

@@ -17,10 +17,10 @@ from medvlp.tasks.ground import ground_files
 from medvlp.tasks.heat_maps import HeatKind
 from medvlp.tasks.image_files import ImageSource, find_files
 from medvlp.tasks.inference import Progress
+from medvlp.tasks.label import label_files
 from medvlp.tasks.report_index import ReportIndex
 from medvlp.tasks.segment import SegmentedFile, segment_files
 from medvlp.tasks.segmenter import Segmenter, is_segmenter, load_segmenter
-from medvlp.tasks.zero_shot import label_files
 from medvlp.training.model_folder import TrainedModel, load_model
 
 

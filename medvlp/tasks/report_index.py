@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medvlp.io.atomic_write import atomic_folder
 from medvlp.tasks.errors import TaskError
-from medvlp.training.atomic_write import atomic_folder
 
 if TYPE_CHECKING:
     import faiss

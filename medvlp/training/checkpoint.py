@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medvlp.training.atomic_write import atomic_folder
+from medvlp.io.atomic_write import atomic_folder
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -26,11 +27,11 @@ from torch import Tensor
 import medvlp
 from medvlp.data.base_preprocess import BasePreprocess
 from medvlp.data.preprocess import Preprocess
+from medvlp.io.atomic_write import atomic_folder
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
 from medvlp.models.tokenizer import ReportTokenizer
 from medvlp.training.assemble import Parts, assemble, finding_ids
-from medvlp.training.atomic_write import atomic_folder
 from medvlp.training.recipe import Recipe
 
 # Buffers that transformers once saved and now computes; old folders may hold them, and their absence loses nothing.
@@ -174,6 +175,11 @@ def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
 def device_named(name: str = "auto") -> torch.device:
     """As torch names it; `auto` takes a GPU where there is one."""
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def with_notice(table: pd.DataFrame, notice: str | None) -> pd.DataFrame:
+    """The table with the column `notice` where there is one: whoever opens the file alone has to see it."""
+    return table if notice is None else table.assign(notice=notice)
 
 
 def _check_complete(folder: Path) -> None:

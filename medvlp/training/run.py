@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
+from medvlp.io.atomic_write import atomic_folder
 from medvlp.training.assemble import Parts, assemble
-from medvlp.training.atomic_write import atomic_folder
 from medvlp.training.batches import make_loader
 from medvlp.training.checkpoint import RunState, save_state
 from medvlp.training.clock import TrainingClock

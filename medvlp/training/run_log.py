@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 from torch.utils.tensorboard import SummaryWriter
 
-from medvlp.training.atomic_write import raise_if_full
+from medvlp.io.atomic_write import raise_if_full
 
 METRICS_FILE = "metrics.jsonl"
 _NOT_LOSSES = {"gradient_norm", "learning_rate", "images_per_second"}

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from medvlp.cli.main import app
-from medvlp.training.atomic_write import DiskFullError
+from medvlp.io.atomic_write import DiskFullError
 from medvlp.training.loss_window import DivergedError
 from medvlp.training.recipe import Recipe
 

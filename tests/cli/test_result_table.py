@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import pytest
 
 from medvlp.cli.result_table import print_result
+from medvlp.evaluation.result import Result
 from medvlp.metrics import Estimate
-from medvlp.tasks.result import Result
 
 HEADINGS = ["method", "macro AUROC", "between seeds", "above clip", "precision@5", "samples/s", "seeds"]
 

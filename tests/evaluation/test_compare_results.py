@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medvlp.evaluation.compare_results import ComparisonResult, compare_runs
+from medvlp.evaluation.scored_split import ScoredSplit
+from medvlp.evaluation.seed_run import SeedRun
 from medvlp.metrics import bootstrap_by_patient, macro_auroc, paired_difference
-from medvlp.tasks.compare_results import ComparisonResult, compare_runs
 from medvlp.tasks.errors import TaskError
-from medvlp.tasks.scored_split import ScoredSplit
-from medvlp.tasks.seed_run import SeedRun
 
 NAMES = ("edema", "pneumothorax", "mass")
 IMAGES, PATIENTS = 80, 40

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from medvlp.data import Store
+from medvlp.evaluation import evaluate_grounding, evaluate_retrieval, evaluate_zero_shot
+from medvlp.evaluation.row_outputs import read_rows
+from medvlp.evaluation.seed_run import measure_run
 from medvlp.knowledge import name_of
-from medvlp.tasks import Model, evaluate_grounding, evaluate_retrieval, evaluate_zero_shot
-from medvlp.tasks.row_outputs import read_rows
-from medvlp.tasks.seed_run import measure_run
+from medvlp.tasks import Model
 
 
 def test_measured_in_one_pass_as_in_three(model: Model, store: Store) -> None:

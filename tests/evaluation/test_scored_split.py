@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medvlp.evaluation.scored_split import ScoredSplit, check_comparable
 from medvlp.tasks import TaskError
-from medvlp.tasks.scored_split import ScoredSplit, check_comparable
 
 
 def scored(seed: int = 0, unmentioned: str = "ignore") -> ScoredSplit:

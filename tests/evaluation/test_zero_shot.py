@@ -8,11 +8,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from medvlp.data import Preprocess, prepare
+from medvlp.evaluation import compare, evaluate_zero_shot
+from medvlp.evaluation.scored_split import ScoredSplit
+from medvlp.evaluation.zero_shot_result import zero_shot_result
 from medvlp.io import read_image
 from medvlp.reports.states import FindingState
-from medvlp.tasks import TaskError, compare, evaluate_zero_shot
-from medvlp.tasks.scored_split import ScoredSplit
-from medvlp.tasks.zero_shot_result import zero_shot_result
+from medvlp.tasks import TaskError
 
 NOTICE = "Trained on generated data. Not for clinical use."
 FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly")

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from medvlp.cli.compare.contest import contest_of_plan
-from medvlp.cli.compare.plan import ComparePlan
-from medvlp.cli.compare.verb import _plan
+from medvlp.cli.compare import _plan
 from medvlp.cli.main import app
+from medvlp.experiments.comparison import contest_of_plan
+from medvlp.experiments.comparison_plan import ComparePlan
 from medvlp.training.loop import Trainer
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError

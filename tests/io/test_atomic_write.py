@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlp.training.atomic_write import DiskFullError, atomic_folder
+from medvlp.io.atomic_write import DiskFullError, atomic_folder
 
 
 def test_files_replace_those_of_the_folder(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_kill_leaves_the_old_files(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from medvlp.training.atomic_write import atomic_folder\n"
+        "from medvlp.io.atomic_write import atomic_folder\n"
         "with atomic_folder(Path(sys.argv[1])) as staging:\n"
         "    (staging / 'a').write_text('new')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -13,10 +13,10 @@ import pydicom
 import pytest
 from pydicom.uid import UID
 
-from medvlp.data.phantom import FINDINGS, World, generate, write_sheet
-from medvlp.data.phantom.dicom import uid, write_dicom
-from medvlp.data.phantom.layout import CHEXPERT, METADATA
 from medvlp.io import read_image
+from medvlp.phantom import FINDINGS, World, generate, write_sheet
+from medvlp.phantom.dicom import uid, write_dicom
+from medvlp.phantom.layout import CHEXPERT, METADATA
 
 PATIENTS, SIZE = 5, 64
 

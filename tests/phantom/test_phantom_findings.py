@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medvlp.data.phantom.anatomy import Anatomy, sample_anatomy
-from medvlp.data.phantom.findings import DRAWINGS, FINDINGS, Drawing, Lesion
-from medvlp.data.phantom.geometry import Ellipsoid, Projection, View
-from medvlp.data.phantom.organs import heart_parts, hemithorax, hull, lung_point
-from medvlp.data.phantom.render import Picture, box_of, render
-from medvlp.data.phantom.ribs import rib_curve
-from medvlp.data.phantom.scene import Mask, Scene
-from medvlp.data.phantom.xray import Exposure
 from medvlp.knowledge import PLACES
+from medvlp.phantom.anatomy import Anatomy, sample_anatomy
+from medvlp.phantom.findings import DRAWINGS, FINDINGS, Drawing, Lesion
+from medvlp.phantom.geometry import Ellipsoid, Projection, View
+from medvlp.phantom.organs import heart_parts, hemithorax, hull, lung_point
+from medvlp.phantom.render import Picture, box_of, render
+from medvlp.phantom.ribs import rib_curve
+from medvlp.phantom.scene import Mask, Scene
+from medvlp.phantom.xray import Exposure
 
 SIZE = 128
 EXPOSURE = Exposure()

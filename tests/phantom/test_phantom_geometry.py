@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medvlp.data.phantom.anatomy import sample_anatomy
-from medvlp.data.phantom.geometry import Ellipsoid, Interval, Projection, Stack, dense
-from medvlp.data.phantom.organs import dome, hemithorax
-from medvlp.data.phantom.scene import left_over, texture
-from medvlp.data.phantom.strokes import deposit, rods, spline, tube
+from medvlp.phantom.anatomy import sample_anatomy
+from medvlp.phantom.geometry import Ellipsoid, Interval, Projection, Stack, dense
+from medvlp.phantom.organs import dome, hemithorax
+from medvlp.phantom.scene import left_over, texture
+from medvlp.phantom.strokes import deposit, rods, spline, tube
 
 FRONTAL = Projection("PA", (60, 60), pitch=2.0, top=-60.0)
 LATERAL = Projection("LATERAL", (60, 60), pitch=2.0, top=-60.0)

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from medvlp.data.phantom.findings import DRAWINGS, FINDINGS
-from medvlp.data.phantom.generate import World
+from medvlp.phantom.findings import DRAWINGS, FINDINGS
+from medvlp.phantom.generate import World
 
 WORLD = World(seed=4)
 

@@ -8,12 +8,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from medvlp.data.phantom.findings import FINDINGS
-from medvlp.data.phantom.generate import World
-from medvlp.data.phantom.layout import CHEXPERT, chexpert_row, report_states, sentence_rows, study_row
-from medvlp.data.phantom.phrases import expand, phrases
-from medvlp.data.phantom.report import WIDTH, Written, write_report
 from medvlp.knowledge import PLACES
+from medvlp.phantom.findings import FINDINGS
+from medvlp.phantom.generate import World
+from medvlp.phantom.layout import CHEXPERT, chexpert_row, report_states, sentence_rows, study_row
+from medvlp.phantom.phrases import expand, phrases
+from medvlp.phantom.report import WIDTH, Written, write_report
 
 WORDS = {
     "pleural_effusion": "effusion|pleural fluid",

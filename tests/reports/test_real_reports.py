@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvlp.data.phantom.generate import World
-from medvlp.data.phantom.layout import sentence_rows
-from medvlp.data.phantom.report import write_report
 from medvlp.knowledge import LabelSpace
 from medvlp.knowledge.study_labels import counts_as, study_labels
+from medvlp.phantom.generate import World
+from medvlp.phantom.layout import sentence_rows
+from medvlp.phantom.report import write_report
 from medvlp.reports import FindingState, parse_report
 from medvlp.reports.files import xml_report_text
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from medvlp.data import Preprocess, prepare
+from medvlp.evaluation import compare_dice, evaluate_segmentation
+from medvlp.io.atomic_write import DiskFullError
 from medvlp.metrics import dice, mask_areas
-from medvlp.tasks import TaskError, compare_dice, evaluate_segmentation, load
+from medvlp.tasks import TaskError, load
 from medvlp.tasks.finetune import _optimiser, build_segmenter, finetune, training_rows
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.tasks.mask_batches import MaskBatches, mask_rows
 from medvlp.tasks.segment_rows import row_areas
-from medvlp.training.atomic_write import DiskFullError
 from medvlp.training.model_folder import ModelFolderError
 from medvlp.training.recipe_errors import RecipeError
 

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
+from medvlp.evaluation import evaluate_grounding
+from medvlp.evaluation.evaluate_grounding import boxed_rows
 from medvlp.io import read_image
 from medvlp.metrics import box_mask, cnr, pointing_game
-from medvlp.tasks import TaskError, evaluate_grounding
-from medvlp.tasks.evaluate_grounding import boxed_rows
+from medvlp.tasks import TaskError
 from medvlp.tasks.ground import ground_files
 
 NOTICE = "Trained on generated data. Not for clinical use."

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from medvlp.evaluation import evaluate_grounding
 from medvlp.models.features import ImageFeatures
-from medvlp.tasks import TaskError, evaluate_grounding
+from medvlp.tasks import TaskError
 from medvlp.tasks.heat_maps import evidence_map, heat_map_of
 from medvlp.training.model_folder import load_model
 

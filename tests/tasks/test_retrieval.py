@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from medvlp.data import Manifest, Preprocess, prepare
+from medvlp.evaluation import evaluate_retrieval
+from medvlp.evaluation.evaluate_retrieval import _by_image, _by_report
 from medvlp.io import ReadError
-from medvlp.tasks import ReportIndex, TaskError, evaluate_retrieval, index_store, index_table, load
-from medvlp.tasks.evaluate_retrieval import _by_image, _by_report
+from medvlp.tasks import ReportIndex, TaskError, index_store, index_table, load
 
 NOTICE = "Trained on generated data. Not for clinical use."
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from medvlp.training.atomic_write import DiskFullError
+from medvlp.io.atomic_write import DiskFullError
 from medvlp.training.checkpoint import ResumeError, RunState, check_same_run, load_state, save_state
 from medvlp.training.recipe import Recipe
 

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from medvlp.data import Preprocess, Store
+from medvlp.io.atomic_write import DiskFullError
 from medvlp.methods.base import Method
 from medvlp.training.assemble import build, parts_from_store
-from medvlp.training.atomic_write import DiskFullError
 from medvlp.training.model_folder import GENERATED_NOTICE, ModelFolderError, load_model, save_model
 from medvlp.training.recipe import Recipe
 

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from medvlp.data import BatchLoader, Preprocess, Store, prepare
 from medvlp.data.batch import Batch
-from medvlp.data.phantom import generate
 from medvlp.data.sources import load
+from medvlp.phantom import generate
 from medvlp.training.assemble import parts_from_store
 from medvlp.training.checkpoint import ResumeError
 from medvlp.training.loss_window import DivergedError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlp.training.atomic_write import DiskFullError
+from medvlp.io.atomic_write import DiskFullError
 from medvlp.training.run_log import RunLog, logged
 
 

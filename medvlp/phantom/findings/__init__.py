@@ -1,6 +1,6 @@
 """One file for each family of findings; see `base` for what they share and how to add one."""
 
-from medvlp.data.phantom.findings import (
+from medvlp.phantom.findings import (
     airspace,
     atelectasis,
     chest_shape,
@@ -10,7 +10,7 @@ from medvlp.data.phantom.findings import (
     pleura,
     rib_fracture,
 )
-from medvlp.data.phantom.findings.base import DRAWINGS, FINDINGS, Drawing, Lesion, register
+from medvlp.phantom.findings.base import DRAWINGS, FINDINGS, Drawing, Lesion, register
 
 __all__ = [
     "DRAWINGS",

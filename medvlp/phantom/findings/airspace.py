@@ -7,13 +7,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from medvlp.data.phantom.airways import hilum
-from medvlp.data.phantom.anatomy import SIDES, Anatomy, Side, sign
-from medvlp.data.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register, zone
-from medvlp.data.phantom.geometry import Floats
-from medvlp.data.phantom.organs import lung_point
-from medvlp.data.phantom.scene import Mask, Scene
-from medvlp.data.phantom.strokes import rods
+from medvlp.phantom.airways import hilum
+from medvlp.phantom.anatomy import SIDES, Anatomy, Side, sign
+from medvlp.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register, zone
+from medvlp.phantom.geometry import Floats
+from medvlp.phantom.organs import lung_point
+from medvlp.phantom.scene import Mask, Scene
+from medvlp.phantom.strokes import rods
 
 FISSURE = 0.5  # height of the minor fissure, as a share of the lung
 _LOBES = {  # place: side, spot, semi-axes as shares of the size, which side of the fissure it keeps (-1 above, 1 below)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from medvlp.data.phantom.airways import hilum
-from medvlp.data.phantom.anatomy import Anatomy, sign
-from medvlp.data.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register
-from medvlp.data.phantom.geometry import Ellipsoid
-from medvlp.data.phantom.organs import lung_point
-from medvlp.data.phantom.scene import Mask, Scene
+from medvlp.phantom.airways import hilum
+from medvlp.phantom.anatomy import Anatomy, sign
+from medvlp.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register
+from medvlp.phantom.geometry import Ellipsoid
+from medvlp.phantom.organs import lung_point
+from medvlp.phantom.scene import Mask, Scene
 
 
 @register("atelectasis")

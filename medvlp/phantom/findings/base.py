@@ -13,9 +13,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from medvlp.data.phantom.anatomy import Anatomy, Side
-from medvlp.data.phantom.ribs import Break
-from medvlp.data.phantom.scene import Mask, Scene
+from medvlp.phantom.anatomy import Anatomy, Side
+from medvlp.phantom.ribs import Break
+from medvlp.phantom.scene import Mask, Scene
 
 FINDINGS = (
     "pleural_effusion",

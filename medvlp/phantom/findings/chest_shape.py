@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from medvlp.data.phantom.anatomy import SIDES, Anatomy
-from medvlp.data.phantom.findings.base import Drawing, Lesion, fresh_seed, register
-from medvlp.data.phantom.geometry import Ellipsoid
-from medvlp.data.phantom.organs import lung_point
-from medvlp.data.phantom.scene import Mask, Scene
+from medvlp.phantom.anatomy import SIDES, Anatomy
+from medvlp.phantom.findings.base import Drawing, Lesion, fresh_seed, register
+from medvlp.phantom.geometry import Ellipsoid
+from medvlp.phantom.organs import lung_point
+from medvlp.phantom.scene import Mask, Scene
 
 
 @register("cardiomegaly")

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from medvlp.data.phantom.airways import carina, trachea
-from medvlp.data.phantom.anatomy import Anatomy, sign
-from medvlp.data.phantom.findings.base import Drawing, Lesion, fresh_seed, register
-from medvlp.data.phantom.organs import heart_parts
-from medvlp.data.phantom.scene import Mask, Scene
-from medvlp.data.phantom.strokes import spline
+from medvlp.phantom.airways import carina, trachea
+from medvlp.phantom.anatomy import Anatomy, sign
+from medvlp.phantom.findings.base import Drawing, Lesion, fresh_seed, register
+from medvlp.phantom.organs import heart_parts
+from medvlp.phantom.scene import Mask, Scene
+from medvlp.phantom.strokes import spline
 
 
 @register("endotracheal_tube")

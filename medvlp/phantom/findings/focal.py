@@ -8,12 +8,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from medvlp.data.phantom.anatomy import Anatomy
-from medvlp.data.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register, zone
-from medvlp.data.phantom.geometry import Ellipsoid, Floats
-from medvlp.data.phantom.organs import lung_point
-from medvlp.data.phantom.scene import Mask, Scene
-from medvlp.data.phantom.strokes import rods
+from medvlp.phantom.anatomy import Anatomy
+from medvlp.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register, zone
+from medvlp.phantom.geometry import Ellipsoid, Floats
+from medvlp.phantom.organs import lung_point
+from medvlp.phantom.scene import Mask, Scene
+from medvlp.phantom.strokes import rods
 
 
 class Focal(Drawing):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from medvlp.data.phantom.anatomy import SIDES, Anatomy
-from medvlp.data.phantom.findings.base import Drawing, Lesion, fresh_seed, register
-from medvlp.data.phantom.geometry import Ellipsoid
-from medvlp.data.phantom.scene import Mask, Scene
+from medvlp.phantom.anatomy import SIDES, Anatomy
+from medvlp.phantom.findings.base import Drawing, Lesion, fresh_seed, register
+from medvlp.phantom.geometry import Ellipsoid
+from medvlp.phantom.scene import Mask, Scene
 
 
 @register("hiatal_hernia")

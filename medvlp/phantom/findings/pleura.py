@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from medvlp.data.phantom.anatomy import Anatomy, sign
-from medvlp.data.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, other_side, register
-from medvlp.data.phantom.scene import Mask, Scene
+from medvlp.phantom.anatomy import Anatomy, sign
+from medvlp.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, other_side, register
+from medvlp.phantom.scene import Mask, Scene
 
 
 def pushed(anatomy: Anatomy, lesion: Lesion) -> Anatomy:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from medvlp.data.phantom.anatomy import Anatomy
-from medvlp.data.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register
-from medvlp.data.phantom.ribs import Break, rib_curve
-from medvlp.data.phantom.scene import Mask, Scene
+from medvlp.phantom.anatomy import Anatomy
+from medvlp.phantom.findings.base import Drawing, Lesion, any_side, fresh_seed, register
+from medvlp.phantom.ribs import Break, rib_curve
+from medvlp.phantom.scene import Mask, Scene
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh")
 
