@@ -7,7 +7,7 @@ Measured in CPU time of one thread, so that other work on the machine matters li
 order:
 
 - read: pixels out of the memory map;
-- read, augment: also crop, rotation, tone and noise, normalised to a tensor, as training takes them;
+- read, augment: also crop, rotation, tone and noise, normalized to a tensor, as training takes them;
 - decode JPEG: what most code of the field does in each epoch: Pillow decodes the full file, reduces it, augments it;
 - decode DICOM: `read_image` and the letterbox.
 
@@ -115,7 +115,7 @@ def main() -> None:
 
         def tensors(pixels: np.ndarray, step: int) -> int:
             made = augment.draw(len(pixels), np.random.default_rng(step)).images(pixels)
-            return len(store.preprocess.normalise(made))
+            return len(store.preprocess.normalize(made))
 
         def decode_jpeg(step: int) -> int:
             path = jpegs[step % FILES]

@@ -64,7 +64,7 @@ def reading(store: Store, files: list[Path], seconds: float) -> dict[str, float]
 
     def tensors(pixels: np.ndarray, step: int) -> int:
         made = augment.draw(len(pixels), np.random.default_rng(step)).images(pixels)
-        return len(store.preprocess.normalise(made))
+        return len(store.preprocess.normalize(made))
 
     def crop(step: int) -> int:
         corner = np.random.default_rng(step).integers(0, [3 * n // 4 for n in shape])

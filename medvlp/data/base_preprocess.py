@@ -59,7 +59,7 @@ class BasePreprocess(ABC):
         """A mask on the grid of the file's image, of this spacing in mm -> uint8 of `shape`, 0 and 1."""
 
     @abstractmethod
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalize(self, images: Tensor) -> Tensor:
         """Stored values `[B, *shape]`, or the augmentation's -> a model's input, float32 `[B, 1, *shape]`."""
 
     @abstractmethod

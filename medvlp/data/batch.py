@@ -18,7 +18,7 @@ class Batch:
     report (padded).
 
     Attributes:
-        images: float32 `[B, 1, H, W]` or `[B, 1, D, H, W]`, normalised by the preprocessing of the store.
+        images: float32 `[B, 1, H, W]` or `[B, 1, D, H, W]`, normalized by the preprocessing of the store.
         report_tokens: int64 `[B, T]`, padded with the tokenizer's pad id.
         report_mask: bool `[B, T]`, True at tokens; a row without any True is an image without report.
         sentence_tokens: int64 `[B, S, U]`; sentence_mask: bool `[B, S, U]`; a sentence without any True is padding.

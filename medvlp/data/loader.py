@@ -134,7 +134,7 @@ class BatchLoader:
         else:
             images = torch.from_numpy(pixels)
         return Batch(
-            images=self.store.preprocess.normalise(images),
+            images=self.store.preprocess.normalize(images),
             findings=self.states[rows],
             **self.texts.of_rows(rows),
             image_ids=list(self._ids["image_id"][rows]),

@@ -22,7 +22,7 @@ class Preprocess(BasePreprocess):
 
     Attributes:
         size: pixels of both sides of the square.
-        mean, std: what `normalise` subtracts and divides by, on the scale of 0 (black) to 1 (white).
+        mean, std: what `normalize` subtracts and divides by, on the scale of 0 (black) to 1 (white).
     """
 
     kind: ClassVar[str] = "radiograph letterbox"
@@ -95,7 +95,7 @@ class Preprocess(BasePreprocess):
         scale = np.array([w / original_shape[1], h / original_shape[0]] * 2)
         return np.asarray(box, np.float64) * scale + np.array([left, top] * 2)
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalize(self, images: Tensor) -> Tensor:
         """uint8 `[B, H, W]` (0 to 255) or float (0 to 1) -> float32 `[B, 1, H, W]`, less `mean`, over `std`."""
         white = 1.0 if images.is_floating_point() else 255.0
         return images.unsqueeze(1).float().mul(1 / (white * self.std)).sub_(self.mean / self.std)

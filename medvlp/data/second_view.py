@@ -18,7 +18,7 @@ def second_view(
     of one image, and costs one resampling.
 
     Args:
-        images: `[B, 1, H, W]`, normalised.
+        images: `[B, 1, H, W]`, normalized.
         area: share of the image that is kept, drawn between the two. degrees: rotation is drawn between minus and plus
             this. tone: contrast is drawn between 1 - tone and 1 + tone, and brightness between -tone and tone standard
             deviations of the image.

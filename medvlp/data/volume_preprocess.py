@@ -34,8 +34,8 @@ class VolumePreprocess(BasePreprocess):
     Attributes:
         size: voxels along `[D, H, W]`: to the head, the front and the right; one number stands for a cube.
         spacing: millimetres along the same axes; one number stands for all three.
-        center, width: the window of `normalise`, in HU: -1000 to 1000 is shown from 0 to 1, and what is beyond is cut.
-        mean, std: what `normalise` then subtracts and divides by, on the scale of 0 to 1.
+        center, width: the window of `normalize`, in HU: -1000 to 1000 is shown from 0 to 1, and what is beyond is cut.
+        mean, std: what `normalize` then subtracts and divides by, on the scale of 0 to 1.
     """
 
     kind: ClassVar[str] = "CT volume in HU"
@@ -105,7 +105,7 @@ class VolumePreprocess(BasePreprocess):
         """The volume, or a crop of it, out of its blocks; of a memory map only the blocks of the crop are read."""
         return from_chunks(packed, self.shape, crop)
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalize(self, images: Tensor) -> Tensor:
         """HU `[B, D, H, W]`, int16 or float -> float32 `[B, 1, D, H, W]`: window, less `mean`, over `std`."""
         gain = 1 / (self.width * self.std)
         shift = (0.5 - self.center / self.width - self.mean) / self.std

@@ -12,7 +12,7 @@ sentences shuffled, since their order says little:
 v = norm( mean_p h(x_p) ) and t behind perceptrons with one hidden layer: an image is the mean of its projected patches
 h(x_p), so that each of these can be compared with a phrase although nothing local was trained.
 
-Zero-shot: several statements for and against a finding are encoded and averaged *before* they are normalised; the
+Zero-shot: several statements for and against a finding are encoded and averaged *before* they are normalized; the
 probability is the softmax of the two cosines over tau. Grounding: cosine of a phrase with each patch, smoothed by a
 Gaussian of 1.5 of 15 patches.
 

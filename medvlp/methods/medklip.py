@@ -11,7 +11,7 @@ at the left lower lobe."), and y, A the states of findings and of finding x plac
 
     o_be        = decoder(q_e; M(p_b))
     L_presence    BCE of w o_be + c where y_be is known
-    L_place       cross-entropy of <U o_be, C_+> against <U o_be, C_j> of k = 7 other places, drawn, neither normalised
+    L_place       cross-entropy of <U o_be, C_+> against <U o_be, C_j> of k = 7 other places, drawn, neither normalized
                   nor scaled; mean over the findings that have a place
 
 Faithful: both terms and their weights, definitions as queries, the perceptron M, places as texts and 7 wrong ones drawn

@@ -12,8 +12,8 @@ class ImageFeatures:
     """Features of B images.
 
     Attributes:
-        global_: `[B, D]`, the pooled image, not normalised.
-        patches: `[B, P, D]`, one vector a patch, row by row; not normalised.
+        global_: `[B, D]`, the pooled image, not normalized.
+        patches: `[B, P, D]`, one vector a patch, row by row; not normalized.
         grid: `(h, w)` or `(d, h, w)` with `P` their product.
         pyramid: feature maps `[B, C_l, H_l, W_l]` (or 3D) from fine to coarse, for decoders.
     """
@@ -29,7 +29,7 @@ class TextFeatures:
     """Features of N texts.
 
     Attributes:
-        global_: `[N, D]`, the pooled text, not normalised.
+        global_: `[N, D]`, the pooled text, not normalized.
         tokens: `[N, T, D]`.
         mask: bool `[N, T]`, True at tokens.
     """

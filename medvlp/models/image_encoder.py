@@ -27,7 +27,7 @@ class ImageEncoder(nn.Module):
     The last map of a ConvNet (stride 32) is blind to a nodule of 10 mm on a small radiograph, and a finer one sees no
     context. So patches are the sum of all maps from stride `patch_stride` upwards, each mapped linearly to `dim` and
     the coarser ones upsampled (the top-down path of Lin et al., Feature Pyramid Networks, CVPR 2017, without its
-    smoothing convolutions), then layer-normalised. A transformer has one stride only, and its last block is used.
+    smoothing convolutions), then layer-normalized. A transformer has one stride only, and its last block is used.
 
     Args:
         name: a timm architecture, such as `resnet10t`, `resnet50`, `convnext_tiny`, `vit_small_patch16_224`.
@@ -85,7 +85,7 @@ class ImageEncoder(nn.Module):
         return (-(-self.image_size // self.patch_stride),) * 2
 
     def forward(self, images: Tensor) -> ImageFeatures:
-        """Images `[B, 1, H, W]`, normalised -> `ImageFeatures` with the grid of the chosen patch stride."""
+        """Images `[B, 1, H, W]`, normalized -> `ImageFeatures` with the grid of the chosen patch stride."""
         if images.ndim != 4 or images.shape[1] != 1:
             raise ValueError(f"{self.name} reads radiographs [B, 1, H, W]; got {list(images.shape)}")
         images = images.contiguous(memory_format=torch.channels_last)

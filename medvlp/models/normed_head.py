@@ -14,7 +14,7 @@ class RowNorm(nn.Module):
     """Batch norm (Ioffe & Szegedy, ICML 2015) of vectors, some of which do not count.
 
     An image without report has a text vector of zero, which belongs in no mean. In a distributed run the statistics
-    are over all ranks, with gradients, so that N ranks on B/N rows normalise as one does on B.
+    are over all ranks, with gradients, so that N ranks on B/N rows normalize as one does on B.
 
     Args:
         dim: width. affine: learn a weight and a bias.

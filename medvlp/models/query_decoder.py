@@ -74,7 +74,7 @@ class DecoderLayer(nn.Module):
 class QueryDecoder(nn.Module):
     """Queries (one a finding, a place, a sentence) attend to patches, layer by layer.
 
-    The decoder of DETR with pre-normalisation, as MedKLIP and KAD use it. Without self-attention, queries do not
+    The decoder of DETR with pre-normalization, as MedKLIP and KAD use it. Without self-attention, queries do not
     see each other, so that an answer does not depend on what else is asked (CARZero); this is what zero-shot use needs,
     and the default. Any number of queries may be asked.
 

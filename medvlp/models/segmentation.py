@@ -41,7 +41,7 @@ class SegmentationNet(nn.Module):
         self.head = nn.Conv2d(channels, structures, kernel_size=3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images `[B, 1, H, W]` -> logits `[B, K, H, W]`."""
+        """Normalized images `[B, 1, H, W]` -> logits `[B, K, H, W]`."""
         height, width = images.shape[-2:]
         if not self.flat:  # several decoders need each level to be twice the size of the next
             images = F.pad(images, (0, -width % self._stride, 0, -height % self._stride), mode="replicate")

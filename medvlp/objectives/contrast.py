@@ -18,7 +18,7 @@ def target_nce(
     row_weight: float = 0.5,
     ranks: Ranks = ONE_RANK,
 ) -> Tensor:
-    """Soft cross-entropy over rows and over columns, against row- and column-normalised targets.
+    """Soft cross-entropy over rows and over columns, against row- and column-normalized targets.
 
         L = w mean_i H(T_i. / sum_j T_ij, softmax_j S_ij) + (1 - w) mean_j H(T_.j / sum_i T_ij, softmax_i S_ij)
 
@@ -28,7 +28,7 @@ def target_nce(
 
     Args:
         logits: `[N, M]`, cosines times scale; images are rows.
-        target: `[N, M]`, not negative; need not be normalised, nor square.
+        target: `[N, M]`, not negative; need not be normalized, nor square.
         valid: bool `[N, M]`; an entry that is False is neither positive nor negative: it leaves numerator and
             denominator, and its gradient is exactly zero.
         row_weight: share w of the rows' direction.
@@ -64,7 +64,7 @@ def multi_positive_nce(
     """Contrast of images with findings: an image with n present findings has n positives.
 
     Denied findings are the negatives. Uncertain ones are removed from both sums, since nothing is known of them, and so
-    are unmentioned ones unless they are taken as negative. (MAVL takes them so, and does not normalise the target.)
+    are unmentioned ones unless they are taken as negative. (MAVL takes them so, and does not normalize the target.)
 
     Args:
         logits: `[B, F]`, image against finding.

@@ -55,7 +55,7 @@ def momentum_target(similarity: Tensor, target: Tensor, share: float) -> Tensor:
 
     Args:
         similarity: `[N, M]`, logits of the twin; no gradient is taken.
-        target: `[N, M]`; its rows are normalised to sum to 1.
+        target: `[N, M]`; its rows are normalized to sum to 1.
         share: weight of the twin's opinion; 0 gives the target.
     """
     own = target / target.sum(1, keepdim=True).clamp_min(torch.finfo(similarity.dtype).tiny)

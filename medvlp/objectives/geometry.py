@@ -55,7 +55,7 @@ def gram_orthogonality(
 
 
 def effective_rank(features: Tensor) -> Tensor:
-    """`exp` of the entropy of the normalised singular values of `[N, D]` (Roy & Vetterli 2007): 1 is a collapse."""
+    """`exp` of the entropy of the normalized singular values of `[N, D]` (Roy & Vetterli 2007): 1 is a collapse."""
     values = torch.linalg.svdvals(at_least_float32(features) - at_least_float32(features).mean(0))
     share = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
     return torch.special.entr(share).sum().exp()

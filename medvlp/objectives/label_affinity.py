@@ -21,7 +21,7 @@ def label_affinity(images: Tensor, texts: Tensor, temperature: float = 1.0) -> T
         T_ij = exp((cos(y_i, y_j) - 1) / tau)        so that T_ij / sum_j T_ij = softmax_j(cos(y_i, y_j) / tau)
 
     The semantic matching target of MedCLIP (Wang, Wu, Agarwal, Sun, EMNLP 2022), in both directions at once: rows and
-    columns are normalised by the loss. Its code takes the product of the labels, which grows with their number, and
+    columns are normalized by the loss. Its code takes the product of the labels, which grows with their number, and
     no temperature; the paper has the cosine. Rows of zeros are uniform: leave them out by `valid`.
 
     Args:

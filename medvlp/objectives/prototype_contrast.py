@@ -30,7 +30,7 @@ def prototype_contrast(
     once, `[..., L]`: the k candidates of each query `[..., k, D]` are never gathered. A zero query costs log(1 + k).
 
     Args:
-        queries: u, `[..., D]`, not normalised.
+        queries: u, `[..., D]`, not normalized.
         states: int8 `[..., L]`, four states of each query at each row of the book.
         book: K, `[L, D]`.
         negatives: k. A query with fewer other rows is compared with those.

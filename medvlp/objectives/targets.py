@@ -34,7 +34,7 @@ def target_matrix(
     - `ontology`: graded, the Jaccard index of the two sets of present findings, each with all its ancestors: an image
       of pneumonia and one of consolidation share most of their meaning, and two normal images all of it.
 
-    The last two include `same_text`. Rows are not normalised; `target_nce` does that.
+    The last two include `same_text`. Rows are not normalized; `target_nce` does that.
 
     Copies that a text tower reads alike have equal logits. `target_nce` of `identity` and of `same_text` is then the
     same number with the same gradients: a softmax pushes nothing away from a copy of its own text, since it cannot

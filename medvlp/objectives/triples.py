@@ -71,7 +71,7 @@ def one_against_some(query: Tensor, right: Tensor, wrong: Tensor, valid: Tensor)
 
         L = mean_n [ log(exp(q_n r_n) + sum_k exp(q_n w_nk)) - q_n r_n ]
 
-    MedKLIP's L_CL and MeDSLIP's ProtoCL; neither normalises nor scales, so scale `query` if you want to. With a zero
+    MedKLIP's L_CL and MeDSLIP's ProtoCL; neither normalizes nor scales, so scale `query` if you want to. With a zero
     query it is log(1 + k).
 
     Args:

@@ -77,7 +77,7 @@ def need_text(model: TrainedModel) -> None:
 
 
 def image_vectors(model: TrainedModel) -> Forward:
-    """A function from normalised images to their unit vectors `[B, D]`."""
+    """A function from normalized images to their unit vectors `[B, D]`."""
 
     def forward(images: Tensor) -> Tensor:
         return F.normalize(model.method.encode_images(images).global_, dim=-1)

@@ -23,7 +23,7 @@ _FINE = 4  # stride in pixels: finer maps of a network hold edges rather than me
 
 
 def heat_map_of(model: TrainedModel, phrase: str, kind: HeatKind = "phrase") -> Forward:
-    """A function from normalised images `[B, 1, H, W]` to heat maps `[B, h, w]`, larger is likelier.
+    """A function from normalized images `[B, 1, H, W]` to heat maps `[B, h, w]`, larger is likelier.
 
     Args:
         model: pretrained.

@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
 
 Forward = Callable[[Tensor], Tensor]
-"""Normalised images `[B, 1, H, W]` on the model's device -> `[B, ...]`."""
+"""Normalized images `[B, 1, H, W]` on the model's device -> `[B, ...]`."""
 
 Item = TypeVar("Item")
 
@@ -46,7 +46,7 @@ def run_rows(
     parts: list[NDArray[np.float32]] = []
     for start in range(0, len(rows), batch_size):
         pixels = torch.from_numpy(store.images(rows[start : start + batch_size])).to(device)
-        parts.append(forward(store.preprocess.normalise(pixels)).float().cpu().numpy())
+        parts.append(forward(store.preprocess.normalize(pixels)).float().cpu().numpy())
         if progress:
             progress(min(start + batch_size, len(rows)), len(rows))
     if not parts:
@@ -71,7 +71,7 @@ def run_files(
         pixels = [file.pixels for file in batch if file.pixels is not None]
         outputs: Iterator[NDArray[np.float32]] = iter(())
         if pixels:
-            images = preprocess.normalise(torch.from_numpy(np.stack(pixels)).to(device))
+            images = preprocess.normalize(torch.from_numpy(np.stack(pixels)).to(device))
             outputs = iter(forward(images).float().cpu().numpy())
         for file in batch:
             yield file, None if file.pixels is None else next(outputs)

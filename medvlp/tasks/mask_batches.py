@@ -48,7 +48,7 @@ class MaskBatches:
         return len(self.rows) // self.batch_size
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised images `[B, 1, H, W]` and masks uint8 `[B, K, H, W]`, made ahead in threads."""
+        """Normalized images `[B, 1, H, W]` and masks uint8 `[B, K, H, W]`, made ahead in threads."""
         order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
         return made_ahead(lambda step: self._batch(order, epoch, step), range(len(self)), _AHEAD, _AHEAD, "masks")
 
@@ -57,9 +57,9 @@ class MaskBatches:
         pixels = self.store.images(rows)
         masks = np.ascontiguousarray(self.store.masks(rows)[:, self.channels])
         if self.augment is None:
-            return self.store.preprocess.normalise(torch.from_numpy(pixels)), torch.from_numpy(masks)
+            return self.store.preprocess.normalize(torch.from_numpy(pixels)), torch.from_numpy(masks)
         drawn = self.augment.draw(len(rows), np.random.default_rng([self.seed, epoch, step]))
-        return self.store.preprocess.normalise(drawn.images(pixels)), drawn.masks(masks)
+        return self.store.preprocess.normalize(drawn.images(pixels)), drawn.masks(masks)
 
 
 def mask_rows(

@@ -31,7 +31,7 @@ def row_areas(
     parts = []
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
-        images = store.preprocess.normalise(torch.from_numpy(store.images(chosen)).to(segmenter.device))
+        images = store.preprocess.normalize(torch.from_numpy(store.images(chosen)).to(segmenter.device))
         true = torch.from_numpy(np.ascontiguousarray(store.masks(chosen)[:, channels])).to(segmenter.device)
         parts.append(_areas(segmenter.probabilities(images) >= THRESHOLD, true).cpu().numpy())
         if progress:

@@ -58,7 +58,7 @@ class Segmenter:
         return GENERATED_NOTICE if self.generated else None
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Normalised images `[B, 1, H, W]` -> probability of each structure `[B, K, H, W]`."""
+        """Normalized images `[B, 1, H, W]` -> probability of each structure `[B, K, H, W]`."""
         return self.net(images).sigmoid()
 
 

@@ -65,7 +65,7 @@ class ZeroShotAuroc:
         with evaluating(method), fabric.autocast():
             for start in range(0, len(self.rows), self.batch_size):
                 pixels = torch.from_numpy(self.store.images(self.rows[start : start + self.batch_size]))
-                images = self.store.preprocess.normalise(pixels.to(fabric.device, non_blocking=True))
+                images = self.store.preprocess.normalize(pixels.to(fabric.device, non_blocking=True))
                 parts.append(method.score(images, self.findings).float())
         scores = torch.cat(parts).cpu().numpy()
         each = {

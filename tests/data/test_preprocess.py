@@ -61,11 +61,11 @@ def test_mask_moves_with_the_image() -> None:
     assert square.sum() == 64
 
 
-def test_normalise_takes_both_scales() -> None:
+def test_normalize_takes_both_scales() -> None:
     preprocess, pixels = Preprocess(mean=0.4, std=0.2), torch.tensor([[[0, 255]]], dtype=torch.uint8)
     expected = torch.tensor([[[[-2.0, 3.0]]]])
-    assert torch.allclose(preprocess.normalise(pixels), expected, atol=1e-6)
-    assert torch.allclose(preprocess.normalise(pixels.float() / 255), expected, atol=1e-6)
+    assert torch.allclose(preprocess.normalize(pixels), expected, atol=1e-6)
+    assert torch.allclose(preprocess.normalize(pixels.float() / 255), expected, atol=1e-6)
 
 
 def test_hash_and_json() -> None:

@@ -79,19 +79,19 @@ def test_a_volume_without_orientation_or_spacing_is_refused() -> None:
             VolumePreprocess(8, 1).apply(image)
 
 
-def test_normalise_is_a_window_then_mean_and_deviation() -> None:
+def test_normalize_is_a_window_then_mean_and_deviation() -> None:
     values = torch.tensor([[[[-2000, -1000, 0, 500, 1000, 3000]]]])
     for images in (values.to(torch.int16), values.float()):
-        seen = VolumePreprocess(8, 1, center=0, width=2000, mean=0.25, std=0.5).normalise(images)
+        seen = VolumePreprocess(8, 1, center=0, width=2000, mean=0.25, std=0.5).normalize(images)
         assert seen.shape == (1, 1, 1, 1, 6)
         assert torch.allclose(seen.flatten(), torch.tensor([-0.5, -0.5, 0.5, 1.0, 1.5, 1.5]))
-    lung = VolumePreprocess(8, 1, center=-600, width=1500, mean=0, std=1).normalise(values)
+    lung = VolumePreprocess(8, 1, center=-600, width=1500, mean=0, std=1).normalize(values)
     assert torch.allclose(lung.flatten()[1:3], torch.tensor([350 / 1500, 0.9]))
 
 
-def test_normalise_leaves_its_input() -> None:
+def test_normalize_leaves_its_input() -> None:
     images = torch.zeros(1, 8, 8, 8)
-    VolumePreprocess(8, 1).normalise(images)
+    VolumePreprocess(8, 1).normalize(images)
     assert not images.any()
 
 

@@ -212,7 +212,7 @@ def test_training_batches_are_a_function_of_seed_epoch_and_step(volume_store: St
     still = VolumeAugment(shift=0, hounsfield=0, contrast=0)
     for batch in loader(volume_store, seed=5, augment=still).epoch(3):
         rows = [volume_store.table["image_id"].tolist().index(name) for name in batch.image_ids]
-        plain = volume_store.preprocess.normalise(torch.from_numpy(volume_store.images(rows)))
+        plain = volume_store.preprocess.normalize(torch.from_numpy(volume_store.images(rows)))
         assert torch.allclose(batch.images, plain)
     with pytest.raises(ValueError, match="needs VolumeAugment; Augment is of the other kind"):
         loader(volume_store, augment=Augment())

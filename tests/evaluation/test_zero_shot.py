@@ -51,7 +51,7 @@ def test_labels_are_those_of_the_method_one_row_a_file(model, pictures, store):
     assert (table["notice"] == NOTICE).all()
     pixels = torch.from_numpy(store.images(np.arange(5)))
     with torch.no_grad():
-        expected = model.trained.method.score(store.preprocess.normalise(pixels), FINDINGS)
+        expected = model.trained.method.score(store.preprocess.normalize(pixels), FINDINGS)
     np.testing.assert_allclose(table[list(FINDINGS)], expected, atol=1e-5)
 
 

@@ -116,7 +116,7 @@ def test_validation_reads_reports_as_they_are(build, make_batch):
     torch.testing.assert_close(method.losses(batch), method.losses(batch))
 
 
-def test_prompts_are_averaged_before_they_are_normalised(build, make_batch):
+def test_prompts_are_averaged_before_they_are_normalized(build, make_batch):
     method, images = build("biovil").eval(), make_batch(3).images
     encode = method.bank
     method.bank = lambda texts: TextFeatures(  # of unequal length, where the two ways differ

@@ -10,7 +10,7 @@ FACETS = ("definition", "radiographic")
 
 
 def soft_cross_entropy(logits, target, valid):
-    """Mean over the lines of a table, one entry after the other, of the cross-entropy with normalised targets."""
+    """Mean over the lines of a table, one entry after the other, of the cross-entropy with normalized targets."""
     costs = []
     for line, wanted, counts in zip(logits, target.float(), valid, strict=True):
         mass = sum(w for w, v in zip(wanted, counts, strict=True) if v)

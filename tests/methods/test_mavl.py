@@ -13,7 +13,7 @@ ASPECTS = MAVLOptions().aspects
 
 
 def soft_cross_entropy(logits, positive):
-    """Mean over lines with a positive of the cross-entropy against their normalised positives."""
+    """Mean over lines with a positive of the cross-entropy against their normalized positives."""
     lines = [
         -(row.log_softmax(0) * hit.float() / hit.sum()).sum()
         for row, hit in zip(logits, positive, strict=True)

@@ -38,7 +38,7 @@ def test_patch_stride_chooses_the_grid(wanted, given, grid):
     assert encoder(torch.randn(1, 1, 64, 64)).grid == (grid, grid)
 
 
-def test_patches_are_the_normalised_sum_of_the_maps_from_their_stride_upwards():
+def test_patches_are_the_normalized_sum_of_the_maps_from_their_stride_upwards():
     encoder = ImageEncoder("test_resnet", image_size=64, dim=8, patch_stride=16).eval()
     features = encoder(torch.randn(1, 1, 64, 64))
     fine, coarse = features.pyramid[-2], features.pyramid[-1]

@@ -60,7 +60,7 @@ def test_unit_vectors_in_float32_under_autocast():
     torch.testing.assert_close(out.norm(dim=-1), torch.ones(9))
 
 
-def test_two_ranks_normalise_as_one(on_two_ranks):
+def test_two_ranks_normalize_as_one(on_two_ranks):
     torch.manual_seed(0)
     head = NormedHead(4, 6, 3).double()
     x = torch.randn(8, 4, dtype=torch.float64)

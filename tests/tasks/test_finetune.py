@@ -59,7 +59,7 @@ def test_it_learns_the_lungs_of_other_patients(segmenter, store, tmp_path):
 def test_areas_are_those_of_the_masks(segmenter, store):
     rows = store.rows("test")[:3]
     areas = row_areas(segmenter.segmenter, store, rows)
-    pixels = store.preprocess.normalise(torch.from_numpy(store.images(rows)))
+    pixels = store.preprocess.normalize(torch.from_numpy(store.images(rows)))
     with torch.no_grad():
         predicted = segmenter.segmenter.probabilities(pixels).numpy() >= 0.5
     expected = [mask_areas(p[0], t[0] == 1) for p, t in zip(predicted, store.masks(rows), strict=True)]

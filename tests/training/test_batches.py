@@ -23,10 +23,10 @@ from medvlp.training.recipe import Recipe
 def test_a_planted_nan_stops_the_verb_and_its_batch_is_made_again(
     tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulate: int
 ) -> None:
-    normalise, train_step, seen = Preprocess.normalise, Trainer.train_step, list[Sequence[Batch]]()
+    normalize, train_step, seen = Preprocess.normalize, Trainer.train_step, list[Sequence[Batch]]()
 
     def planting(self: Preprocess, images: torch.Tensor) -> torch.Tensor:
-        images = normalise(self, images)
+        images = normalize(self, images)
         if len(seen) == 3:  # without threads, a batch is made just before its step
             images[1, 0, 4, 4] = torch.nan
         return images
@@ -35,7 +35,7 @@ def test_a_planted_nan_stops_the_verb_and_its_batch_is_made_again(
         seen.append(batches)
         train_step(self, batches)
 
-    monkeypatch.setattr(Preprocess, "normalise", planting)
+    monkeypatch.setattr(Preprocess, "normalize", planting)
     monkeypatch.setattr(Trainer, "train_step", recording)
     settings = ["data.prefetch=0", "training.log_every=3", f"training.accumulate={accumulate}", "training.epochs=5"]
     (tmp_path / "recipe.yaml").write_text(tiny_recipe("method=medslip", *settings).to_yaml())

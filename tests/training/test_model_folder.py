@@ -43,7 +43,7 @@ def test_loaded_model_scores_as_the_saved_one(saved: tuple[Path, Method], tiny_s
     folder, method = saved
     assert {path.name for path in folder.iterdir()} == FILES
     model = load_model(folder, device="cpu")
-    images = tiny_store.preprocess.normalise(torch.from_numpy(tiny_store.images([0, 1, 2])))
+    images = tiny_store.preprocess.normalize(torch.from_numpy(tiny_store.images([0, 1, 2])))
     with torch.no_grad():
         expected = method.score(images, ["pneumothorax", "edema"])  # edema was never trained on: the book must know it
         got = model.method.score(images, ["pneumothorax", "edema"])

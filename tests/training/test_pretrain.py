@@ -237,7 +237,7 @@ def test_a_tiny_phantom_from_files_to_scores(tiny_recipe: MakeRecipe, tmp_path: 
     )
     model = load_model(pretrain(recipe, tmp_path / "run", progress=False), device="cpu")
     assert model.generated
-    images = store.preprocess.normalise(torch.from_numpy(store.images([0, 1])))
+    images = store.preprocess.normalize(torch.from_numpy(store.images([0, 1])))
     with torch.no_grad():
         scores = model.method.score(images, model.findings)
     assert scores.shape == (2, 15)
