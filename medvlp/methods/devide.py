@@ -18,7 +18,7 @@ vectors, and y the labels in four states:
             l_be = exp(s) cos(z_be, r_be) + c,   BCE where y is known
 
 Faithful: the four terms, both kinds of description, several positives for an image, and descriptions in one register:
-`knowledge.homogenise` has a language model rewrite the recipe's book, as the paper does; the default book needs none.
+`knowledge.homogenize` has a language model rewrite the recipe's book, as the paper does; the default book needs none.
 Reconstructed (no code was published, and the formulas were not at hand): every formula above, from the lineage of
 MedKLIP, KAD and MAVL. In particular the projection for many descriptions is read as z_be: each finding has its own view
 of the image, so that positives of different findings do not pull on one vector.

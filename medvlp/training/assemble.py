@@ -15,7 +15,7 @@ from medvlp.data.report_text import read_sentences
 from medvlp.data.store import Store
 from medvlp.knowledge import KnowledgeBook, KnowledgeError, LabelSpace, UnknownNameError
 from medvlp.knowledge.book import NAME
-from medvlp.knowledge.homogenise import HomogeniseError, Homogeniser
+from medvlp.knowledge.homogenize import HomogenizeError, Homogenizer
 from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.extras.base import ExtraOptions
 from medvlp.methods.extras.registry import extras_by_name
@@ -99,14 +99,14 @@ def _book(recipe: Recipe) -> KnowledgeBook:
     for facet in recipe.knowledge.facets:
         if facet not in (*book.facets, NAME):
             raise RecipeError(name_nearest("knowledge.facets", facet, (*book.facets, NAME)))
-    rewriter = recipe.knowledge.homogenise
+    rewriter = recipe.knowledge.homogenize
     if rewriter is None:
         return book
     texts = [facet for facet in recipe.knowledge.facets if facet != NAME]
     try:
-        return Homogeniser(rewriter.endpoint, rewriter.model, rewriter.cache).homogenise(book, facets=texts)
-    except (HomogeniseError, OSError) as error:
-        raise RecipeError(f"knowledge.homogenise: {error}") from error
+        return Homogenizer(rewriter.endpoint, rewriter.model, rewriter.cache).homogenize(book, facets=texts)
+    except (HomogenizeError, OSError) as error:
+        raise RecipeError(f"knowledge.homogenize: {error}") from error
 
 
 def build(recipe: Recipe, store: Store) -> Method:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from medvlp.training.recipe_file import RecipeFile, RecipePart
 
@@ -80,8 +81,8 @@ class TextEncoderRecipe(RecipePart):
     freeze: bool = False
 
 
-class HomogeniseRecipe(RecipePart):
-    """The language model that rewrites a book: see `medvlp.knowledge.homogenise.Homogeniser`.
+class HomogenizeRecipe(RecipePart):
+    """The language model that rewrites a book: see `medvlp.knowledge.homogenize.Homogenizer`.
 
     Attributes:
         endpoint: base address of an OpenAI-style chat endpoint, such as `http://localhost:8000/v1`.
@@ -91,7 +92,7 @@ class HomogeniseRecipe(RecipePart):
 
     endpoint: str
     model: str
-    cache: Path = Path("homogenised")
+    cache: Path = Path("homogenized")
 
 
 class KnowledgeRecipe(RecipePart):
@@ -100,13 +101,23 @@ class KnowledgeRecipe(RecipePart):
     Attributes:
         book: `default` or a YAML file.
         facets: of the book, which are read; `name` is a finding's name.
-        homogenise: have these facets of all findings rewritten in one register and length before training, where a book
+        homogenize: have these facets of all findings rewritten in one register and length before training, where a book
             of your own brings texts of several. A saved model holds the rewritten book and asks nobody.
     """
 
     book: str = "default"
     facets: tuple[str, ...] = Field(default=("definition", "radiographic"), min_length=1)
-    homogenise: HomogeniseRecipe | None = None
+    homogenize: HomogenizeRecipe | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_spelling(cls, value: Any) -> Any:
+        """Read `homogenise`, the key of recipes before version 0.2, under its name of today."""
+        if isinstance(value, dict) and "homogenise" in value and "homogenize" not in value:
+            message = "knowledge.homogenise is called knowledge.homogenize; the old name will be refused"
+            warnings.warn(message, FutureWarning, stacklevel=2)
+            return {"homogenize" if key == "homogenise" else key: entry for key, entry in value.items()}
+        return value
 
 
 class TrainingRecipe(RecipePart):

@@ -10,7 +10,7 @@ import pytest
 
 from medvlp.data import Store
 from medvlp.knowledge import KnowledgeBook
-from medvlp.knowledge.homogenise import Homogeniser
+from medvlp.knowledge.homogenize import Homogenizer
 from medvlp.training.assemble import _book, build
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
@@ -31,13 +31,13 @@ def test_every_book_has_names_as_a_facet() -> None:
 def test_a_language_model_rewrites_the_facets_that_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
 
-    def rewrite(self: Homogeniser, text: str, facet: str) -> str:
+    def rewrite(self: Homogenizer, text: str, facet: str) -> str:
         asked.append((self.endpoint, self.model, self.cache, facet))
         return f"{facet} in short"
 
-    monkeypatch.setattr(Homogeniser, "rewrite", rewrite)
+    monkeypatch.setattr(Homogenizer, "rewrite", rewrite)
     model = {"endpoint": "http://localhost:1/v1", "model": "some-model", "cache": str(tmp_path)}
-    book = _book(recipe(facets=["definition", "name"], homogenise=model))
+    book = _book(recipe(facets=["definition", "name"], homogenize=model))
     assert set(asked) == {("http://localhost:1/v1", "some-model", tmp_path, "definition")}
     before = KnowledgeBook.load("default")
     for finding in before.findings:  # those too that the recipe does not train on
@@ -48,12 +48,12 @@ def test_a_language_model_rewrites_the_facets_that_are_read(monkeypatch: pytest.
 
 def test_an_endpoint_that_does_not_answer_is_named(tmp_path: Path) -> None:
     model = {"endpoint": "http://127.0.0.1:9/v1", "model": "some-model", "cache": str(tmp_path)}
-    with pytest.raises(RecipeError, match=r"knowledge\.homogenise: no answer from http://127\.0\.0\.1:9/v1"):
-        _book(recipe(facets=["definition"], homogenise=model))
+    with pytest.raises(RecipeError, match=r"knowledge\.homogenize: no answer from http://127\.0\.0\.1:9/v1"):
+        _book(recipe(facets=["definition"], homogenize=model))
 
 
 def test_a_recipe_with_a_language_model_survives_its_yaml() -> None:
-    full = recipe(homogenise={"endpoint": "http://localhost:1/v1", "model": "some-model"})
+    full = recipe(homogenize={"endpoint": "http://localhost:1/v1", "model": "some-model"})
     assert Recipe.from_yaml(full.to_yaml()) == full
 
 

@@ -150,3 +150,11 @@ def test_a_base_that_leads_back_to_itself_is_named(recipe_file: Path) -> None:
     above.write_text("base: missing.yaml\n")
     with pytest.raises(RecipeError, match=r"Cannot read the recipe .*missing\.yaml"):
         Recipe.load(above)
+
+
+def test_the_old_spelling_of_a_key_is_read_with_a_warning(recipe_file: Path) -> None:
+    with pytest.warns(FutureWarning, match=r"knowledge\.homogenise is called knowledge\.homogenize"):
+        recipe = Recipe.load(recipe_file, ["knowledge.homogenise={endpoint: 'http://x/v1', model: m}"])
+    assert recipe.knowledge.homogenize is not None
+    assert recipe.knowledge.homogenize.model == "m"
+    assert "homogenise" not in recipe.to_yaml()

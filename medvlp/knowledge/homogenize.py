@@ -1,4 +1,4 @@
-"""`Homogeniser`: a language model rewrites the book's facets in one register, as DeViDe does; cached and versioned.
+"""`Homogenizer`: a language model rewrites the book's facets in one register, as DeViDe does; cached and versioned.
 
 Optional: it needs an endpoint that speaks the OpenAI chat protocol (a local server or a service) and nothing installed;
 the book works without it. Only texts of the book are sent, never anything of a patient.
@@ -31,13 +31,13 @@ _BUSY = {
 }
 
 
-class HomogeniseError(RuntimeError):
+class HomogenizeError(RuntimeError):
     """The endpoint cannot be reached, refuses, or answers with something that is no rewritten text."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """The register that is asked for: `homogenise_style.yaml`, or one of your own."""
+    """The register that is asked for: `homogenize_style.yaml`, or one of your own."""
 
     version: str
     instructions: str
@@ -55,12 +55,12 @@ class Style:
 @lru_cache(maxsize=1)
 def default_style() -> Style:
     """The style of the package."""
-    content = read_yaml(KNOWLEDGE_FOLDER / "homogenise_style.yaml")
+    content = read_yaml(KNOWLEDGE_FOLDER / "homogenize_style.yaml")
     return Style(content["version"], content["instructions"], content["facets"])
 
 
 @dataclass(frozen=True)
-class Homogeniser:
+class Homogenizer:
     """Rewrites texts through `POST {endpoint}/chat/completions`; each answer is asked for once.
 
     Attributes:
@@ -86,7 +86,7 @@ class Homogeniser:
         """One text in the style, from the cache or from the endpoint.
 
         Raises:
-            HomogeniseError: no usable answer; says what the endpoint said.
+            HomogenizeError: no usable answer; says what the endpoint said.
         """
         request = {"model": self.model, "temperature": 0, "seed": 0, "messages": self.style.messages(text, facet)}
         key = hashlib.sha256(json.dumps([self.style.version, request], sort_keys=True).encode()).hexdigest()
@@ -101,7 +101,7 @@ class Homogeniser:
         part.replace(path)
         return answer
 
-    def homogenise(
+    def homogenize(
         self,
         book: KnowledgeBook,
         findings: Sequence[str] | None = None,
@@ -115,7 +115,7 @@ class Homogeniser:
 
         Raises:
             UnknownNameError: the book lacks a finding or facet.
-            HomogeniseError: a text could not be rewritten; what was answered before stays in the cache.
+            HomogenizeError: a text could not be rewritten; what was answered before stays in the cache.
         """
         wanted = [(f, facet) for f in (book.findings if findings is None else findings) for facet in facets]
         entries = {key: entry for key in wanted if (entry := book.entry(*key))}
@@ -132,9 +132,9 @@ class Homogeniser:
         try:
             answer = " ".join(content["choices"][0]["message"]["content"].split()).strip('"')
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise HomogeniseError(f"{self.endpoint} answered without a text: {str(content)[:200]}") from error
+            raise HomogenizeError(f"{self.endpoint} answered without a text: {str(content)[:200]}") from error
         if not answer or len(answer) > 3 * len(text) + 200:
-            raise HomogeniseError(f"{self.model} did not rewrite {text[:60]!r} but answered {answer[:120]!r}")
+            raise HomogenizeError(f"{self.model} did not rewrite {text[:60]!r} but answered {answer[:120]!r}")
         return answer
 
     def _post(self, request: dict[str, Any]) -> Any:
@@ -150,8 +150,8 @@ class Homogeniser:
             except HTTPError as error:
                 if error.code not in _BUSY or attempt == self.attempts:
                     said = error.read(200).decode("utf-8", "replace")
-                    raise HomogeniseError(f"{address} refused with status {error.code}: {said}") from error
+                    raise HomogenizeError(f"{address} refused with status {error.code}: {said}") from error
             except (URLError, TimeoutError, json.JSONDecodeError) as error:
-                raise HomogeniseError(f"no answer from {address}: {error}") from error
+                raise HomogenizeError(f"no answer from {address}: {error}") from error
             time.sleep(self.pause_s * 2 ** (attempt - 1))
-        raise HomogeniseError(f"{address} was never asked: attempts is {self.attempts}")
+        raise HomogenizeError(f"{address} was never asked: attempts is {self.attempts}")

@@ -1,4 +1,4 @@
-"""The homogeniser against a small local server: what it sends, keeps, retries and refuses."""
+"""The homogenizer against a small local server: what it sends, keeps, retries and refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from medvlp.knowledge import KnowledgeBook, UnknownNameError
-from medvlp.knowledge.homogenise import HomogeniseError, Homogeniser, Style, default_style
+from medvlp.knowledge.homogenize import HomogenizeError, Homogenizer, Style, default_style
 
 
 class Endpoint(HTTPServer):
@@ -64,13 +64,13 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 @pytest.fixture
-def homogeniser(endpoint: Endpoint, tmp_path: Path) -> Homogeniser:
-    return Homogeniser(endpoint.address, "stub", tmp_path / "cache", pause_s=0.001)
+def homogenizer(endpoint: Endpoint, tmp_path: Path) -> Homogenizer:
+    return Homogenizer(endpoint.address, "stub", tmp_path / "cache", pause_s=0.001)
 
 
-def test_a_text_is_asked_for_once(endpoint: Endpoint, homogeniser: Homogeniser) -> None:
-    assert homogeniser.rewrite("A small spot.", "definition") == "A SMALL SPOT."
-    assert replace(homogeniser).rewrite("A small spot.", "definition") == "A SMALL SPOT."
+def test_a_text_is_asked_for_once(endpoint: Endpoint, homogenizer: Homogenizer) -> None:
+    assert homogenizer.rewrite("A small spot.", "definition") == "A SMALL SPOT."
+    assert replace(homogenizer).rewrite("A small spot.", "definition") == "A SMALL SPOT."
     (request,) = endpoint.requests
     assert request["path"] == "/v1/chat/completions"
     assert (request["model"], request["temperature"]) == ("stub", 0)
@@ -82,15 +82,15 @@ def test_a_text_is_asked_for_once(endpoint: Endpoint, homogeniser: Homogeniser) 
     "change",
     [{"model": "other"}, {"style": Style("2", "Rewrite.")}, {"style": replace(default_style(), version="2")}],
 )
-def test_another_model_or_style_is_another_text(endpoint: Endpoint, homogeniser: Homogeniser, change: dict) -> None:
-    homogeniser.rewrite("A small spot.", "definition")
-    replace(homogeniser, **change).rewrite("A small spot.", "definition")
+def test_another_model_or_style_is_another_text(endpoint: Endpoint, homogenizer: Homogenizer, change: dict) -> None:
+    homogenizer.rewrite("A small spot.", "definition")
+    replace(homogenizer, **change).rewrite("A small spot.", "definition")
     assert len(endpoint.requests) == 2
 
 
-def test_a_book_is_rewritten_with_its_licence_and_a_new_source(endpoint: Endpoint, homogeniser: Homogeniser) -> None:
+def test_a_book_is_rewritten_with_its_licence_and_a_new_source(endpoint: Endpoint, homogenizer: Homogenizer) -> None:
     book = KnowledgeBook.load("default")
-    new = homogeniser.homogenise(book, ["nodule", "lung_lesion"], ["definition", "ct"], workers=3)
+    new = homogenizer.homogenize(book, ["nodule", "lung_lesion"], ["definition", "ct"], workers=3)
     old, entry = book.entry("nodule", "definition"), new.entry("nodule", "definition")
     assert old is not None
     assert entry is not None
@@ -101,25 +101,25 @@ def test_a_book_is_rewritten_with_its_licence_and_a_new_source(endpoint: Endpoin
     assert new.name == "default+stub-1"
     assert len(endpoint.requests) == 3
     with pytest.raises(UnknownNameError):
-        homogeniser.homogenise(book, ["nodul"])
+        homogenizer.homogenize(book, ["nodul"])
 
 
-def test_a_busy_endpoint_is_asked_again(endpoint: Endpoint, homogeniser: Homogeniser) -> None:
+def test_a_busy_endpoint_is_asked_again(endpoint: Endpoint, homogenizer: Homogenizer) -> None:
     endpoint.busy = 2
-    assert homogeniser.rewrite("A spot.", "shape") == "A SPOT."
+    assert homogenizer.rewrite("A spot.", "shape") == "A SPOT."
     assert len(endpoint.requests) == 3
     endpoint.busy = 10
-    with pytest.raises(HomogeniseError, match="status 503"):
-        homogeniser.rewrite("Another spot.", "shape")
-    assert len(endpoint.requests) == 3 + homogeniser.attempts
+    with pytest.raises(HomogenizeError, match="status 503"):
+        homogenizer.rewrite("Another spot.", "shape")
+    assert len(endpoint.requests) == 3 + homogenizer.attempts
 
 
-def test_a_refusal_is_told_and_not_repeated(endpoint: Endpoint, homogeniser: Homogeniser) -> None:
+def test_a_refusal_is_told_and_not_repeated(endpoint: Endpoint, homogenizer: Homogenizer) -> None:
     endpoint.status, endpoint.answer = 401, {"error": "bad key"}
-    with pytest.raises(HomogeniseError, match=r"401.*bad key"):
-        homogeniser.rewrite("A spot.", "shape")
+    with pytest.raises(HomogenizeError, match=r"401.*bad key"):
+        homogenizer.rewrite("A spot.", "shape")
     assert len(endpoint.requests) == 1
-    assert not homogeniser.cache.exists()
+    assert not homogenizer.cache.exists()
 
 
 @pytest.mark.parametrize(
@@ -132,22 +132,22 @@ def test_a_refusal_is_told_and_not_repeated(endpoint: Endpoint, homogeniser: Hom
         ["no mapping"],
     ],
 )
-def test_what_is_no_rewritten_text_is_refused(endpoint: Endpoint, homogeniser: Homogeniser, answer: object) -> None:
+def test_what_is_no_rewritten_text_is_refused(endpoint: Endpoint, homogenizer: Homogenizer, answer: object) -> None:
     endpoint.answer = answer
-    with pytest.raises(HomogeniseError):
-        homogeniser.rewrite("A spot.", "shape")
-    assert not homogeniser.cache.exists()
+    with pytest.raises(HomogenizeError):
+        homogenizer.rewrite("A spot.", "shape")
+    assert not homogenizer.cache.exists()
 
 
 def test_the_key_is_sent_and_never_stored(
-    endpoint: Endpoint, homogeniser: Homogeniser, monkeypatch: pytest.MonkeyPatch
+    endpoint: Endpoint, homogenizer: Homogenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEDVLP_LLM_KEY", "s3cret")
-    homogeniser.rewrite("A spot.", "shape")
+    homogenizer.rewrite("A spot.", "shape")
     assert endpoint.keys == ["Bearer s3cret"]
-    assert all("s3cret" not in path.read_text() for path in homogeniser.cache.iterdir())
+    assert all("s3cret" not in path.read_text() for path in homogenizer.cache.iterdir())
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    with pytest.raises(HomogeniseError, match="no answer"):
-        Homogeniser("http://127.0.0.1:9/v1", "stub", tmp_path).rewrite("A spot.", "shape")
+    with pytest.raises(HomogenizeError, match="no answer"):
+        Homogenizer("http://127.0.0.1:9/v1", "stub", tmp_path).rewrite("A spot.", "shape")
