@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+class BatchField(StrEnum):
+    """What a batch may hold for a task to learn from; a method, an auxiliary loss or a head names what it requires.
+
+    Examples:
+        >>> BatchField("reports") is BatchField.REPORTS
+        True
+    """
+
+    REPORTS = "reports"
+    SENTENCES = "sentences"
+    FINDINGS = "findings"
+    PLACES = "places"
+    CONCEPTS = "concepts"
+    MASKS = "masks"
+    BOXES = "boxes"
 
 
 @dataclass
@@ -15,7 +33,7 @@ class Batch:
     """One batch, all tensors on one device.
 
     Shapes: B images, T tokens of a report, S sentences (padded), U tokens of a sentence, F findings, K concepts of a
-    report (padded).
+    report (padded), M masks (structures), N boxes of an image (padded).
 
     Attributes:
         images: float32 `[B, 1, H, W]` or `[B, 1, D, H, W]`, normalized by the preprocessing of the store.
@@ -29,6 +47,10 @@ class Batch:
         concepts: int64 `[B, K, 4]`, where each report names a finding: first token, token after the last, which finding
             (its position among `load_findings()`), and the state that is said of it; `(0, 0, -1, -1)` fills up. None
             where the method does not ask for them.
+        masks: uint8 `[B, M, H, W]`: 1 inside, 0 outside, 255 where none was drawn; augmented together with the image.
+            None where no task requires them.
+        boxes: float32 `[B, N, 5]`: left, top, right, bottom in pixels of `images`, and the finding's column; -1 fills
+            up. None where no task requires them.
         image_ids, study_ids, patient_ids: the manifest's ids, for logs and replay.
     """
 
@@ -45,6 +67,8 @@ class Batch:
     patient_ids: list[str]
     places: Tensor | None = None
     concepts: Tensor | None = None
+    masks: Tensor | None = None
+    boxes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
