@@ -31,8 +31,8 @@ from phantom_store import phantom_store, truth_of
 
 from medvlp.data import Store
 from medvlp.data.loader import BatchLoader
-from medvlp.evaluation.evaluate_grounding import evaluate_grounding
-from medvlp.evaluation.evaluate_zero_shot import evaluate_zero_shot
+from medvlp.evaluation.grounding import evaluate_grounding
+from medvlp.evaluation.label import evaluate_labels
 from medvlp.experiments.plan import plan_folder
 from medvlp.knowledge import PLACES
 from medvlp.methods.medslip import MeDSLIP
@@ -111,7 +111,7 @@ def of_places(model: TrainedModel, store: Store, least: int) -> dict[str, Asked]
 
 def of_findings(model: TrainedModel, store: Store) -> dict[str, Asked]:
     """Zero-shot scores against what is in the pictures."""
-    result = evaluate_zero_shot(model, store, views=VIEWS, labels=truth_of(store.path), resamples=1)
+    result = evaluate_labels(model, store, views=VIEWS, labels=truth_of(store.path), resamples=1)
     use = [result.names.index(name) for name in result.findings]
     columns = (result.truth[:, use], result.scores[:, use], result.known[:, use])
     return {"zero-shot AUROC": Asked(macro_auroc, result.patient_ids, columns)}

@@ -13,7 +13,7 @@ from medvlp.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
     from medvlp.data.store import Store
-    from medvlp.evaluation.compare_results import ComparisonResult
+    from medvlp.evaluation.compare_methods import ComparisonResult
     from medvlp.experiments.comparison import Contest
     from medvlp.experiments.comparison_plan import ComparePlan
     from medvlp.experiments.work_dir import Workplace
@@ -164,7 +164,7 @@ def _open(store: Path | None) -> Store:
 
 def _run(contest: Contest, place: Workplace, store: Store, labels: Path | None, quiet: bool) -> ComparisonResult:
     """All runs; after each seed of all methods the table and the page are written."""
-    from medvlp.evaluation.compare_results import compare_runs
+    from medvlp.evaluation.compare_methods import compare_methods
     from medvlp.experiments.comparison_files import write_files
     from medvlp.experiments.comparison_page import write_page
     from medvlp.experiments.comparison_runs import check_measurable, run_all
@@ -177,7 +177,7 @@ def _run(contest: Contest, place: Workplace, store: Store, labels: Path | None, 
     result = None
     for runs in run_all(contest, place, store, labels, show=not quiet):
         if any(runs.done.values()):
-            result = compare_runs(
+            result = compare_methods(
                 runs.done,
                 reference=contest.reference,
                 baseline=contest.baseline,

@@ -106,4 +106,4 @@ def _measure(
         return evaluation.evaluate_retrieval(model.pretrained, store, findings=findings, **common)
     if task is Task.GROUNDING:
         return evaluation.evaluate_grounding(model.pretrained, store, findings=findings, kind=heat_map.value, **common)
-    return evaluation.evaluate_zero_shot(model.pretrained, store, findings=findings, **zero_shot, **common)
+    return evaluation.evaluate_labels(model.pretrained, store, findings=findings, **zero_shot, **common)

@@ -20,8 +20,8 @@ def images_below(files: Sequence[Path]) -> list[Path]:
     Raises:
         TaskError: there is none.
     """
-    from medvlp.tasks.errors import TaskError
     from medvlp.tasks.image_files import find_files
+    from medvlp.tasks.inference import TaskError
 
     if found := find_files(files):
         return found

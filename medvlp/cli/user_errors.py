@@ -23,7 +23,7 @@ def user_errors() -> Iterator[None]:
     """Tell what is wrong with what was asked of a model or a recipe, and end with status 2."""
     from medvlp.io import ReadError
     from medvlp.knowledge import KnowledgeError, UnknownNameError
-    from medvlp.tasks.errors import TaskError
+    from medvlp.tasks.inference import TaskError
     from medvlp.training.model_folder import ModelFolderError
     from medvlp.training.recipe_errors import RecipeError
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from medvlp.evaluation.compare_results import ComparisonResult
+from medvlp.evaluation.compare_methods import ComparisonResult
 from medvlp.metrics import Estimate
 from medvlp.training.model_folder import with_notice
 

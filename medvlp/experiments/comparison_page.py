@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medvlp.data.store import Store
-from medvlp.evaluation.compare_results import ComparisonResult
+from medvlp.evaluation.compare_methods import ComparisonResult
 from medvlp.experiments.comparison import Contest
 from medvlp.experiments.comparison_runs import Runs, model_folder
 from medvlp.experiments.work_dir import Workplace

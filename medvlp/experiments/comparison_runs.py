@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from medvlp.data.store import Store
-from medvlp.evaluation.evaluate_zero_shot import labelled_rows
-from medvlp.evaluation.seed_run import SeedRun, measure_run
+from medvlp.evaluation.label import labeled_rows
+from medvlp.evaluation.measured_run import MeasuredRun, measure_run
 from medvlp.experiments.comparison import Contest, folder_name
 from medvlp.experiments.work_dir import Workplace
 from medvlp.io.atomic_write import DiskFullError
 from medvlp.reports.states import FindingState
-from medvlp.tasks.errors import TaskError
+from medvlp.tasks.inference import TaskError
 from medvlp.training.assemble import Parts, parts_from_store
 from medvlp.training.checkpoint import STATE_FOLDER, check_same_recipe
 from medvlp.training.model_folder import load_model
@@ -34,7 +34,7 @@ class Runs:
         failed: method -> seed -> the reason, in one line; `error.txt` in the run's results has all of it.
     """
 
-    done: dict[str, dict[int, SeedRun]]
+    done: dict[str, dict[int, MeasuredRun]]
     failed: dict[str, dict[int, str]] = field(default_factory=dict)
 
 
@@ -49,7 +49,7 @@ def check_measurable(contest: Contest, store: Store, labels: Path | None) -> Non
     Raises:
         TaskError: no held-out images, labels that do not fit them, or no finding that some have and others have not.
     """
-    rows, states = labelled_rows(store, **_protocol(contest, labels))
+    rows, states = labeled_rows(store, **_protocol(contest, labels))
     present, absent = ((states == state).any(0) for state in (FindingState.PRESENT, FindingState.ABSENT))
     if not (present & absent).any():
         raise TaskError(
@@ -85,7 +85,7 @@ def run_all(contest: Contest, place: Workplace, store: Store, labels: Path | Non
             model, results = model_folder(place, name, seed), place.results(folder_name(name), f"seed{seed}")
             if (model / "recipe.yaml").exists():
                 check_same_recipe(Recipe.load(model / "recipe.yaml"), recipe, model)
-            run = SeedRun.load(results)
+            run = MeasuredRun.load(results)
             if run is not None and run.asked == asked:
                 runs.done[name][seed] = run
                 continue

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from medvlp.data.store import Store
-from medvlp.evaluation.evaluate_grounding import GroundingResult, evaluate_grounding
-from medvlp.evaluation.evaluate_retrieval import RetrievalResult, evaluate_retrieval
-from medvlp.evaluation.evaluate_segmentation import SegmentationResult, compare_dice, evaluate_segmentation
-from medvlp.evaluation.evaluate_zero_shot import evaluate_zero_shot
-from medvlp.evaluation.zero_shot_result import ZeroShotResult, compare
+from medvlp.evaluation.grounding import GroundingResult, evaluate_grounding
+from medvlp.evaluation.label import LabelResult, compare_auroc, evaluate_labels
+from medvlp.evaluation.retrieval import RetrievalResult, evaluate_retrieval
+from medvlp.evaluation.segmentation import SegmentationResult, compare_dice, evaluate_segmentation
 from medvlp.experiments.make import PRETRAINED, SCRATCH
 from medvlp.experiments.plan import UNTRAINED, Plan
 from medvlp.experiments.work_dir import Workplace
@@ -33,7 +32,7 @@ class Measured:
     """
 
     models: dict[str, TrainedModel]
-    zero_shot: dict[str, ZeroShotResult] = field(default_factory=dict)
+    zero_shot: dict[str, LabelResult] = field(default_factory=dict)
     above: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     large: dict[str, Estimate] = field(default_factory=dict)
     segmenters: dict[str, Segmenter] = field(default_factory=dict)
@@ -69,7 +68,7 @@ def measure(plan: Plan, place: Workplace, store: Store) -> Measured:
 def _zero_shot(plan: Plan, place: Workplace, store: Store, measured: Measured) -> None:
     protocol = plan.zero_shot
     for name, model in measured.models.items():
-        measured.zero_shot[name] = evaluate_zero_shot(
+        measured.zero_shot[name] = evaluate_labels(
             model,
             store,
             split=protocol.split,
@@ -84,10 +83,10 @@ def _zero_shot(plan: Plan, place: Workplace, store: Store, measured: Measured) -
     main = measured.zero_shot[plan.main]
     for name, result in measured.zero_shot.items():
         if name != plan.main:
-            measured.above[name] = compare(main, result)
+            measured.above[name] = compare_auroc(main, result)
 
 
-def _macro(result: ZeroShotResult, findings: tuple[str, ...]) -> Estimate:
+def _macro(result: LabelResult, findings: tuple[str, ...]) -> Estimate:
     use = [result.names.index(name) for name in findings if name in result.findings]
     columns = (result.truth[:, use], result.scores[:, use], result.known[:, use])
     return bootstrap_by_patient(

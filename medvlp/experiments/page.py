@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medvlp.data.store import Store
-from medvlp.evaluation.zero_shot_result import ZeroShotResult
+from medvlp.evaluation.label import LabelResult
 from medvlp.experiments.make import PRETRAINED, SCRATCH
 from medvlp.experiments.measure import Measured
 from medvlp.experiments.pictures import grounding_pictures, retrieved_reports, segmentation_pictures
@@ -111,7 +111,7 @@ def _zero_shot(page: Page, plan: Plan, measured: Measured) -> None:
     page.figure(roc_figure(panels, models=list(results)), f"ROC curves; the band is the 95 % interval of {plan.main}.")
 
 
-def _curve(result: ZeroShotResult, finding: str) -> Curve:
+def _curve(result: LabelResult, finding: str) -> Curve:
     points = result.roc(finding)
     return Curve(points["rates"], points["hits"], points["low"], points["high"], result.findings[finding].auroc)
 

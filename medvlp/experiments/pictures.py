@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from medvlp.data.store import Store
-from medvlp.evaluation.evaluate_grounding import boxed_rows
+from medvlp.evaluation.grounding import boxed_rows
 from medvlp.experiments.make import PRETRAINED, SCRATCH
 from medvlp.experiments.measure import Measured
 from medvlp.experiments.plan import Plan
@@ -18,7 +18,7 @@ from medvlp.knowledge import name_of
 from medvlp.metrics import dice
 from medvlp.tasks.build_index import index_store
 from medvlp.tasks.embed import embed_rows
-from medvlp.tasks.heat_maps import heat_map_of
+from medvlp.tasks.ground import heat_map_function
 from medvlp.tasks.inference import run_rows
 from medvlp.tasks.mask_batches import mask_rows
 from medvlp.tasks.segment_rows import THRESHOLD
@@ -62,7 +62,7 @@ def grounding_pictures(plan: Plan, store: Store, measured: Measured) -> list[Pic
     for finding, boxes in list(boxed.items())[: plan.ground.show]:
         row = spread(np.array(list(boxes)), 3)[-1]
         heat = run_rows(
-            heat_map_of(model, name_of(finding), plan.ground.heat_map), store, np.array([row]), model.device
+            heat_map_function(model, name_of(finding), plan.ground.heat_map), store, np.array([row]), model.device
         )
         square = store.images([row])[0]
         size = len(square)

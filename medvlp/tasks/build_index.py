@@ -10,16 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medvlp.data.report_text import READ_SECTIONS
+from medvlp.data.report_text import READ_SECTIONS, read_sentences
 from medvlp.data.store import Store
 from medvlp.knowledge import load_findings
 from medvlp.reports import parse_report
 from medvlp.reports.states import FindingState
 from medvlp.tasks.embed import embed_rows, embed_texts
-from medvlp.tasks.errors import TaskError
-from medvlp.tasks.inference import Progress, check_preprocessing
+from medvlp.tasks.inference import Progress, TaskError, check_preprocessing
 from medvlp.tasks.report_index import ReportIndex, weights_hash
-from medvlp.tasks.report_rows import rows_with_report
 from medvlp.training.model_folder import GENERATED_NOTICE, TrainedModel
 
 if TYPE_CHECKING:
@@ -127,3 +125,19 @@ def _flat(vectors: NDArray[np.float32]) -> faiss.Index:
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(np.ascontiguousarray(vectors))
     return index
+
+
+def rows_with_report(
+    store: Store, split: str | None, views: Sequence[str] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.object_]]:
+    """Rows of a split and of some views that have a readable report.
+
+    Returns:
+        Rows `[N]`; the number of each one's report `[N]`; the text of every report of the store `[R]`.
+    """
+    rows = store.rows(split, views)
+    numbers = store.table["report"].to_numpy()[rows]
+    rows, numbers = rows[numbers >= 0], numbers[numbers >= 0]
+    texts = np.array(read_sentences(store.reports).texts(len(store.reports)), dtype=object)
+    readable = texts[numbers] != ""
+    return rows[readable], numbers[readable], texts

@@ -12,9 +12,8 @@ from torch.nn import functional as F
 
 from medvlp.data.store import Store
 from medvlp.io import ReadError
-from medvlp.tasks.errors import TaskError
 from medvlp.tasks.image_files import ImageSource
-from medvlp.tasks.inference import Forward, Progress, run_files, run_rows
+from medvlp.tasks.inference import Forward, Progress, TaskError, run_files, run_rows
 from medvlp.training.model_folder import TrainedModel
 
 
@@ -48,7 +47,7 @@ def embed_texts(
     Raises:
         TaskError: the method reads no text.
     """
-    need_text(model)
+    require_text(model)
     order = np.argsort([len(text) for text in texts], kind="stable")
     vectors: NDArray[np.float32] | None = None
     for start in range(0, len(texts), batch_size):
@@ -63,7 +62,7 @@ def embed_texts(
     return vectors
 
 
-def need_text(model: TrainedModel) -> None:
+def require_text(model: TrainedModel) -> None:
     """Refuse a method without a text tower.
 
     Raises:

@@ -19,9 +19,8 @@ from medvlp.data.store import Store
 from medvlp.models.image_encoder import ImageEncoder
 from medvlp.models.segmentation import SegmentationNet
 from medvlp.objectives.mask_overlap import pixel_bce, soft_dice
-from medvlp.tasks.errors import TaskError
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
-from medvlp.tasks.inference import check_preprocessing
+from medvlp.tasks.inference import TaskError, check_preprocessing
 from medvlp.tasks.mask_batches import MaskBatches, mask_rows
 from medvlp.tasks.segment_rows import mean_dice, row_areas
 from medvlp.tasks.segmenter import Segmenter, save_segmenter

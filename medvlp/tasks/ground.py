@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from medvlp.io import Image
-from medvlp.tasks.errors import TaskError
-from medvlp.tasks.heat_maps import HeatKind, heat_map_of
+from medvlp.methods.base import Method
+from medvlp.methods.query_network import finding_named
+from medvlp.models.features import ImageFeatures
+from medvlp.tasks.embed import require_text
 from medvlp.tasks.image_files import ImageSource
-from medvlp.tasks.inference import Progress, run_files
+from medvlp.tasks.inference import Forward, Progress, TaskError, run_files
 from medvlp.training.model_folder import TrainedModel
 
 
@@ -38,11 +45,11 @@ def ground_files(
     sources: Sequence[ImageSource],
     phrase: str,
     *,
-    kind: HeatKind = "phrase",
+    kind: HeatMapKind = "phrase",
     batch_size: int = 8,
     progress: Progress | None = None,
 ) -> Iterator[GroundedFile]:
-    """Heat maps of one phrase on several files, of a kind of `heat_map_of`; a bad file is given with its reason.
+    """Heat maps of one phrase on several files, of a kind of `heat_map_function`; a bad file is given with its reason.
 
     Raises:
         TaskError: the phrase is empty, or the method cannot make such a map of it.
@@ -50,7 +57,7 @@ def ground_files(
     if not phrase.strip():
         raise TaskError("the phrase is empty; say what to look for, such as 'left pleural effusion'")
 
-    forward = heat_map_of(model, phrase, kind)
+    forward = heat_map_function(model, phrase, kind)
     ran = run_files(
         forward, sources, model.preprocess, model.device, keep_image=True, batch_size=batch_size, progress=progress
     )
@@ -60,3 +67,84 @@ def ground_files(
             continue
         height, width = file.image.array.shape
         yield GroundedFile(file.path, file.status, file.image, model.preprocess.to_original(heat, (height, width)))
+
+
+HeatMapKind = Literal["phrase", "evidence"]
+_FINE = 4  # stride in pixels: finer maps of a network hold edges rather than meaning
+
+
+def heat_map_function(model: TrainedModel, phrase: str, kind: HeatMapKind = "phrase") -> Forward:
+    """A function from normalized images `[B, 1, H, W]` to heat maps `[B, h, w]`, larger is likelier.
+
+    Args:
+        model: pretrained.
+        phrase: any words; for `evidence` the id or the name of a finding.
+        kind: `phrase` is `Method.heat_map`, for methods that read text. `evidence` works for every method: it shows
+            which parts of the image raise the score of a finding, which need not be where a radiologist would point.
+
+    Raises:
+        TaskError: `phrase` of a method without text, or `evidence` of a phrase that names no finding of the book.
+    """
+    method = model.method
+    if kind == "phrase":
+        require_text(model)
+        return lambda images: method.heat_map(images, phrase)
+    finding = _finding(method, phrase)
+
+    def evidence(images: Tensor) -> Tensor:
+        with _texts_kept(method):
+            return evidence_map(method, images, finding)
+
+    return evidence
+
+
+def evidence_map(method: Method, images: Tensor, finding: str) -> Tensor:
+    """What the score of a finding stands on: `[B, h, w]`, not negative.
+
+        E_yx = relu sum_c A_cyx d logit / d A_cyx
+
+    with A the finest feature map of stride 4 or more that the score depends on: HiResCAM (Draelos, Carin, 2020), which
+    unlike Grad-CAM does not average the gradient over the map first, so that it may be read at a fine stride.
+
+    Args:
+        method: any; its `score` is what is explained. images: `[B, 1, H, W]`. finding: id.
+    """
+    seen: list[ImageFeatures] = []
+    hook = method.image_encoder.register_forward_hook(lambda module, given, features: seen.append(features))
+    try:
+        with torch.enable_grad():
+            score = method.score(images.detach().requires_grad_(), [finding])[:, 0]
+            logit = torch.logit(score, eps=1e-6).sum()
+    finally:
+        hook.remove()
+    encoder = method.image_encoder
+    maps = [a for a, stride in zip(seen[0].pyramid, encoder.pyramid_strides, strict=True) if stride >= _FINE]
+    gradients = torch.autograd.grad(logit, maps, allow_unused=True)
+    # A transformer's maps are copies on the way out, of which only the last is read.
+    fine, gradient = next((a, g) for a, g in zip(maps, gradients, strict=True) if g is not None)
+    return (fine * gradient).sum(1).clamp_min(0).detach()
+
+
+@contextmanager
+def _texts_kept(method: Method) -> Iterator[None]:
+    """Inside, texts have no gradient though images have: the bank then encodes them once, not for each batch."""
+    if not method.reads_text:
+        yield
+        return
+    encoder, was_frozen = method.text_encoder, method.text_encoder.frozen
+    encoder.frozen = True
+    try:
+        yield
+    finally:
+        encoder.frozen = was_frozen
+
+
+def _finding(method: Method, phrase: str) -> str:
+    """The finding that a phrase names, by id or in words, and that the method can score."""
+    findings = method.book.findings if method.reads_text else method.findings
+    finding = finding_named(method.book, phrase)
+    if finding in findings:
+        return finding
+    near = difflib.get_close_matches(phrase.strip().lower(), [*map(method.book.name_of, findings), *findings], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise TaskError(f"evidence is shown for a finding, and {phrase!r} names none that the model knows{hint}")

@@ -14,7 +14,7 @@ from torch import Tensor
 from medvlp.data.base_preprocess import BasePreprocess
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
-from medvlp.tasks.errors import TaskError
+from medvlp.errors import MedVLPError
 from medvlp.tasks.image_files import ImageSource, ReadFile, read_files
 
 Progress = Callable[[int, int], None]
@@ -92,3 +92,7 @@ def check_preprocessing(store: Store, preprocess: BasePreprocess) -> None:
             f"{store.path} was prepared otherwise than the images this model was trained on ({'; '.join(differences)}; "
             "store against model). Prepare it again with the model's preprocess.json"
         )
+
+
+class TaskError(MedVLPError, ValueError):
+    """A request that a model, a store or an index cannot meet; the message says what does not fit and what to do."""

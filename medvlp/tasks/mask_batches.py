@@ -12,7 +12,7 @@ from torch import Tensor
 from medvlp.data.ahead import made_ahead
 from medvlp.data.augment import Augment
 from medvlp.data.store import Store
-from medvlp.tasks.errors import TaskError
+from medvlp.tasks.inference import TaskError
 
 _AHEAD = 2
 

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from medvlp.io import Image, ReadError
 from medvlp.tasks.embed import embed_images, embed_texts
-from medvlp.tasks.errors import TaskError
-from medvlp.tasks.ground import ground_files
-from medvlp.tasks.heat_maps import HeatKind
+from medvlp.tasks.ground import HeatMapKind, ground_files
 from medvlp.tasks.image_files import ImageSource, find_files
-from medvlp.tasks.inference import Progress
+from medvlp.tasks.inference import Progress, TaskError
 from medvlp.tasks.label import label_files
 from medvlp.tasks.report_index import ReportIndex
 from medvlp.tasks.segment import SegmentedFile, segment_files
@@ -90,7 +88,7 @@ class Model:
         progress: Progress | None = None,
     ) -> pd.DataFrame:
         """Zero-shot probabilities: one row a file, also for those that cannot be read; see `tasks.zero_shot`."""
-        return label_files(self.pretrained, sources_of(files), findings, batch_size=batch_size, progress=progress)
+        return label_files(self.pretrained, expand_sources(files), findings, batch_size=batch_size, progress=progress)
 
     def embed(
         self, images: ImageSource | Iterable[ImageSource] | None = None, *, texts: str | Iterable[str] | None = None
@@ -105,7 +103,7 @@ class Model:
             raise TaskError("embed takes images or texts, one of the two")
         if texts is not None:
             return embed_texts(self.pretrained, [texts] if isinstance(texts, str) else list(texts))
-        return embed_images(self.pretrained, sources_of(images or ()))
+        return embed_images(self.pretrained, expand_sources(images or ()))
 
     def segment(
         self, files: ImageSource | Iterable[ImageSource], *, progress: Progress | None = None
@@ -115,9 +113,9 @@ class Model:
         Raises:
             TaskError: this model has no segmentation head.
         """
-        return list(segment_files(self.fine_tuned, sources_of(files), progress=progress))
+        return list(segment_files(self.fine_tuned, expand_sources(files), progress=progress))
 
-    def ground(self, file: ImageSource, phrase: str, kind: HeatKind = "phrase") -> NDArray[np.float32]:
+    def ground(self, file: ImageSource, phrase: str, kind: HeatMapKind = "phrase") -> NDArray[np.float32]:
         """Heat map, float32 `[H, W]` of the file's own size, larger is likelier; kinds as in `tasks.heat_maps`.
 
         Raises:
@@ -161,7 +159,7 @@ def load(folder: str | Path, device: str = "auto") -> Model:
     return Model(Path(folder), trained=load_model(folder, device))
 
 
-def sources_of(files: ImageSource | Iterable[ImageSource]) -> list[ImageSource]:
+def expand_sources(files: ImageSource | Iterable[ImageSource]) -> list[ImageSource]:
     """One file, folder or image, or several -> files and images, folders walked."""
     several = [files] if isinstance(files, str | Path | Image) else list(files)
     found: list[ImageSource] = []

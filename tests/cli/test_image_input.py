@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from medvlp.cli.image_input import finish, images_below
-from medvlp.tasks.errors import TaskError
+from medvlp.tasks.inference import TaskError
 
 
 def test_the_first_failures_are_named_and_the_others_counted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medvlp.evaluation import evaluate_grounding
-from medvlp.evaluation.evaluate_grounding import boxed_rows
+from medvlp.evaluation.grounding import boxed_rows
 from medvlp.io import read_image
 from medvlp.metrics import box_mask, cnr, pointing_game
 from medvlp.tasks import TaskError

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from medvlp.evaluation import evaluate_grounding
 from medvlp.models.features import ImageFeatures
 from medvlp.tasks import TaskError
-from medvlp.tasks.heat_maps import evidence_map, heat_map_of
+from medvlp.tasks.ground import evidence_map, heat_map_function
 from medvlp.training.model_folder import load_model
 
 
@@ -64,10 +64,10 @@ def test_a_method_without_text_shows_evidence_and_no_phrase(store, textless_fold
 
 def test_evidence_needs_the_name_of_a_finding(model):
     with pytest.raises(TaskError, match=r"names none.*did you mean 'pneumothorax'"):
-        heat_map_of(model.trained, "pneumotorax", "evidence")
+        heat_map_function(model.trained, "pneumotorax", "evidence")
     images = torch.zeros(1, 1, 64, 64)
     by_id, by_name = (
-        heat_map_of(model.trained, name, "evidence") for name in ("pleural_effusion", "Pleural effusion.")
+        heat_map_function(model.trained, name, "evidence") for name in ("pleural_effusion", "Pleural effusion.")
     )
     torch.testing.assert_close(by_id(images), by_name(images))
 
@@ -77,7 +77,7 @@ def test_evidence_encodes_texts_once_for_all_batches(model, monkeypatch):
     expected = evidence_map(method, images, "edema")
     encoder, read = method.text_encoder, []
     monkeypatch.setattr(encoder, "forward", lambda *a, encode=encoder.forward: read.append(len(a[0])) or encode(*a))
-    heat = heat_map_of(model.trained, "edema", "evidence")
+    heat = heat_map_function(model.trained, "edema", "evidence")
     first, sets_of_texts = heat(images[:2]), len(read)
     torch.testing.assert_close(torch.cat([first, heat(images[2:])]), expected, rtol=1e-4, atol=1e-6)
     assert len(read) == sets_of_texts > 0

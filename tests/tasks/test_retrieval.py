@@ -6,7 +6,7 @@ import pytest
 
 from medvlp.data import Manifest, Preprocess, prepare
 from medvlp.evaluation import evaluate_retrieval
-from medvlp.evaluation.evaluate_retrieval import _by_image, _by_report
+from medvlp.evaluation.retrieval import _by_image, _by_report
 from medvlp.io import ReadError
 from medvlp.tasks import ReportIndex, TaskError, index_store, index_table, load
 

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medvlp.evaluation.scored_split import ScoredSplit, check_comparable
+from medvlp.evaluation.label_scores import LabelScores, check_comparable
 from medvlp.tasks import TaskError
 
 
-def scored(seed: int = 0, unmentioned: str = "ignore") -> ScoredSplit:
+def scored(seed: int = 0, unmentioned: str = "ignore") -> LabelScores:
     random = np.random.default_rng(0)
-    return ScoredSplit(
+    return LabelScores(
         names=("edema", "pneumothorax"),
         image_ids=np.array([f"i{i}" for i in range(30)], object),
         patient_ids=np.array([f"p{i // 2}" for i in range(30)], object),
@@ -25,7 +25,7 @@ def test_a_table_gives_back_every_bit() -> None:
     before = scored()
     text = before.table().to_csv(index=False)
     table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    after = ScoredSplit.from_table(table, before.protocol, before.notice)
+    after = LabelScores.from_table(table, before.protocol, before.notice)
     assert after.names == before.names
     for field in ("scores", "states", "image_ids", "patient_ids", "truth", "known"):
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
@@ -41,17 +41,17 @@ def test_other_images_or_labels_are_not_compared() -> None:
     first, other = scored(), scored(1)
     check_comparable(first, other)
     with pytest.raises(TaskError, match="different images"):
-        check_comparable(first, ScoredSplit(**vars(other) | {"image_ids": other.image_ids[::-1]}))
+        check_comparable(first, LabelScores(**vars(other) | {"image_ids": other.image_ids[::-1]}))
     with pytest.raises(TaskError, match="different labels"):
-        check_comparable(first, ScoredSplit(**vars(other) | {"states": other.states[::-1]}))
+        check_comparable(first, LabelScores(**vars(other) | {"states": other.states[::-1]}))
 
 
 def test_findings_without_both_are_left_out_and_none_at_all_is_refused() -> None:
     before = scored()
     states = before.states.copy()
     states[:, 1] = 1
-    assert ScoredSplit(**vars(before) | {"states": states}).one_sided() == {
+    assert LabelScores(**vars(before) | {"states": states}).one_sided() == {
         "pneumothorax": "30 positives and 0 negatives are known"
     }
     with pytest.raises(TaskError, match="both a positive and a negative"):
-        ScoredSplit(**vars(before) | {"states": np.ones_like(states)}).one_sided()
+        LabelScores(**vars(before) | {"states": np.ones_like(states)}).one_sided()

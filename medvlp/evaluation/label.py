@@ -1,16 +1,21 @@
-"""`ZeroShotResult`: scores beside known labels, and what follows from them, each figure with its interval."""
+"""Zero-shot labels against known ones on a split of a store; what counts as known is written down with the result."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 
+from medvlp.data.store import Store
+from medvlp.evaluation.label_scores import LabelScores, check_comparable, read_label_states
+from medvlp.evaluation.model_outputs import ModelOutputs
 from medvlp.evaluation.result import Result, estimate_columns
-from medvlp.evaluation.scored_split import ScoredSplit, check_comparable
 from medvlp.metrics import (
     FALSE_POSITIVE_RATES,
     Estimate,
@@ -22,12 +27,132 @@ from medvlp.metrics import (
     resample,
     roc_curve,
 )
+from medvlp.tasks.inference import Progress, TaskError, check_preprocessing, run_rows
+from medvlp.training.model_folder import TrainedModel
+
+
+def evaluate_labels(
+    model: TrainedModel,
+    store: Store,
+    *,
+    split: str = "test",
+    source: str | None = None,
+    findings: Sequence[str] | None = None,
+    views: Sequence[str] | None = None,
+    labels: str | Path | None = None,
+    unmentioned: Literal["ignore", "negative"] = "ignore",
+    batch_size: int = 64,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> LabelResult:
+    """Score a split and compare with its labels.
+
+    Only rows whose label is present or absent count for a finding; uncertain ones never do.
+
+    Args:
+        model, store: prepared alike, or the store is refused.
+        split: `train | validate | test`.
+        source: only rows of this data set, in a store of several.
+        findings: ids; None takes those of the model.
+        views: only these views.
+        labels: a CSV with `image_id` and a column a finding (1, 0, u or empty) instead of the store's own labels.
+        unmentioned: `negative` takes a finding that nobody mentions for absent. That is how sets labelled from reports
+            are often scored, and it counts what a report left out as a mistake of the model.
+        batch_size: images in one pass.
+        resamples, seed: of the bootstrap over patients.
+        progress: called with images done and images in all.
+
+    Raises:
+        TaskError: the split is empty, the store was prepared otherwise, or no finding has a positive and a negative.
+        KeyError: a finding that nobody knows, or that the method cannot score.
+    """
+    asked: dict[str, Any] = {"split": split, "source": source, "findings": findings, "views": views, "labels": labels}
+    scored = score_labels(model, store, **asked, unmentioned=unmentioned, batch_size=batch_size, progress=progress)
+    return label_result(scored, resamples, seed)
+
+
+def labeled_rows(
+    store: Store,
+    findings: Sequence[str],
+    *,
+    split: str = "test",
+    source: str | None = None,
+    views: Sequence[str] | None = None,
+    labels: str | Path | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    """The rows `[N]` that are measured, and their states `[N, F]`; arguments as `evaluate_labels`.
+
+    Raises:
+        TaskError: no rows, or a table of labels that does not fit them.
+    """
+    rows = store.rows(split, views)
+    if source is not None:
+        rows = rows[(store.table["source"].iloc[rows] == source).to_numpy()]
+    if not len(rows):
+        kinds = " ".join([*(views or ()), *([source] if source else []), "images"])
+        raise TaskError(f"{store.path} has no {kinds} in the split {split!r}")
+    return rows, store.states(findings)[rows] if labels is None else read_label_states(labels, store, rows, findings)
+
+
+def score_labels(
+    model: TrainedModel,
+    store: Store,
+    *,
+    split: str = "test",
+    source: str | None = None,
+    findings: Sequence[str] | None = None,
+    views: Sequence[str] | None = None,
+    labels: str | Path | None = None,
+    unmentioned: Literal["ignore", "negative"] = "ignore",
+    batch_size: int = 64,
+    progress: Progress | None = None,
+    outputs: ModelOutputs | None = None,
+) -> LabelScores:
+    """The scores of `evaluate_labels` without figures; arguments and errors as there.
+
+    `outputs` of these rows and findings, where they are there already, are taken instead of running the model.
+    """
+    check_preprocessing(store, model.preprocess)
+    names = tuple(findings) if findings is not None else model.findings
+    rows, states = labeled_rows(store, names, split=split, source=source, views=views, labels=labels)
+
+    def score(images: Tensor) -> Tensor:
+        return model.method.score(images, names)
+
+    if outputs is None:
+        scores = run_rows(score, store, rows, model.device, batch_size, progress)
+    else:
+        scores = outputs.scores[outputs.at(rows)]
+    protocol = {
+        "store": store.hash,
+        "split": split,
+        "source": source,
+        "views": list(views) if views else None,
+        "images": len(rows),
+        "patients": int(store.table["patient_id"].iloc[rows].nunique()),
+        "labels": "store" if labels is None else Path(labels).name,
+        "unmentioned": unmentioned,
+        "uncertain": "ignore",
+        "method": model.card.get("method"),
+    }
+    table = store.table.iloc[rows]
+    return LabelScores(
+        names=names,
+        image_ids=table["image_id"].to_numpy(object),
+        patient_ids=table["patient_id"].to_numpy(object),
+        scores=scores,
+        states=states,
+        protocol=protocol,
+        notice=model.notice,
+    )
+
 
 MACRO = "macro"
 
 
 @dataclass(frozen=True)
-class FindingResult:
+class FindingFigures:
     """One finding: how many rows had it present and absent, and how well the scores part them."""
 
     positives: int
@@ -37,17 +162,17 @@ class FindingResult:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ZeroShotResult(Result, ScoredSplit):
+class LabelResult(Result, LabelScores):
     """Scores beside known labels, and what follows from them.
 
-    Attributes, beside those of `ScoredSplit`:
+    Attributes, beside those of `LabelScores`:
         findings: id -> result, for the findings that have a positive and a negative.
         macro: mean AUROC over them.
         left_out: id -> why a finding is not among them.
     """
 
     task: ClassVar[str] = "zero-shot"
-    findings: dict[str, FindingResult]
+    findings: dict[str, FindingFigures]
     macro: Estimate
     left_out: dict[str, str]
 
@@ -99,7 +224,7 @@ class ZeroShotResult(Result, ScoredSplit):
         }
 
 
-def zero_shot_result(scored: ScoredSplit, resamples: int = 1000, seed: int = 0) -> ZeroShotResult:
+def label_result(scored: LabelScores, resamples: int = 1000, seed: int = 0) -> LabelResult:
     """The figures of a scored split, with intervals from so many resamples of patients.
 
     Raises:
@@ -107,7 +232,7 @@ def zero_shot_result(scored: ScoredSplit, resamples: int = 1000, seed: int = 0) 
     """
     names, truth, known, scores = scored.names, scored.truth, scored.known, scored.scores
     draws = {"n": resamples, "seed": seed}
-    results: dict[str, FindingResult] = {}
+    results: dict[str, FindingFigures] = {}
     left_out = scored.one_sided()
     for f, name in enumerate(names):
         if name in left_out:
@@ -117,14 +242,14 @@ def zero_shot_result(scored: ScoredSplit, resamples: int = 1000, seed: int = 0) 
         negatives = int(rows.sum()) - positives
         columns = (scored.patient_ids[rows], truth[rows, f], scores[rows, f])
         area, precision = (bootstrap_by_patient(m, *columns, **draws) for m in (auroc, average_precision))
-        results[name] = FindingResult(positives, negatives, area, precision)
+        results[name] = FindingFigures(positives, negatives, area, precision)
     use = [names.index(name) for name in results]
     macro = bootstrap_by_patient(macro_auroc, scored.patient_ids, truth[:, use], scores[:, use], known[:, use], **draws)
     protocol = scored.protocol | {"resamples": resamples, "seed": seed}
-    return ZeroShotResult(findings=results, macro=macro, left_out=left_out, **vars(scored) | {"protocol": protocol})
+    return LabelResult(findings=results, macro=macro, left_out=left_out, **vars(scored) | {"protocol": protocol})
 
 
-def compare(first: ZeroShotResult, second: ZeroShotResult) -> dict[str, Estimate]:
+def compare_auroc(first: LabelResult, second: LabelResult) -> dict[str, Estimate]:
     """By how much the first model's AUROC is above the second's, on the same patients: finding -> difference.
 
     The last entry, `macro`, is over the findings that both have. A difference is outside chance where its interval does

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
+from medvlp.evaluation.model_outputs import ModelOutputs
 from medvlp.evaluation.result import Result
-from medvlp.evaluation.row_outputs import RowOutputs
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate, bootstrap_by_patient, box_mask, cnr, group_mean, image_mean, miou, pointing_game
-from medvlp.tasks.errors import TaskError
-from medvlp.tasks.heat_maps import HeatKind, heat_map_of
-from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
+from medvlp.tasks.ground import HeatMapKind, heat_map_function
+from medvlp.tasks.inference import Progress, TaskError, check_preprocessing, run_rows
 from medvlp.training.model_folder import TrainedModel
 
 METRICS = ("pointing", "cnr", "cnr_abs", "miou", "chance")
@@ -60,12 +59,12 @@ def evaluate_grounding(
     findings: Sequence[str] | None = None,
     views: Sequence[str] | None = None,
     phrases: Mapping[str, str] | None = None,
-    kind: HeatKind = "phrase",
+    kind: HeatMapKind = "phrase",
     batch_size: int = 32,
     resamples: int = 1000,
     seed: int = 0,
     progress: Progress | None = None,
-    outputs: RowOutputs | None = None,
+    outputs: ModelOutputs | None = None,
 ) -> GroundingResult:
     """Point at each boxed finding by a phrase. The boxes of one finding in one image are merged.
 
@@ -76,8 +75,8 @@ def evaluate_grounding(
         split, views: which images.
         findings: ids; None takes all that have a box and that the model was trained on.
         phrases: what is asked for each finding; default its name in the knowledge base.
-        kind: of heat map; see `heat_map_of`. With `evidence` a method need not read text, and phrases are not read.
-        batch_size, resamples, seed, progress: as in `evaluate_zero_shot`.
+        kind: of heat map; see `heat_map_function`. `evidence` needs no method that reads text, and reads no phrases.
+        batch_size, resamples, seed, progress: as in `evaluate_labels`.
         outputs: of these rows and phrases, where they are there already, instead of running the model.
 
     Raises:
@@ -92,7 +91,7 @@ def evaluate_grounding(
     pairs: list[dict[str, Any]] = []
     for done, (finding, rows) in enumerate(boxed.items(), start=1):
         if outputs is None:
-            heat = heat_map_of(model, asked[finding], kind)
+            heat = heat_map_function(model, asked[finding], kind)
             maps = run_rows(heat, store, np.array(list(rows)), model.device, batch_size)
         else:
             maps = outputs.maps[asked[finding]][outputs.at(np.array(list(rows)))]

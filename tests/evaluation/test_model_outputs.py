@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from medvlp.data import Store
-from medvlp.evaluation import evaluate_grounding, evaluate_retrieval, evaluate_zero_shot
-from medvlp.evaluation.row_outputs import read_rows
-from medvlp.evaluation.seed_run import measure_run
+from medvlp.evaluation import evaluate_grounding, evaluate_labels, evaluate_retrieval
+from medvlp.evaluation.measured_run import measure_run
+from medvlp.evaluation.model_outputs import predict_rows
 from medvlp.knowledge import name_of
 from medvlp.tasks import Model
 
@@ -24,7 +24,7 @@ def test_measured_in_one_pass_as_in_three(model: Model, store: Store) -> None:
     finally:
         del trained.method.image_encoder.trunk.forward_intermediates
     assert len(runs) == 1  # 30 images in one batch
-    torch.testing.assert_close(run.scored.scores, evaluate_zero_shot(trained, store, resamples=1).scores)
+    torch.testing.assert_close(run.scored.scores, evaluate_labels(trained, store, resamples=1).scores)
     assert run.retrieval is not None
     assert run.grounding is not None
     near = {"rtol": 1e-3, "atol": 1e-4}  # other batches, other rounding
@@ -35,7 +35,7 @@ def test_measured_in_one_pass_as_in_three(model: Model, store: Store) -> None:
 
 def test_rows_are_found_by_their_number_and_others_are_refused(model: Model, store: Store) -> None:
     rows = store.rows("test")
-    outputs = read_rows(model.pretrained, store, rows, model.findings, [name_of("cardiomegaly")])
+    outputs = predict_rows(model.pretrained, store, rows, model.findings, [name_of("cardiomegaly")])
     assert outputs.maps["cardiomegaly"].shape[0] == len(rows)
     np.testing.assert_array_equal(outputs.at(rows[[4, 2]]), [4, 2])
     with pytest.raises(KeyError, match="not read"):

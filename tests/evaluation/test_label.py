@@ -8,9 +8,9 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from medvlp.data import Preprocess, prepare
-from medvlp.evaluation import compare, evaluate_zero_shot
-from medvlp.evaluation.scored_split import ScoredSplit
-from medvlp.evaluation.zero_shot_result import zero_shot_result
+from medvlp.evaluation import compare_auroc, evaluate_labels
+from medvlp.evaluation.label import label_result
+from medvlp.evaluation.label_scores import LabelScores
 from medvlp.io import read_image
 from medvlp.reports.states import FindingState
 from medvlp.tasks import TaskError
@@ -23,7 +23,7 @@ def result(states, scores, names=("a", "b"), unmentioned="ignore"):
     states, scores = np.asarray(states, np.int8), np.asarray(scores, np.float32)
     ids = np.array([f"i{i}" for i in range(len(states))], object)
     patients = np.array([f"p{i // 2}" for i in range(len(states))], object)
-    scored = ScoredSplit(
+    scored = LabelScores(
         names=tuple(names),
         image_ids=ids,
         patient_ids=patients,
@@ -32,7 +32,7 @@ def result(states, scores, names=("a", "b"), unmentioned="ignore"):
         protocol={"unmentioned": unmentioned},
         notice=None,
     )
-    return zero_shot_result(scored, resamples=50)
+    return label_result(scored, resamples=50)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_finding_that_nobody_knows_is_named_with_the_nearest(model, pictures):
 
 
 def test_the_trained_model_tells_shapes_apart_on_other_patients(model, store):
-    got = evaluate_zero_shot(model.trained, store, resamples=100)
+    got = evaluate_labels(model.trained, store, resamples=100)
     assert got.macro.value > 0.95
     assert set(got.findings) == set(FINDINGS)
     rows = store.rows("test")
@@ -142,23 +142,23 @@ def test_files_hold_the_figures_the_scores_and_the_curves(noisy, tmp_path):
 def test_two_models_are_compared_patient_by_patient(noisy):
     states, scores = noisy
     better = result(states, scores + 3 * (states == 1))
-    difference = compare(better, result(states, scores))
+    difference = compare_auroc(better, result(states, scores))
     assert list(difference) == ["a", "b", "macro"]
     assert difference["macro"].low > 0
     assert difference["a"].value == pytest.approx(
         better.findings["a"].auroc.value - result(states, scores).findings["a"].auroc.value
     )
     with pytest.raises(TaskError, match="different images"):
-        compare(better, result(states[:100], scores[:100]))
+        compare_auroc(better, result(states[:100], scores[:100]))
     with pytest.raises(TaskError, match="different labels"):
-        compare(better, result(states, scores, unmentioned="negative", names=("b", "a")))
+        compare_auroc(better, result(states, scores, unmentioned="negative", names=("b", "a")))
 
 
 def test_labels_of_a_file_replace_those_of_the_store(model, store, tmp_path):
     rows = store.table.iloc[store.rows("test")]
     own = rows[["image_id"]].assign(pneumothorax=["1", "0", "u", ""] * 7 + ["1", "0"])
     own.sample(frac=1, random_state=0).to_csv(tmp_path / "labels.csv", index=False)
-    got = evaluate_zero_shot(model.trained, store, labels=tmp_path / "labels.csv", resamples=20)
+    got = evaluate_labels(model.trained, store, labels=tmp_path / "labels.csv", resamples=20)
     assert (got.findings["pneumothorax"].positives, got.findings["pneumothorax"].negatives) == (8, 8)
     assert set(got.left_out) == {"pleural_effusion", "cardiomegaly"}
     assert got.protocol["labels"] == "labels.csv"
@@ -176,15 +176,15 @@ def test_labels_of_a_file_replace_those_of_the_store(model, store, tmp_path):
 def test_a_table_of_labels_that_does_not_fit_is_refused(model, store, tmp_path, columns, message):
     pd.DataFrame(columns).to_csv(tmp_path / "labels.csv", index=False)
     with pytest.raises(TaskError, match=message):
-        evaluate_zero_shot(model.trained, store, labels=tmp_path / "labels.csv")
+        evaluate_labels(model.trained, store, labels=tmp_path / "labels.csv")
 
 
 def test_a_store_prepared_otherwise_is_refused_with_what_differs(model, pictures, tmp_path):
     other = prepare(pictures.select(np.arange(60, 64)), tmp_path / "store", Preprocess(size=48), workers=0)
     with pytest.raises(TaskError, match="size: 48 against 64"):
-        evaluate_zero_shot(model.trained, other)
+        evaluate_labels(model.trained, other)
 
 
 def test_an_empty_split_is_told(model, store):
     with pytest.raises(TaskError, match="no LATERAL images in the split 'test'"):
-        evaluate_zero_shot(model.trained, store, views=["LATERAL"])
+        evaluate_labels(model.trained, store, views=["LATERAL"])

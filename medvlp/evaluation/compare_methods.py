@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medvlp.evaluation.label_scores import check_comparable
+from medvlp.evaluation.measured_run import MeasuredRun
 from medvlp.evaluation.result import Result, estimate_columns
-from medvlp.evaluation.scored_split import check_comparable
-from medvlp.evaluation.seed_run import SeedRun
 from medvlp.metrics import (
     Estimate,
     estimate_over_seeds,
@@ -156,8 +156,8 @@ class ComparisonResult(Result):
         return {"compare.csv": pd.DataFrame(rows)}
 
 
-def compare_runs(
-    runs: Mapping[str, Mapping[int, SeedRun]],
+def compare_methods(
+    runs: Mapping[str, Mapping[int, MeasuredRun]],
     *,
     reference: str,
     baseline: str,
@@ -215,7 +215,7 @@ class _Areas:
     resampled: dict[int, NDArray[np.float64]]
 
     @classmethod
-    def of(cls, seeds: Mapping[int, SeedRun], names: list[str], draws: dict[str, int]) -> _Areas:
+    def of(cls, seeds: Mapping[int, MeasuredRun], names: list[str], draws: dict[str, int]) -> _Areas:
         value, resampled = {}, {}
         for seed, run in seeds.items():
             use = [run.scored.names.index(name) for name in names]
@@ -242,7 +242,7 @@ class _Areas:
 
 
 def _figures(
-    seeds: Mapping[int, SeedRun],
+    seeds: Mapping[int, MeasuredRun],
     areas: _Areas,
     reference: _Areas | None,
     baseline: _Areas | None,

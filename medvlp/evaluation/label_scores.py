@@ -1,8 +1,10 @@
-"""`ScoredSplit`: a model's scores on a split beside what is known of each image; figures of it are made from this."""
+"""`LabelScores`: a model's scores on a split beside what is known of each image; figures of it are made from this."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medvlp.data.manifest_columns import read_states
+from medvlp.data.store import Store
 from medvlp.reports.states import FindingState
-from medvlp.tasks.errors import TaskError
+from medvlp.tasks.inference import TaskError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ScoredSplit:
+class LabelScores:
     """Scores and labels.
 
     Attributes:
@@ -75,7 +78,7 @@ class ScoredSplit:
         return pd.DataFrame(cells)
 
     @classmethod
-    def from_table(cls, table: pd.DataFrame, protocol: dict[str, Any], notice: str | None) -> ScoredSplit:
+    def from_table(cls, table: pd.DataFrame, protocol: dict[str, Any], notice: str | None) -> LabelScores:
         """The inverse of `table`, read back from a CSV with `dtype=str` and `keep_default_na=False`.
 
         Raises:
@@ -98,7 +101,7 @@ class ScoredSplit:
         )
 
 
-def check_comparable(first: ScoredSplit, second: ScoredSplit) -> None:
+def check_comparable(first: LabelScores, second: LabelScores) -> None:
     """Refuse to compare what was measured on different patients or labels; findings that only one has do not matter.
 
     Raises:
@@ -112,3 +115,33 @@ def check_comparable(first: ScoredSplit, second: ScoredSplit) -> None:
         raise TaskError(
             "the two results are of different labels; evaluate both with the same `labels` and `unmentioned`"
         )
+
+
+def read_label_states(
+    path: str | Path, store: Store, rows: NDArray[np.integer], findings: Sequence[str]
+) -> NDArray[np.int8]:
+    """Read a CSV with `image_id` and a column a finding (`1 | 0 | u | empty`, as in a manifest).
+
+    Returns:
+        int8 `[len(rows), F]` in the codes of `FindingState`; unmentioned where the table has no such row or column.
+
+    Raises:
+        TaskError: no `image_id`, two rows of one image, a cell that is none of the four states, or nothing that fits.
+    """
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if "image_id" not in table:
+        raise TaskError(f"{path}: no column 'image_id'; it has {', '.join(table.columns[:8])}")
+    if table["image_id"].duplicated().any():
+        twice = table["image_id"][table["image_id"].duplicated()].iloc[0]
+        raise TaskError(f"{path}: image {twice!r} has more than one row")
+    columns = [f for f in findings if f in table]
+    at = pd.Index(table["image_id"]).get_indexer(store.table["image_id"].iloc[rows])
+    if not columns or (at < 0).all():
+        raise TaskError(f"{path}: no row or no column of it belongs to these images and findings")
+    states = np.full((len(rows), len(findings)), FindingState.UNMENTIONED, np.int8)
+    for name in columns:
+        column, problems = read_states(table[name])
+        if problems:
+            raise TaskError(f"{path}: " + "; ".join(problems))
+        states[at >= 0, list(findings).index(name)] = column[at[at >= 0]]
+    return states

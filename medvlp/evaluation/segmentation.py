@@ -21,8 +21,7 @@ from medvlp.metrics import (
     image_mean,
     paired_difference,
 )
-from medvlp.tasks.errors import TaskError
-from medvlp.tasks.inference import Progress, check_preprocessing
+from medvlp.tasks.inference import Progress, TaskError, check_preprocessing
 from medvlp.tasks.mask_batches import mask_rows
 from medvlp.tasks.segment_rows import row_areas
 from medvlp.tasks.segmenter import Segmenter

@@ -1,4 +1,4 @@
-"""`SeedRun`: all that a comparison keeps of one training run, measured once and read back from its files."""
+"""`MeasuredRun`: all that a comparison keeps of one training run, measured once and read back from its files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 
 from medvlp.data.store import Store
-from medvlp.evaluation.evaluate_grounding import boxed_rows, evaluate_grounding
-from medvlp.evaluation.evaluate_retrieval import evaluate_retrieval
-from medvlp.evaluation.evaluate_zero_shot import score_split
-from medvlp.evaluation.row_outputs import read_rows
-from medvlp.evaluation.scored_split import ScoredSplit
+from medvlp.evaluation.grounding import boxed_rows, evaluate_grounding
+from medvlp.evaluation.label import score_labels
+from medvlp.evaluation.label_scores import LabelScores
+from medvlp.evaluation.model_outputs import predict_rows
+from medvlp.evaluation.retrieval import evaluate_retrieval
 from medvlp.io.atomic_write import atomic_folder
 from medvlp.knowledge import name_of
 from medvlp.training.model_folder import TrainedModel, with_notice
@@ -24,7 +24,7 @@ _CARD, _SCORES, _RETRIEVAL, _GROUNDING = "run.json", "scores.csv", "retrieval.cs
 
 
 @dataclass(frozen=True, eq=False)
-class SeedRun:
+class MeasuredRun:
     """One run of one method.
 
     Attributes:
@@ -38,7 +38,7 @@ class SeedRun:
         asked: what was measured on what; another question asks for another measurement.
     """
 
-    scored: ScoredSplit
+    scored: LabelScores
     retrieval: pd.DataFrame | None
     grounding: pd.DataFrame | None
     samples: int
@@ -58,7 +58,7 @@ class SeedRun:
             (staging / _CARD).write_text(json.dumps(card, indent=2) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> SeedRun | None:
+    def load(cls, folder: Path) -> MeasuredRun | None:
         """What `save` wrote, or None where nothing was."""
         if not (folder / _CARD).is_file():
             return None
@@ -69,7 +69,7 @@ class SeedRun:
             for field, name in (("retrieval", _RETRIEVAL), ("grounding", _GROUNDING))
         }
         return cls(
-            ScoredSplit.from_table(text, card["protocol"], card["notice"]),
+            LabelScores.from_table(text, card["protocol"], card["notice"]),
             **tables,
             **{name: card[name] for name in ("samples", "seconds", "parameters", "asked")},
         )
@@ -85,30 +85,30 @@ def measure_run(
     views: Sequence[str] | None = None,
     source: str | None = None,
     labels: Path | None = None,
-) -> SeedRun:
+) -> MeasuredRun:
     """Labels, and where the method reads text and the data allow it, retrieval and grounding.
 
     Args:
         model: just trained; its card says what it has seen.
         store: prepared as its training images.
         asked: kept with the figures.
-        split, findings, views, source, labels: as in `evaluate_zero_shot`; `source` concerns the labels alone.
+        split, findings, views, source, labels: as in `evaluate_labels`; `source` concerns the labels alone.
 
     Raises:
-        TaskError: as `evaluate_zero_shot`.
+        TaskError: as `evaluate_labels`.
     """
     rows = store.rows(split, views)
     boxed = boxed_rows(store, rows, findings) if model.method.reads_text else {}
-    outputs = read_rows(model, store, rows, findings, [name_of(finding) for finding in boxed])
+    outputs = predict_rows(model, store, rows, findings, [name_of(finding) for finding in boxed])
     zero_shot: dict[str, Any] = {"source": source, "labels": labels}
     common: dict[str, Any] = {"split": split, "findings": findings, "views": views, "outputs": outputs}
-    scored = score_split(model, store, **zero_shot, **common)
+    scored = score_labels(model, store, **zero_shot, **common)
     retrieval = grounding = None
     if model.method.reads_text and (store.table["report"].to_numpy()[rows] >= 0).any():
         retrieval = evaluate_retrieval(model, store, resamples=1, **common).images
     if boxed:
         grounding = evaluate_grounding(model, store, resamples=1, **common).pairs
-    return SeedRun(
+    return MeasuredRun(
         scored,
         retrieval,
         grounding,

@@ -1,4 +1,4 @@
-"""`RowOutputs`: scores, vectors and heat maps of some rows of a store, from one pass of a model's trunk."""
+"""`ModelOutputs`: scores, vectors and heat maps of some rows of a store, from one pass of a model's trunk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from medvlp.data.store import Store
 from medvlp.models.read_once import read_once
 from medvlp.tasks.embed import image_vectors
-from medvlp.tasks.heat_maps import heat_map_of
+from medvlp.tasks.ground import heat_map_function
 from medvlp.tasks.inference import run_rows
 from medvlp.training.model_folder import TrainedModel
 
@@ -21,7 +21,7 @@ _SCORES, _VECTORS = "scores", "vectors"
 
 
 @dataclass(frozen=True, eq=False)
-class RowOutputs:
+class ModelOutputs:
     """What evaluations ask of a model, row by row.
 
     Attributes:
@@ -48,9 +48,9 @@ class RowOutputs:
         return found
 
 
-def read_rows(
+def predict_rows(
     model: TrainedModel, store: Store, rows: NDArray[np.int64], findings: Sequence[str], phrases: Sequence[str] = ()
-) -> RowOutputs:
+) -> ModelOutputs:
     """Score findings, and for a method that reads text embed the images and point at phrases.
 
     Raises:
@@ -58,7 +58,9 @@ def read_rows(
     """
     asks = {_SCORES: lambda images: model.method.score(images, findings)}
     if model.method.reads_text:
-        asks |= {_VECTORS: image_vectors(model)} | {f"map {phrase}": heat_map_of(model, phrase) for phrase in phrases}
+        asks |= {_VECTORS: image_vectors(model)} | {
+            f"map {phrase}": heat_map_function(model, phrase) for phrase in phrases
+        }
     shapes: dict[str, tuple[int, ...]] = {}
 
     def forward(images: Tensor) -> Tensor:
@@ -74,4 +76,4 @@ def read_rows(
         for name, part in zip(shapes, np.split(flat, bounds, axis=1), strict=True)
     }
     scores, vectors = parts.pop(_SCORES), parts.pop(_VECTORS, None)
-    return RowOutputs(rows, scores, vectors, {name.removeprefix("map "): part for name, part in parts.items()})
+    return ModelOutputs(rows, scores, vectors, {name.removeprefix("map "): part for name, part in parts.items()})

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medvlp.data.store import Store
+from medvlp.evaluation.model_outputs import ModelOutputs
 from medvlp.evaluation.result import Result
-from medvlp.evaluation.row_outputs import RowOutputs
 from medvlp.metrics import (
     Estimate,
     bootstrap_by_patient,
@@ -22,10 +22,9 @@ from medvlp.metrics import (
     recall_at_k,
 )
 from medvlp.reports.states import FindingState
-from medvlp.tasks.embed import embed_rows, embed_texts, need_text
-from medvlp.tasks.errors import TaskError
-from medvlp.tasks.inference import Progress, batches_of, check_preprocessing
-from medvlp.tasks.report_rows import rows_with_report
+from medvlp.tasks.build_index import rows_with_report
+from medvlp.tasks.embed import embed_rows, embed_texts, require_text
+from medvlp.tasks.inference import Progress, TaskError, batches_of, check_preprocessing
 from medvlp.training.model_folder import TrainedModel
 
 DEPTHS = (1, 5, 10)
@@ -67,7 +66,7 @@ def evaluate_retrieval(
     resamples: int = 1000,
     seed: int = 0,
     progress: Progress | None = None,
-    outputs: RowOutputs | None = None,
+    outputs: ModelOutputs | None = None,
 ) -> RetrievalResult:
     """Compare all images of a split with all its distinct reports.
 
@@ -78,7 +77,7 @@ def evaluate_retrieval(
     Raises:
         TaskError: the method reads no text, no image has a report, or the store was prepared otherwise.
     """
-    need_text(model)
+    require_text(model)
     check_preprocessing(store, model.preprocess)
     names = tuple(findings) if findings is not None else model.findings
     rows, numbers, texts = rows_with_report(store, split, views)

@@ -10,25 +10,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medvlp.evaluation.compare_results import ComparisonResult, compare_runs
-from medvlp.evaluation.scored_split import ScoredSplit
-from medvlp.evaluation.seed_run import SeedRun
+from medvlp.evaluation.compare_methods import ComparisonResult, compare_methods
+from medvlp.evaluation.label_scores import LabelScores
+from medvlp.evaluation.measured_run import MeasuredRun
 from medvlp.metrics import bootstrap_by_patient, macro_auroc, paired_difference
-from medvlp.tasks.errors import TaskError
+from medvlp.tasks.inference import TaskError
 
 NAMES = ("edema", "pneumothorax", "mass")
 IMAGES, PATIENTS = 80, 40
 
 
-def run(skill: float, seed: int, text: bool = True, truth_seed: int = 0) -> SeedRun:
+def run(skill: float, seed: int, text: bool = True, truth_seed: int = 0) -> MeasuredRun:
     states = np.random.default_rng(truth_seed).choice([0, 1, 2], size=(IMAGES, 3), p=[0.5, 0.4, 0.1]).astype(np.int8)
     states[:, 2] = 0  # nobody has a mass
     noise = np.random.default_rng([1, seed]).normal(size=(IMAGES, 3))
     patients = np.array([f"p{i % PATIENTS}" for i in range(IMAGES)], object)
     ids = {"image_id": [f"i{i}" for i in range(IMAGES)], "patient_id": patients}
     values = np.random.default_rng([2, seed]).random(IMAGES)
-    return SeedRun(
-        scored=ScoredSplit(
+    return MeasuredRun(
+        scored=LabelScores(
             names=NAMES,
             image_ids=np.array(ids["image_id"], object),
             patient_ids=patients,
@@ -48,11 +48,11 @@ def run(skill: float, seed: int, text: bool = True, truth_seed: int = 0) -> Seed
     )
 
 
-def compared(**methods: dict[int, SeedRun]) -> ComparisonResult:
-    return compare_runs(methods, reference="clip", baseline="unimodal", resamples=200)
+def compared(**methods: dict[int, MeasuredRun]) -> ComparisonResult:
+    return compare_methods(methods, reference="clip", baseline="unimodal", resamples=200)
 
 
-def macro_columns(each: SeedRun) -> tuple[np.ndarray, ...]:
+def macro_columns(each: MeasuredRun) -> tuple[np.ndarray, ...]:
     return each.scored.truth[:, :2], each.scored.scores[:, :2], each.scored.known[:, :2]
 
 
@@ -123,7 +123,7 @@ def test_other_patients_or_labels_are_refused() -> None:
 
 
 def test_what_failed_stays_in_the_table_with_its_reason() -> None:
-    result = compare_runs(
+    result = compare_methods(
         {"clip": {0: run(1.0, 0)}, "medslip": {}},
         reference="clip",
         baseline="unimodal",
@@ -144,7 +144,7 @@ def test_nothing_is_held_against_a_method_without_figures() -> None:
     whole = compared(clip={0: run(1.0, 0)}, unimodal={0: run(1.0, 1)})
     assert list(whole.differences()) == ["above clip", "above unimodal"]
     assert [h for h in compared(devide={0: run(1.0, 0)}).summary()[0] if h.startswith("above")] == []
-    same = compare_runs({"clip": {0: run(1.0, 0)}}, reference="clip", baseline="clip", resamples=20)
+    same = compare_methods({"clip": {0: run(1.0, 0)}}, reference="clip", baseline="clip", resamples=20)
     assert list(same.differences()) == ["above clip"]
 
 
@@ -179,9 +179,9 @@ def test_no_interval_leaves_the_range_of_its_metric() -> None:
 
 def test_a_run_is_read_back_as_it_was(tmp_path: Path) -> None:
     before = run(1.0, 0)
-    assert SeedRun.load(tmp_path) is None
+    assert MeasuredRun.load(tmp_path) is None
     before.save(tmp_path)
-    after = SeedRun.load(tmp_path)
+    after = MeasuredRun.load(tmp_path)
     assert after is not None
     np.testing.assert_array_equal(after.scored.scores, before.scored.scores)
     assert (after.samples, after.seconds, after.parameters, after.asked) == (640, 10.0, 1_500_000, before.asked)
