@@ -33,9 +33,9 @@ from scipy.ndimage import gaussian_filter, zoom
 from medvlp.io import read_image, read_volume
 from medvlp.io.decoders import decode_frame
 from medvlp.io.dicom_file import parse_dicom
-from medvlp.io.frames import encapsulated_frame
 from medvlp.io.pixel_layout import read_layout
-from medvlp.io.radiograph import THREADS
+from medvlp.io.readers import THREADS
+from medvlp.io.stored_values import encapsulated_frame
 
 SYNTAXES: dict[str, tuple[str, Callable[[NDArray[Any]], bytes]]] = {
     "JPEG baseline": (

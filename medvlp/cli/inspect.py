@@ -12,7 +12,7 @@ from medvlp.cli.user_errors import told
 from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
-    from medvlp.io.describe import Description
+    from medvlp.io.inspection import FileInfo
 
 
 def inspect(
@@ -29,11 +29,11 @@ def inspect(
     The exit status is 1 when a file could not be read.
     """
     from medvlp.io import ReadError
-    from medvlp.io.describe import describe
+    from medvlp.io.inspection import inspect_path
 
     with told(ReadError, OSError):
         with progress_bar("inspect", quiet=not path.is_dir()) as progress:
-            found = describe(path, progress)
+            found = inspect_path(path, progress)
         if thumbnail is not None:
             _write_thumbnail(found, thumbnail)
         if table is not None:
@@ -47,11 +47,11 @@ def inspect(
     raise typer.Exit(1 if found.reason or any(part.reason for part in found.parts) else 0)
 
 
-def _facts(found: Description) -> dict[str, object]:
+def _facts(found: FileInfo) -> dict[str, object]:
     return found.facts | ({"contents": [part.facts for part in found.parts]} if found.parts else {})
 
 
-def _print(found: Description) -> None:
+def _print(found: FileInfo) -> None:
     for name, value in found.facts.items():
         if name != "steps" and value not in (None, "", []):
             joint = ", " if name == "slices of volumes" else " x "
@@ -65,15 +65,15 @@ def _print(found: Description) -> None:
             typer.echo(f"{count:8,}  {label}{what}")
 
 
-def _kind(part: Description) -> str:
+def _kind(part: FileInfo) -> str:
     facts = part.facts
     return ", ".join(str(facts[key]) for key in ("kind", "object", "transfer syntax", "modality") if facts.get(key))
 
 
-def _write_thumbnail(found: Description, path: Path) -> None:
+def _write_thumbnail(found: FileInfo, path: Path) -> None:
     from PIL import Image as Picture
 
-    from medvlp.io.thumbnail import sheet
+    from medvlp.io.thumbnail import contact_sheet
     from medvlp.io.thumbnail import thumbnail as small
 
     images = [part.image for part in [found, *found.parts] if part.image is not None]
@@ -82,10 +82,10 @@ def _write_thumbnail(found: Description, path: Path) -> None:
         return
     pictures = [small(image, 512 if len(images) == 1 else 192) for image in images[:16]]
     path.parent.mkdir(parents=True, exist_ok=True)
-    Picture.fromarray(sheet(pictures)).save(path)
+    Picture.fromarray(contact_sheet(pictures)).save(path)
 
 
-def _write_table(found: Description, path: Path) -> None:
+def _write_table(found: FileInfo, path: Path) -> None:
     import csv
 
     rows = [{"path": str(part.path), **part.facts} for part in found.parts or [found]]

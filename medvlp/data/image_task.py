@@ -15,7 +15,7 @@ from medvlp.data.volume_preprocess import VolumePreprocess
 from medvlp.data.volume_reading import read_row_volume
 from medvlp.io.errors import ReadError
 from medvlp.io.image import Image
-from medvlp.io.radiograph import read_image  # not when it is called: a broken installation is not a row's bad file
+from medvlp.io.readers import read_image  # not when it is called: a broken installation is not a row's bad file
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from medvlp.io.errors import ReadError
 from medvlp.io.image import Image
+from medvlp.io.readers import read_segmentation
 from medvlp.io.run_length import decode_siim
-from medvlp.io.segmentation import read_segmentation
 
 
 def read_mask(cell: str, image: Image) -> NDArray[np.bool_]:

@@ -30,8 +30,7 @@ from medvlp.data.reports_table import report_row, unparsed_row, write_reports
 from medvlp.data.shard_writer import write_images
 from medvlp.data.store import Store
 from medvlp.data.volume_preprocess import VolumePreprocess
-from medvlp.data.worker_pool import WorkerPool
-from medvlp.data.worker_process import Failure
+from medvlp.io.process_pool import Failure, ProcessPool
 
 Progress = Callable[[str, int, int], None]  # stage (`reports` or `images`), done, total
 _LIMITS: dict[type[AnyPreprocess], dict[str, Any]] = {  # of the pool: many files a second, or seconds a file
@@ -137,7 +136,7 @@ def _prepare_reports(
     )
     total = sum(len(plan.report_rows(s)) for s in shards)
     tick = functools.partial(_tick, progress, "reports", total - work.count, total)
-    with WorkerPool(report_row, workers if work.count > _WORTH_A_POOL else 0, chunk=32) as pool:
+    with ProcessPool(report_row, workers if work.count > _WORTH_A_POOL else 0, chunk=32) as pool:
         for shard, results in _by_shard(pool, work, tick):
             tasks = work.tasks(plan.report_rows(shard))
             parsed = [
@@ -163,7 +162,7 @@ def _prepare_images(
     )
     total = sum(len(plan.rows(s)) for s in shards)
     tick = functools.partial(_tick, progress, "images", total - work.count, total)
-    with WorkerPool(functools.partial(prepare_image, preprocess=sizes), workers, **_LIMITS[type(sizes[0])]) as pool:
+    with ProcessPool(functools.partial(prepare_image, preprocess=sizes), workers, **_LIMITS[type(sizes[0])]) as pool:
         for shard, results in _by_shard(pool, work, tick):
             write_images(plan, shard, results, out)
 
@@ -181,7 +180,7 @@ class _Work:
         return sum(len(self.rows(shard)) for shard in self.shards)
 
 
-def _by_shard(pool: WorkerPool, work: _Work, tick: Callable[[int], None]) -> Iterator[tuple[int, list[Any]]]:
+def _by_shard(pool: ProcessPool, work: _Work, tick: Callable[[int], None]) -> Iterator[tuple[int, list[Any]]]:
     """Run the tasks of all shards through one pool; yield each shard that is complete, with its results in order."""
     sizes = [len(work.rows(shard)) for shard in work.shards]
     ends = np.cumsum(sizes)

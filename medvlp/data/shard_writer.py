@@ -12,8 +12,8 @@ import pandas as pd
 from medvlp.data import prepare_plan as plans
 from medvlp.data.image_task import PreparedImage
 from medvlp.data.prepare_plan import Plan
-from medvlp.data.worker_process import Failure
 from medvlp.io.atomic_write import atomic_file
+from medvlp.io.process_pool import Failure
 
 
 def write_images(plan: Plan, shard: int, results: Sequence[PreparedImage | Failure], folder: Path) -> None:

@@ -14,8 +14,8 @@ from medvlp.data.base_preprocess import BasePreprocess, Crop
 from medvlp.data.chunks import chunked_shape, from_chunks, to_chunks
 from medvlp.io.geometry import AXES
 from medvlp.io.image import Image
+from medvlp.io.intensity import window_values
 from medvlp.io.resampling import resample
-from medvlp.io.windows import window_values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,14 +26,14 @@ _MAX_VOXELS = 1 << 28  # 512 MiB of int16
 
 @dataclass(frozen=True)
 class VolumePreprocess(BasePreprocess):
-    """Hounsfield units, resampled to a spacing, cut or padded with air around the centre of the scan.
+    """Hounsfield units, resampled to a spacing, cut or padded with air around the center of the scan.
 
     Where voxels get larger, each new one is a weighted mean of those that it covers (`medvlp.io.resample`). Values are
     rounded to int16 and cut off at -1024 and 3071 HU.
 
     Attributes:
         size: voxels along `[D, H, W]`: to the head, the front and the right; one number stands for a cube.
-        spacing: millimetres along the same axes; one number stands for all three.
+        spacing: millimeters along the same axes; one number stands for all three.
         center, width: the window of `normalize`, in HU: -1000 to 1000 is shown from 0 to 1, and what is beyond is cut.
         mean, std: what `normalize` then subtracts and divides by, on the scale of 0 to 1.
     """
@@ -97,7 +97,7 @@ class VolumePreprocess(BasePreprocess):
     ) -> NDArray[np.float32]:
         return resample(Image(array, spacing), _three(self.spacing), shape=self.shape, fill=fill).array
 
-    def pack(self, stored: NDArray[Any]) -> NDArray[Any]:
+    def pack_layers(self, stored: NDArray[Any]) -> NDArray[Any]:
         """The volume as blocks, `file_shape`."""
         return to_chunks(stored, AIR)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from medvlp.io.errors import ReadError
 from medvlp.io.geometry import AXES
 from medvlp.io.image import Image
-from medvlp.io.volume import read_volume
+from medvlp.io.readers import read_volume
 
 _BELOW_WATER = -200.0  # HU: every scan has air in it or around it, and no scanner stores this unless it means HU
 _OWN_READERS = {"rad_chest_ct": "medvlp.data.sources.rad_chest_ct"}  # sources with a `read_volume(path)` of their own

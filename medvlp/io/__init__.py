@@ -14,31 +14,28 @@ from medvlp.io.errors import ReadError
 from medvlp.io.image import Image
 
 if TYPE_CHECKING:
-    from medvlp.io.hounsfield import to_hounsfield
-    from medvlp.io.label_files import write_labels
-    from medvlp.io.radiograph import read_image
+    from medvlp.io.dicom_export import write_dicom_seg, write_labels_sr
+    from medvlp.io.intensity import to_hounsfield, window
+    from medvlp.io.label_maps import write_labels
+    from medvlp.io.readers import read_image, read_segmentation, read_volume
     from medvlp.io.resampling import resample
     from medvlp.io.run_length import boxes_to_mask, decode_siim, encode_siim
-    from medvlp.io.seg_writer import write_dicom_seg
-    from medvlp.io.segmentation import Segmentation, read_segmentation
-    from medvlp.io.sr_writer import write_labels_sr
-    from medvlp.io.volume import read_volume
-    from medvlp.io.windows import window
+    from medvlp.io.segmentation import Segmentation
 
 _LAZY = {
     "Segmentation": "medvlp.io.segmentation",
     "boxes_to_mask": "medvlp.io.run_length",
     "decode_siim": "medvlp.io.run_length",
     "encode_siim": "medvlp.io.run_length",
-    "read_image": "medvlp.io.radiograph",
-    "read_segmentation": "medvlp.io.segmentation",
-    "read_volume": "medvlp.io.volume",
+    "read_image": "medvlp.io.readers",
+    "read_segmentation": "medvlp.io.readers",
+    "read_volume": "medvlp.io.readers",
     "resample": "medvlp.io.resampling",
-    "to_hounsfield": "medvlp.io.hounsfield",
-    "window": "medvlp.io.windows",
-    "write_dicom_seg": "medvlp.io.seg_writer",
-    "write_labels": "medvlp.io.label_files",
-    "write_labels_sr": "medvlp.io.sr_writer",
+    "to_hounsfield": "medvlp.io.intensity",
+    "window": "medvlp.io.intensity",
+    "write_dicom_seg": "medvlp.io.dicom_export",
+    "write_labels": "medvlp.io.label_maps",
+    "write_labels_sr": "medvlp.io.dicom_export",
 }
 
 __all__ = [

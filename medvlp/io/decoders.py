@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlp.io.codestream import Codestream, read_codestream
-from medvlp.io.errors import Unreadable
+from medvlp.io.errors import FormatError
 from medvlp.io.pixel_layout import PixelLayout
 
 RLE = "1.2.840.10008.1.2.5"
@@ -64,7 +64,7 @@ SYNTAXES = {
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedFrame:
     """A decoded frame.
 
     Attributes:
@@ -83,7 +83,7 @@ def syntax_name(syntax: str) -> str:
     return f"{SYNTAXES[syntax]} ({syntax})" if syntax in SYNTAXES else syntax
 
 
-def decode_frame(data: bytes, syntax: str, layout: PixelLayout, threads: int = 1) -> Decoded:
+def decode_frame(data: bytes, syntax: str, layout: PixelLayout, threads: int = 1) -> DecodedFrame:
     """Decode one frame.
 
     Args:
@@ -93,28 +93,28 @@ def decode_frame(data: bytes, syntax: str, layout: PixelLayout, threads: int = 1
         threads: for JPEG 2000, whose decoder can use several.
 
     Raises:
-        Unreadable: nothing here reads the syntax, or the frame is damaged or does not fit its header.
+        FormatError: nothing here reads the syntax, or the frame is damaged or does not fit its header.
     """
     if syntax == RLE:
         return _rle(data, layout)
     stream = read_codestream(data)
     if stream is None or stream.kind == "JPEG arithmetic":
-        raise Unreadable(f"transfer syntax {syntax_name(syntax)} cannot be read")
+        raise FormatError(f"transfer syntax {syntax_name(syntax)} cannot be read")
     if stream.rows and (stream.rows, stream.columns, stream.samples) != (layout.rows, layout.columns, layout.samples):
-        raise Unreadable(
+        raise FormatError(
             f"the {stream.kind} frame is {stream.rows} x {stream.columns} x {stream.samples}, "
             f"the header says {layout.rows} x {layout.columns} x {layout.samples}"
         )
     if not stream.complete:
-        raise Unreadable(f"the {stream.kind} frame is cut short: its end marker is missing")
+        raise FormatError(f"the {stream.kind} frame is cut short: its end marker is missing")
     try:
         array = _decode(data, stream, syntax, threads)
     except (RuntimeError, ValueError, MemoryError) as error:
-        raise Unreadable(f"the {stream.kind} frame is damaged ({type(error).__name__})") from None
+        raise FormatError(f"the {stream.kind} frame is damaged ({type(error).__name__})") from None
     if array.shape[:2] != (layout.rows, layout.columns):
-        raise Unreadable(f"the {stream.kind} frame is {array.shape[0]} x {array.shape[1]} once decoded")
+        raise FormatError(f"the {stream.kind} frame is {array.shape[0]} x {array.shape[1]} once decoded")
     sign_at = stream.precision if stream.kind in ("JPEG 2000", "HTJ2K") else 0
-    return Decoded(array, _photometric(stream, layout), sign_at)
+    return DecodedFrame(array, _photometric(stream, layout), sign_at)
 
 
 def inflate_frame(data: bytes, layout: PixelLayout) -> bytes:
@@ -123,15 +123,15 @@ def inflate_frame(data: bytes, layout: PixelLayout) -> bytes:
     try:
         frame = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 2)
     except zlib.error:
-        raise Unreadable("the deflated frame is damaged") from None
+        raise FormatError("the deflated frame is damaged") from None
     if len(frame) < size:
-        raise Unreadable(f"the deflated frame has {len(frame):,} bytes and its header needs {size:,}")
+        raise FormatError(f"the deflated frame has {len(frame):,} bytes and its header needs {size:,}")
     return frame
 
 
 def _decode(data: bytes, stream: Codestream, syntax: str, threads: int) -> NDArray[Any]:
     if stream.kind == "JPEG" and stream.samples == 3:
-        # equal colour spaces in and out: the components come as they are stored
+        # equal color spaces in and out: the components come as they are stored
         return imagecodecs.jpeg8_decode(data, colorspace="YCBCR", outcolorspace="YCBCR")
     if stream.kind in ("JPEG", "JPEG lossless"):
         return imagecodecs.jpeg8_decode(data)
@@ -166,14 +166,14 @@ def _photometric(stream: Codestream, layout: PixelLayout) -> str:
     """What the decoded components are: a statement of the stream itself goes before the header's."""
     if layout.samples == 1:
         return layout.photometric
-    if stream.kind == "JPEG XL" or stream.colour == "RGB" or layout.photometric in ("YBR_ICT", "YBR_RCT"):
+    if stream.kind == "JPEG XL" or stream.color == "RGB" or layout.photometric in ("YBR_ICT", "YBR_RCT"):
         return "RGB"
-    if stream.kind == "JPEG" and stream.colour == "YCbCr":
+    if stream.kind == "JPEG" and stream.color == "YCbCr":
         return "YBR_FULL"
     return "YBR_FULL" if layout.photometric == "YBR_FULL_422" else layout.photometric
 
 
-def _rle(data: bytes, layout: PixelLayout) -> Decoded:
+def _rle(data: bytes, layout: PixelLayout) -> DecodedFrame:
     """PackBits by byte planes, most significant first (PS3.5 annex G)."""
     rows, columns, size = layout.rows, layout.columns, (layout.frame_bits + 7) // 8
     try:
@@ -184,12 +184,12 @@ def _rle(data: bytes, layout: PixelLayout) -> Decoded:
             code = f"<u{layout.bits_allocated // 8}"
             flat = np.frombuffer(imagecodecs.dicomrle_decode(data, code, out=size), code)
     except (RuntimeError, ValueError) as error:
-        raise Unreadable(f"the RLE frame is damaged ({type(error).__name__})") from None
+        raise FormatError(f"the RLE frame is damaged ({type(error).__name__})") from None
     if len(flat) != rows * columns * layout.samples:
-        raise Unreadable(
+        raise FormatError(
             f"the RLE frame has {len(flat):,} values, the header needs {rows * columns * layout.samples:,}"
         )
     if layout.samples == 1:
-        return Decoded(flat.reshape(rows, columns), layout.photometric)
+        return DecodedFrame(flat.reshape(rows, columns), layout.photometric)
     planes = flat.reshape(layout.samples, rows, columns)  # RLE always stores planes (PS3.5 G.2)
-    return Decoded(np.moveaxis(planes, 0, -1), layout.photometric)
+    return DecodedFrame(np.moveaxis(planes, 0, -1), layout.photometric)

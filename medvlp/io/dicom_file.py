@@ -16,7 +16,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from medvlp.io.errors import Unreadable
+from medvlp.io.errors import FormatError
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -83,7 +83,7 @@ def parse_dicom(data: bytes, size: int | None = None) -> DicomFile:
         size: bytes of the whole file, where `data` is its beginning.
 
     Raises:
-        Unreadable: no DICOM, a length beyond the end of the file, or a deflated data set past `MAX_INFLATED`.
+        FormatError: no DICOM, a length beyond the end of the file, or a deflated data set past `MAX_INFLATED`.
     """
     in_file = data
     data = _inflated(data)
@@ -97,26 +97,26 @@ def parse_dicom(data: bytes, size: int | None = None) -> DicomFile:
             return True
         left = size - stream.tell()
         if length not in (UNDEFINED, 0) and length > left:
-            raise Unreadable(f"element {tag} says {length:,} bytes and the file ends after {left:,}")
+            raise FormatError(f"element {tag} says {length:,} bytes and the file ends after {left:,}")
         return False
 
     try:
         header = read_partial(stream, at_pixels_or_end, force=True, specific_tags=WANTED)
         implicit, little = header.original_encoding
         syntax = str(header.file_meta.get("TransferSyntaxUID", "")) or _fitting_syntax(implicit, little)
-    except Unreadable:
+    except FormatError:
         raise
     except RecursionError:
-        raise Unreadable("sequences are nested too deeply to be a real object") from None
+        raise FormatError("sequences are nested too deeply to be a real object") from None
     except Exception as error:  # whatever pydicom raises on a broken header; its text may quote values
-        raise Unreadable(f"not a readable DICOM header ({type(error).__name__})") from None
+        raise FormatError(f"not a readable DICOM header ({type(error).__name__})") from None
     if not found:
         return DicomFile(header, syntax, little is not False, "", "", memoryview(b""), False)
     tag, vr, length = found[0]
     start = stream.tell() + (12 if vr in EXPLICIT_VR_LENGTH_32 else 8)
     left = max(0, size - start)
     if length != UNDEFINED and length > left:
-        raise Unreadable(
+        raise FormatError(
             f"Pixel Data ({tag >> 16:04X},{tag & 0xFFFF:04X}) says {length:,} bytes and the file ends after {left:,}"
         )
     end = size if length == UNDEFINED else start + length
@@ -164,10 +164,10 @@ def _inflated(data: bytes) -> bytes:
     try:
         body = inflater.decompress(memoryview(data)[position:], MAX_INFLATED)
     except zlib.error:
-        raise Unreadable("the deflated data set is damaged") from None
+        raise FormatError("the deflated data set is damaged") from None
     if not inflater.eof:
         grown = len(body) >= MAX_INFLATED
-        raise Unreadable(
+        raise FormatError(
             f"the deflated data set grows past {MAX_INFLATED >> 20} MiB"
             if grown
             else "the deflated data set is cut short"

@@ -9,16 +9,13 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from medvlp.io.dicom_file import DicomFile, parse_dicom
-from medvlp.io.errors import Unreadable
-from medvlp.io.functional_groups import frame_header
-from medvlp.io.geometry import AXES, axis_order, spacing_of, turned_affine, untie
-from medvlp.io.guarded import read_bytes
-from medvlp.io.header_values import integer, item, number, numbers, text
+from medvlp.io.dicom_header import frame_header, integer, item, number, numbers, text
+from medvlp.io.errors import FormatError, read_bytes
+from medvlp.io.geometry import AXES, axis_order, reorient_affine, restore_axes, spacing_of
 from medvlp.io.image import Image
-from medvlp.io.outlines import fill_outline
 from medvlp.io.pixel_layout import PixelLayout, read_layout
-from medvlp.io.segmentation import Segmentation, pack
-from medvlp.io.series import Slice, slice_of
+from medvlp.io.segmentation import Segmentation, pack_layers
+from medvlp.io.series import Slice, frame_slice
 from medvlp.io.stored_values import stored_values
 
 MAX_REGION_VOXELS = 1 << 28
@@ -31,9 +28,9 @@ def read_dicom_regions(path: Path, like: Image | None) -> Segmentation:
         return _segments(path, file)
     if item(file.header, "ROIContourSequence", 0) is not None:
         if like is None:
-            raise Unreadable("an RTSTRUCT holds outlines in millimetres: give the image they were drawn on as `like`")
+            raise FormatError("an RTSTRUCT holds outlines in millimeters: give the image they were drawn on as `like`")
         return _structures(file.header, like)
-    raise Unreadable("a DICOM object that is neither SEG nor RTSTRUCT")
+    raise FormatError("a DICOM object that is neither SEG nor RTSTRUCT")
 
 
 def _segments(path: Path, file: DicomFile) -> Segmentation:
@@ -45,7 +42,7 @@ def _segments(path: Path, file: DicomFile) -> Segmentation:
     }
     kind = text(file.header, "SegmentationType").upper()
     threshold = number(file.header, "MaximumFractionalValue", 255.0) / 2 if kind == "FRACTIONAL" else 0.0
-    frames = [slice_of(path, file, layout, index) for index in range(layout.frames)]
+    frames = [frame_slice(path, file, layout, index) for index in range(layout.frames)]
     placed = [one for one in frames if one is not None]
     if len(placed) != len(frames):
         return _flat_segments(file, layout, names, threshold, kind)
@@ -54,7 +51,7 @@ def _segments(path: Path, file: DicomFile) -> Segmentation:
     rows = [round((one.height - heights[0]) / step) for one in placed]
     shape = (max(rows) + 1, layout.rows, layout.columns)
     if int(np.prod(shape, dtype=np.int64)) > MAX_REGION_VOXELS:
-        raise Unreadable(f"segments over {shape[0]} slices of {shape[1]} x {shape[2]} are beyond the limit")
+        raise FormatError(f"segments over {shape[0]} slices of {shape[1]} x {shape[2]} are beyond the limit")
     lowest = min(placed, key=lambda one: one.height)
     affine = _affine(lowest, float(step))
     regions: dict[int, NDArray[np.bool_]] = {}
@@ -63,9 +60,9 @@ def _segments(path: Path, file: DicomFile) -> Segmentation:
         for value, mask in _of_frame(file, layout, one.frame, one.header, threshold, kind):
             if value not in regions:
                 regions[value] = np.zeros([shape[old] for old in order], np.bool_)
-            untie(regions[value], affine)[row] |= mask
-    affine = turned_affine(affine, shape)
-    layers = pack(regions, tuple(shape[old] for old in order))
+            restore_axes(regions[value], affine)[row] |= mask
+    affine = reorient_affine(affine, shape)
+    layers = pack_layers(regions, tuple(shape[old] for old in order))
     return Segmentation(layers, _present(names, regions), spacing_of(affine), AXES, affine, "dicom seg")
 
 
@@ -79,7 +76,7 @@ def _flat_segments(
         header = frame_header(file.header, index)
         for value, mask in _of_frame(file, layout, index, header, threshold, kind):
             regions[value] = regions.get(value, np.zeros(shape, np.bool_)) | mask
-    return Segmentation(pack(regions, shape), _present(names, regions), source="dicom seg")
+    return Segmentation(pack_layers(regions, shape), _present(names, regions), source="dicom seg")
 
 
 def _of_frame(
@@ -104,7 +101,7 @@ def _affine(lowest: Slice, step: float) -> NDArray[np.float64]:
 def _structures(header: Dataset, like: Image) -> Segmentation:
     """Outlines of an RTSTRUCT filled on the grid of `like`; holes are outlines inside outlines (even-odd)."""
     if like.affine is None:
-        raise Unreadable("the image has no place in space, so outlines in millimetres cannot be laid on it")
+        raise FormatError("the image has no place in space, so outlines in millimeters cannot be laid on it")
     names = {integer(roi, "ROINumber"): text(roi, "ROIName")[:64] for roi in _items(header, "StructureSetROISequence")}
     to_voxels = np.linalg.inv(like.affine) @ np.diag([-1.0, -1.0, 1.0, 1.0])  # outlines are in LPS
     regions: dict[int, NDArray[np.bool_]] = {}
@@ -117,13 +114,13 @@ def _structures(header: Dataset, like: Image) -> Segmentation:
                 continue
             points = np.array(numbers(contour, "ContourData"), np.float64)
             if len(points) < 9 or len(points) % 3:
-                raise Unreadable("Contour Data (3006,0050) are not triples of at least three points")
+                raise FormatError("Contour Data (3006,0050) are not triples of at least three points")
             voxels = points.reshape(-1, 3) @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-            outside += not fill_outline(region, voxels)
+            outside += not fill_contour(region, voxels)
         if region.any():
             regions[value] = region
     notes = (f"{outside} outlines lie outside the image",) if outside else ()
-    layers = pack(regions, like.array.shape)
+    layers = pack_layers(regions, like.array.shape)
     return Segmentation(
         layers, _present(names, regions), like.spacing, like.orientation, like.affine, "rtstruct", notes
     )
@@ -138,3 +135,48 @@ def _items(header: Dataset, keyword: str) -> list[Dataset]:
 
 def _present(names: dict[int, str], regions: dict[int, NDArray[np.bool_]]) -> dict[int, str]:
     return {value: names.get(value) or str(value) for value in regions}
+
+
+def fill_contour(region: NDArray[np.bool_], voxels: NDArray[np.float64]) -> bool:
+    """Turn over the voxels of `region` inside a planar outline, so that an outline within another makes a hole.
+
+    Args:
+        region: `[D, H, W]`, changed in place.
+        voxels: `[N, 3]` corners in array coordinates.
+
+    Returns:
+        False where the outline lies in no slice of the volume.
+
+    Raises:
+        FormatError: the outline lies across the slices along every axis.
+    """
+    spread = np.ptp(voxels, axis=0)
+    axis = int(spread.argmin())
+    if spread[axis] > 0.5:
+        raise FormatError("an outline lies across the image's slices: the image is not the one it was drawn on")
+    at = round(float(voxels[:, axis].mean()))
+    if not 0 <= at < region.shape[axis]:
+        return False
+    plane = np.moveaxis(region, axis, 0)[at]
+    plane ^= polygon_mask(np.delete(voxels, axis, axis=1), plane.shape)
+    return True
+
+
+def polygon_mask(corners: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Pixels `[H, W]` whose center lies inside a polygon.
+
+    A row's pixels are inside right of an odd number of edges, so every crossing turns over the rest of its row.
+
+    Args:
+        corners: `[N, 2]`, row and column.
+        shape: rows and columns.
+    """
+    turns = np.zeros((shape[0], shape[1] + 1), np.uint8)
+    for (row, column), (next_row, next_column) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        low, high = sorted((row, next_row))
+        rows = np.arange(max(0, int(np.ceil(low))), min(shape[0], int(np.ceil(high))))
+        if rows.size:
+            crossing = column + (rows - row) * (next_column - column) / (next_row - row)
+            columns = np.clip(np.floor(crossing) + 1, 0, shape[1]).astype(np.int64)
+            turns[rows, columns] ^= 1
+    return np.bitwise_xor.accumulate(turns, axis=1)[:, : shape[1]].astype(np.bool_)

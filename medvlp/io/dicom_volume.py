@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.io.errors import Unreadable
+from medvlp.io.dicom_header import item, number, text
+from medvlp.io.errors import FormatError
 from medvlp.io.geometry import (
     AXES,
     MAX_SHEAR_DEGREES,
     Affine,
     axis_order,
+    deskew,
+    reorient,
+    reorient_affine,
+    restore_axes,
     shear_degrees,
     spacing_of,
-    straightened,
-    turned,
-    turned_affine,
-    untie,
 )
 from medvlp.io.grayscale import modality_values, rescale
-from medvlp.io.header_values import item, number, text
 from medvlp.io.image import Image
 from medvlp.io.series import SAME_POSITION_MM, Slice, find_volumes, load_pixels
 from medvlp.io.stored_values import stored_values
@@ -53,7 +53,7 @@ def read_dicom_volume(paths: list[Path], series: int | None, isolated: bool) -> 
     grid = plan_grid(slices)
     shape = (len(slices), slices[0].layout.rows, slices[0].layout.columns)
     if len(grid.heights) * shape[1] * shape[2] > MAX_VOXELS:
-        raise Unreadable(
+        raise FormatError(
             f"a volume of {shape[0]} x {shape[1]} x {shape[2]} voxels is beyond the limit of {MAX_VOXELS:,}"
         )
     heights = np.array([one.height for one in slices])
@@ -62,16 +62,16 @@ def read_dicom_volume(paths: list[Path], series: int | None, isolated: bool) -> 
     if len(heights) == len(grid.heights) and tilt <= MAX_SHEAR_DEGREES:
         order, _ = axis_order(grid.affine)
         array: NDArray[np.float32] = np.empty([shape[old] for old in order], np.float32)
-        steps += _decode(slices, untie(array, grid.affine), isolated)
-        affine = turned_affine(grid.affine, shape)
+        steps += _decode(slices, restore_axes(array, grid.affine), isolated)
+        affine = reorient_affine(grid.affine, shape)
     else:
         stack = np.empty(shape, np.float32)
         steps += _decode(slices, stack, isolated)
         stack, affine = _interpolated(stack, heights, grid.heights), grid.affine
         if tilt > MAX_SHEAR_DEGREES:
-            stack, affine = straightened(stack, affine, _AIR if modality == "CT" else float(stack.min()))
+            stack, affine = deskew(stack, affine, _AIR if modality == "CT" else float(stack.min()))
             steps.append(f"gantry tilt of {tilt:.2f} degrees straightened")
-        view, affine = turned(stack, affine)
+        view, affine = reorient(stack, affine)
         array = np.ascontiguousarray(view)
     return Image(
         array,
@@ -87,14 +87,14 @@ def read_dicom_volume(paths: list[Path], series: int | None, isolated: bool) -> 
 def _chosen(volumes: list[list[Slice]], series: int | None) -> tuple[list[Slice], list[str]]:
     """The volume asked for, or the largest; a tie is for the caller to settle."""
     if not volumes:
-        raise Unreadable("no DICOM slice with Image Position (0020,0032), Orientation (0020,0037) and Pixel Spacing")
+        raise FormatError("no DICOM slice with Image Position (0020,0032), Orientation (0020,0037) and Pixel Spacing")
     sizes = ", ".join(str(len(volume)) for volume in volumes[:8])
     if series is None:
         if len(volumes) > 1 and len(volumes[0]) == len(volumes[1]) > 1:
-            raise Unreadable(f"{len(volumes)} volumes of {sizes} slices: say which by `series`, from 0")
+            raise FormatError(f"{len(volumes)} volumes of {sizes} slices: say which by `series`, from 0")
         series = 0
     if not 0 <= series < len(volumes):
-        raise Unreadable(f"volume {series} does not exist; there are {len(volumes)} with {sizes} slices")
+        raise FormatError(f"volume {series} does not exist; there are {len(volumes)} with {sizes} slices")
     note = f" (volume {series} of {len(volumes)}, which have {sizes})" if len(volumes) > 1 else ""
     return volumes[series], [f"{len(volumes[series])} slices{note}"]
 
@@ -106,7 +106,7 @@ def _without_twins(slices: list[Slice], isolated: bool, steps: list[str]) -> lis
         if one.height - kept[-1].height >= SAME_POSITION_MM:
             kept.append(one)
         elif not np.array_equal(_stored(one, isolated), _stored(kept[-1], isolated)):
-            raise Unreadable(
+            raise FormatError(
                 f"two of {len(slices)} slices have the same place and different pixels: several volumes in one series "
                 "that no header tells apart"
             )
@@ -127,7 +127,7 @@ def plan_grid(slices: list[Slice]) -> Grid:
         line = first.position + np.outer(heights - heights[0], along)
         off = np.abs(np.array([one.position for one in slices]) - line).max()
         if off > max(0.1, 0.5 * min(first.spacing)):
-            raise Unreadable(f"the slices do not lie on a line: one is {off:.1f} mm off")
+            raise FormatError(f"the slices do not lie on a line: one is {off:.1f} mm off")
     affine = np.eye(4)
     affine[:3, 0] = along * step
     affine[:3, 1] = first.down * first.spacing[0]
@@ -148,7 +148,7 @@ def _distances(first: Slice, heights: NDArray[np.float64]) -> tuple[float, int, 
     step = float(gaps[gaps <= gaps.min() * 1.05].mean())
     count = round((heights[-1] - heights[0]) / step) + 1
     if count > 2 * len(heights):
-        raise Unreadable(f"slices lie {gaps.min():g} to {gaps.max():g} mm apart: more are missing than there are")
+        raise FormatError(f"slices lie {gaps.min():g} to {gaps.max():g} mm apart: more are missing than there are")
     ratios = gaps / step
     if np.abs(ratios - np.round(ratios)).max() < 0.05:
         return step, count, (f"{count - len(heights)} slices missing at {step:g} mm: interpolated",)
@@ -190,7 +190,7 @@ def _decode(slices: list[Slice], target: NDArray[np.float32], isolated: bool) ->
 def _interpolated(
     stack: NDArray[np.float32], heights: NDArray[np.float64], wanted: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Slices at `wanted` heights, linear between their neighbours."""
+    """Slices at `wanted` heights, linear between their neighbors."""
     if len(heights) == len(wanted) and np.allclose(heights, wanted, atol=0.05 * abs(wanted[1] - wanted[0])):
         return stack
     below = np.clip(np.searchsorted(heights, wanted + 1e-6, side="right") - 1, 0, len(heights) - 2)

@@ -1,4 +1,4 @@
-"""Where voxels lie: affines from array indices `(a, b, c, 1)` to RAS millimetres, axis order, shear.
+"""Where voxels lie: affines from array indices `(a, b, c, 1)` to RAS millimeters, axis order, shear.
 
 RAS: x grows to the patient's right, y to the front, z to the head. DICOM writes LPS (PS3.3 C.7.6.2.1.1), so x and y
 change sign on the way in.
@@ -31,15 +31,15 @@ def axis_order(affine: Affine) -> tuple[tuple[int, int, int], tuple[bool, bool, 
     return (order[0], order[1], order[2]), (flips[0], flips[1], flips[2])
 
 
-def turned(array: NDArray[Any], affine: Affine) -> tuple[NDArray[Any], Affine]:
+def reorient(array: NDArray[Any], affine: Affine) -> tuple[NDArray[Any], Affine]:
     """A view of `array` with its axes along `AXES`, and the affine of that view."""
     order, flips = axis_order(affine)
     view = array.transpose(order)[tuple(slice(None, None, -1 if flip else None) for flip in flips)]
-    return view, turned_affine(affine, array.shape)
+    return view, reorient_affine(affine, array.shape)
 
 
-def turned_affine(affine: Affine, shape: tuple[int, ...]) -> Affine:
-    """The affine of an array of `shape` after `turned`."""
+def reorient_affine(affine: Affine, shape: tuple[int, ...]) -> Affine:
+    """The affine of an array of `shape` after `reorient`."""
     order, flips = axis_order(affine)
     result = affine[:, [*order, 3]].copy()
     for new, flip in enumerate(flips):
@@ -49,7 +49,7 @@ def turned_affine(affine: Affine, shape: tuple[int, ...]) -> Affine:
     return result
 
 
-def untie(out: NDArray[Any], affine: Affine) -> NDArray[Any]:
+def restore_axes(out: NDArray[Any], affine: Affine) -> NDArray[Any]:
     """The inverse view: `out` has its axes along `AXES`; the view has the axes that `affine` describes, for writing."""
     order, flips = axis_order(affine)
     unflipped = out[tuple(slice(None, None, -1 if flip else None) for flip in flips)]
@@ -69,7 +69,7 @@ def shear_degrees(affine: Affine) -> float:
     return float(np.degrees(np.arcsin(min(1.0, cosines))))
 
 
-def straightened(array: NDArray[np.float32], affine: Affine, background: float) -> tuple[NDArray[np.float32], Affine]:
+def deskew(array: NDArray[np.float32], affine: Affine, background: float) -> tuple[NDArray[np.float32], Affine]:
     """Resample a sheared volume (gantry tilt, sheared sform) onto a grid of right angles, linearly.
 
     Axes 1 and 2, which lie in the slices, keep their directions; axis 0 becomes their normal. The grid grows until it

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvlp.io.blocks import in_blocks
-from medvlp.io.header_values import item, number, numbers, text
-from medvlp.io.lookup_table import read_lookup_table
+from medvlp.io.dicom_header import item, number, numbers, text
+from medvlp.io.intensity import FUNCTIONS, window_values
+from medvlp.io.lookup_table import in_blocks, read_lookup_table
 from medvlp.io.pixel_layout import PixelLayout
-from medvlp.io.windows import FUNCTIONS, window_values
 
 Values = NDArray[Any]
 
@@ -46,10 +45,10 @@ def display_values(
         return in_blocks(lambda rows: np.nan_to_num(pipeline(rows)[0]), stored), pipeline(stored[:1])[1]
     possible = np.arange(1 << 8 * stored.dtype.itemsize).astype(stored.dtype.newbyteorder("="))
     curve, steps = pipeline(possible)
-    return look_up(curve.astype(np.float32), stored), steps
+    return apply_curve(curve.astype(np.float32), stored), steps
 
 
-def look_up(curve: NDArray[np.float32], stored: Values) -> NDArray[np.float32]:
+def apply_curve(curve: NDArray[np.float32], stored: Values) -> NDArray[np.float32]:
     """`curve[stored]` for integers of 8 or 16 bits, negative ones counted from the end."""
     index = stored.view(stored.dtype.str.replace("i", "u"))
     return in_blocks(lambda rows: np.take(curve, rows, mode="clip"), index)

@@ -15,7 +15,7 @@ class Image:
     Attributes:
         array: float32. Radiograph `[H, W]`: display values between 0 (black) and 1 (white), bone bright, after modality
             LUT, VOI LUT or window and the inversion of MONOCHROME1. Volume `[D, H, W]`: Hounsfield units for CT.
-        spacing: millimetres along each axis of `array`; None where the file does not say.
+        spacing: millimeters along each axis of `array`; None where the file does not say.
         orientation: radiograph: DICOM Patient Orientation of rows and columns, such as `L\\F`, or "" where unknown;
             volume: axis codes along `array`, `SAR` as `read_volume` returns it, or "".
         modality: DICOM modality code (`CR`, `DX`, `CT`, `MR`, ...); `OT` where the file does not say.
@@ -24,7 +24,7 @@ class Image:
         steps: what was done to the values, in order and in words, such as `window 2048/4096 LINEAR`; `inspect` prints
             it.
         frame: index of the frame that was read from a multi-frame object, else None.
-        affine: float64 `[4, 4]`, volumes alone: `(d, h, w, 1)` to RAS millimetres; None where unknown.
+        affine: float64 `[4, 4]`, volumes alone: `(d, h, w, 1)` to RAS millimeters; None where unknown.
     """
 
     array: NDArray[np.float32]

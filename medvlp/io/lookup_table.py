@@ -1,7 +1,8 @@
-"""Lookup tables of the Modality LUT and VOI LUT sequences (PS3.3 C.11.1.1.1, C.11.2.1.1)."""
+"""Lookup tables of the Modality LUT and VOI LUT sequences (PS3.3 C.11.1.1.1, C.11.2.1.1), and their application."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvlp.io.errors import Unreadable
-from medvlp.io.header_values import name, numbers
+from medvlp.io.dicom_header import name, numbers
+from medvlp.io.errors import FormatError
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,11 @@ def read_lookup_table(item: Dataset, signed: bool, little_endian: bool) -> Looku
         little_endian: byte order of the data set.
 
     Raises:
-        Unreadable: the descriptor is impossible or the data are shorter than it says.
+        FormatError: the descriptor is impossible or the data are shorter than it says.
     """
     entries, first, bits = descriptor(item, "LUTDescriptor", signed)
     if not 8 <= bits <= 16:
-        raise Unreadable(f"{name('LUTDescriptor')} says {bits} bits an entry; 8 to 16 exist")
+        raise FormatError(f"{name('LUTDescriptor')} says {bits} bits an entry; 8 to 16 exist")
     return LookupTable(table_data(item, "LUTData", entries, bits, little_endian), first, bits)
 
 
@@ -48,7 +49,7 @@ def descriptor(item: Dataset, keyword: str, signed: bool) -> tuple[int, int, int
     """Number of entries, first input value, bits of an entry."""
     values = [int(value) for value in numbers(item, keyword)]
     if len(values) != 3:
-        raise Unreadable(f"{name(keyword)} has {len(values)} values and needs 3")
+        raise FormatError(f"{name(keyword)} has {len(values)} values and needs 3")
     entries, first, bits = values
     first %= 65536
     return entries % 65536 or 65536, first - 65536 if signed and first > 32767 else first, bits
@@ -67,5 +68,17 @@ def table_data(item: Dataset, keyword: str, entries: int, bits: int, little_endi
     else:
         data = np.array(numbers(item, keyword), np.int64) & 0xFFFF
     if len(data) < entries:
-        raise Unreadable(f"{name(keyword)} has {len(data)} entries and its descriptor says {entries}")
+        raise FormatError(f"{name(keyword)} has {len(data)} entries and its descriptor says {entries}")
     return data[:entries].astype(np.float64)
+
+
+_BYTES_AT_ONCE = 1 << 18
+
+
+def in_blocks(function: Callable[[NDArray[Any]], NDArray[Any]], array: NDArray[Any]) -> NDArray[np.float32]:
+    """float32 `[H, W]`: `function` of `[n, W, ...]` rows of `array` `[H, W, ...]`, one value a pixel."""
+    result = np.empty(array.shape[:2], np.float32)
+    rows = max(1, _BYTES_AT_ONCE // max(1, array[:1].nbytes))
+    for first in range(0, len(array), rows):
+        result[first : first + rows] = function(array[first : first + rows])
+    return result

@@ -17,28 +17,27 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
 
-from medvlp.io.colour import LUMA
+from medvlp.io.color import LUMA
 from medvlp.io.dicom_volume import MAX_VOXELS
-from medvlp.io.errors import Unreadable
+from medvlp.io.errors import FormatError, open_file
 from medvlp.io.geometry import (
     AXES,
     MAX_SHEAR_DEGREES,
     Affine,
     axis_order,
+    deskew,
+    reorient,
+    reorient_affine,
+    restore_axes,
     shear_degrees,
     spacing_of,
-    straightened,
-    turned,
-    turned_affine,
-    untie,
 )
-from medvlp.io.guarded import open_file
 from medvlp.io.image import Image
 
 MAX_BYTES = 2_000_000_000  # of a zipped file once it is inflated and turned into float32
 _HEADER_BYTES = 540
-_COLOUR = {128: 3, 2304: 4}  # data type codes of RGB24 and RGBA32
-_MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # low three bits of xyzt_units
+_COLOR = {128: 3, 2304: 4}  # data type codes of RGB24 and RGBA32
+_MILLIMETERS = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # low three bits of xyzt_units
 
 
 def read_nifti(path: Path, frame: int | None) -> Image:
@@ -56,14 +55,14 @@ def read_nifti(path: Path, frame: int | None) -> Image:
         times = int(np.prod(shape[3:], dtype=np.int64))
         index = frame or 0
         if not 0 <= index < times:
-            raise Unreadable(f"frame {index} does not exist; the file has {times}")
+            raise FormatError(f"frame {index} does not exist; the file has {times}")
         voxels = int(np.prod(shape[:3], dtype=np.int64))
         offset = max(int(header["vox_offset"]), 352)
         size = offset + voxels * times * item.itemsize
         first = offset + index * voxels * item.itemsize
         if zipped:
             if size + 4 * voxels > MAX_BYTES:
-                raise Unreadable(f"the file inflates to {size:,} bytes: beyond the limit; unzip it first")
+                raise FormatError(f"the file inflates to {size:,} bytes: beyond the limit; unzip it first")
             inflated = _inflated(data, size)
             del data  # a scan of 1,000 slices and its float32 leave no room for its zipped form below 2 GiB
             _check_length(len(inflated), size)
@@ -101,18 +100,18 @@ def _placed(
         sheared = np.empty(stored.shape, np.float32)
         _scale(stored, header, sheared, steps)
         steps.append(f"shear of {shear:.2f} degrees straightened")
-        straight, affine = straightened(sheared, affine, float(sheared.min()))
-        view, affine = turned(straight, affine)
+        straight, affine = deskew(sheared, affine, float(sheared.min()))
+        view, affine = reorient(straight, affine)
         return np.ascontiguousarray(view), affine
     order, _ = axis_order(affine)
     array: NDArray[np.float32] = np.empty([stored.shape[old] for old in order], np.float32)
-    _scale(stored, header, untie(array, affine), steps)
-    return array, turned_affine(affine, stored.shape)
+    _scale(stored, header, restore_axes(array, affine), steps)
+    return array, reorient_affine(affine, stored.shape)
 
 
 def _check_length(length: int, needed: int) -> None:
     if length < needed:
-        raise Unreadable(f"the file has {length:,} bytes and its header needs {needed:,}: it is cut short")
+        raise FormatError(f"the file has {length:,} bytes and its header needs {needed:,}: it is cut short")
 
 
 def _header(start: bytes) -> Any:
@@ -122,33 +121,33 @@ def _header(start: bytes) -> Any:
             if len(start) >= size and int.from_bytes(start[:4], "little" if order == "<" else "big") == size:
                 header = kind(start[:size], endianness=order, check=False)
                 if bytes(header["magic"])[:2] not in (b"n+", b"ni"):
-                    raise Unreadable("the magic of the header is not NIfTI's")
+                    raise FormatError("the magic of the header is not NIfTI's")
                 if bytes(header["magic"])[:2] == b"ni":
-                    raise Unreadable("a NIfTI header whose voxels are in another file (.img); convert it to .nii")
+                    raise FormatError("a NIfTI header whose voxels are in another file (.img); convert it to .nii")
                 return header
-    raise Unreadable("not a NIfTI file: the first number is neither 348 nor 540")
+    raise FormatError("not a NIfTI file: the first number is neither 348 nor 540")
 
 
 def _shape(header: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Dimensions, at least three, and the type of a voxel; refused before anything of that size exists."""
     dimensions = int(header["dim"][0])
     if not 1 <= dimensions <= 7:
-        raise Unreadable(f"dim[0] is {dimensions}")
+        raise FormatError(f"dim[0] is {dimensions}")
     shape = tuple(int(n) for n in header["dim"][1 : dimensions + 1])
     if min(shape) < 1:
-        raise Unreadable(f"dim is {shape}")
+        raise FormatError(f"dim is {shape}")
     shape = (*shape, 1, 1)[: max(3, dimensions)]
     if int(np.prod(shape[:3], dtype=np.int64)) > MAX_VOXELS or int(np.prod(shape, dtype=np.float64)) > 1 << 40:
-        raise Unreadable(f"a volume of {' x '.join(map(str, shape))} voxels is beyond the limit of {MAX_VOXELS:,}")
+        raise FormatError(f"a volume of {' x '.join(map(str, shape))} voxels is beyond the limit of {MAX_VOXELS:,}")
     if len(shape) > 4 and max(shape[4:]) > 1:
-        raise Unreadable(f"{dimensions} dimensions {shape}: vectors and tensors are no volume")
+        raise FormatError(f"{dimensions} dimensions {shape}: vectors and tensors are no volume")
     code = int(header["datatype"])
     try:
         item = np.dtype(header.get_data_dtype())
     except Exception:  # nibabel's HeaderDataError, or a KeyError, by version
-        raise Unreadable(f"datatype {code} is not known") from None
-    if item.kind not in "iuf" and code not in _COLOUR:
-        raise Unreadable(f"datatype {code} ({item}) is no grey value")
+        raise FormatError(f"datatype {code} is not known") from None
+    if item.kind not in "iuf" and code not in _COLOR:
+        raise FormatError(f"datatype {code} ({item}) is no gray value")
     return shape, item
 
 
@@ -156,7 +155,7 @@ def _inflated_start(data: bytes) -> bytes:
     try:
         return zlib.decompressobj(31).decompress(data, _HEADER_BYTES)
     except zlib.error:
-        raise Unreadable("the gzip stream is damaged") from None
+        raise FormatError("the gzip stream is damaged") from None
 
 
 def _inflated(data: bytes, size: int) -> bytes:
@@ -172,10 +171,10 @@ def _inflated(data: bytes, size: int) -> bytes:
         try:
             parts.append(inflater.decompress(left, room))
         except zlib.error:
-            raise Unreadable("the gzip stream is damaged, or its checksum does not fit") from None
+            raise FormatError("the gzip stream is damaged, or its checksum does not fit") from None
         room -= len(parts[-1])
         if not inflater.eof:
-            raise Unreadable("the gzip stream is cut short" if room > 0 else "the gzip stream grows past its header")
+            raise FormatError("the gzip stream is cut short" if room > 0 else "the gzip stream grows past its header")
         left = inflater.unused_data.lstrip(b"\0")
     return b"".join(parts)
 
@@ -199,7 +198,7 @@ def _scale(stored: NDArray[Any], header: Any, target: NDArray[np.float32], steps
     if stored.dtype.kind == "f":
         finite = np.isfinite(target)
         if not finite.any():
-            raise Unreadable("no voxel has a finite value")
+            raise FormatError("no voxel has a finite value")
         if not finite.all():
             lowest = target[finite].min()
             steps.append(f"{int((~finite).sum()):,} voxels that are not finite set to the smallest value, {lowest:g}")
@@ -207,20 +206,20 @@ def _scale(stored: NDArray[Any], header: Any, target: NDArray[np.float32], steps
 
 
 def _affine(header: Any, steps: list[str]) -> Affine | None:
-    """Array indices (k, j, i) to RAS millimetres; None where the header gives no orientation."""
+    """Array indices (k, j, i) to RAS millimeters; None where the header gives no orientation."""
     if int(header["sform_code"]) > 0:
         affine, which = np.asarray(header.get_sform(), np.float64), "sform"
     elif int(header["qform_code"]) > 0:
         try:
             affine, which = np.asarray(header.get_qform(), np.float64), "qform"
         except Exception:  # nibabel refuses quaternions longer than 1
-            raise Unreadable("the quaternion of the qform is impossible") from None
+            raise FormatError("the quaternion of the qform is impossible") from None
     else:
         steps.append("neither sform nor qform: left and right unknown")
         return None
     affine = affine[:, [2, 1, 0, 3]]
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise Unreadable(f"the {which} maps voxels nowhere")
-    affine[:3] *= _MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0)
+        raise FormatError(f"the {which} maps voxels nowhere")
+    affine[:3] *= _MILLIMETERS.get(int(header["xyzt_units"]) & 7, 1.0)
     steps.append(f"geometry of the {which}")
     return affine

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
-from medvlp.io.blocks import in_blocks
 from medvlp.io.codestream import read_codestream
-from medvlp.io.colour import LUMA
-from medvlp.io.errors import Unreadable
+from medvlp.io.color import LUMA
+from medvlp.io.errors import FormatError
 from medvlp.io.image import Image
+from medvlp.io.lookup_table import in_blocks
 from medvlp.io.pixel_layout import MAX_FRAME_SAMPLES
 
 FORMATS = ("PNG", "JPEG", "TIFF", "JPEG2000", "BMP", "WEBP", "PPM")
@@ -25,8 +25,8 @@ _ORIENTATION, _PHOTOMETRIC, _WHITE_IS_ZERO = 0x0112, 262, 0  # EXIF 2.3 and TIFF
 def read_picture(data: bytes, frame: int | None) -> Image:
     """Decode a picture.
 
-    8-bit grey is divided by 255. 16-bit grey is divided by the largest value of the smallest bit depth that holds it:
-    radiographs of 12 bits in files of 16 are common and would be black otherwise. Colour is reduced to luma, alpha lies
+    8-bit gray is divided by 255. 16-bit gray is divided by the largest value of the smallest bit depth that holds it:
+    radiographs of 12 bits in files of 16 are common and would be black otherwise. Color is reduced to luma, alpha lies
     over black, EXIF orientation is applied.
 
     Args:
@@ -34,40 +34,40 @@ def read_picture(data: bytes, frame: int | None) -> Image:
         frame: page of a TIFF, from 0; None reads the first.
 
     Raises:
-        Unreadable: no picture, a damaged one, or one beyond `MAX_FRAME_SAMPLES`.
+        FormatError: no picture, a damaged one, or one beyond `MAX_FRAME_SAMPLES`.
     """
     try:
         picture = Picture.open(BytesIO(data), formats=FORMATS)
         if picture.width * picture.height * len(picture.getbands()) > MAX_FRAME_SAMPLES:
-            raise Unreadable(f"a picture of {picture.height:,} x {picture.width:,} pixels is beyond the limit")
+            raise FormatError(f"a picture of {picture.height:,} x {picture.width:,} pixels is beyond the limit")
         pages = getattr(picture, "n_frames", 1)
         if not 0 <= (frame or 0) < pages:
-            raise Unreadable(f"frame {frame} does not exist; the picture has {pages}")
+            raise FormatError(f"frame {frame} does not exist; the picture has {pages}")
         if pages > 1:
             picture.seek(frame or 0)
         orientation = picture.getexif().get(_ORIENTATION, 1)
-        grey, steps = _grey(_values(picture, data), _white_is_zero(picture))
+        gray, steps = _gray(_values(picture, data), _white_is_zero(picture))
     except UnidentifiedImageError:
-        raise Unreadable("neither DICOM nor a picture: nothing here can read it") from None
-    except Unreadable:
+        raise FormatError("neither DICOM nor a picture: nothing here can read it") from None
+    except FormatError:
         raise
     except Exception as error:  # Pillow's plugins raise whatever a damaged file makes them meet
-        raise Unreadable(f"the picture is damaged or cut short ({type(error).__name__})") from None
+        raise FormatError(f"the picture is damaged or cut short ({type(error).__name__})") from None
     if picture.format != "TIFF" and orientation in range(2, 9):  # Pillow turns TIFF while it loads
-        grey = _turned(grey, orientation)
+        gray = _turned(gray, orientation)
         steps = (*steps, f"turned by EXIF orientation {orientation}")
     kind = (picture.format or "picture").lower()
-    return Image(np.ascontiguousarray(grey), source=kind, steps=steps, frame=frame or 0 if pages > 1 else None)
+    return Image(np.ascontiguousarray(gray), source=kind, steps=steps, frame=frame or 0 if pages > 1 else None)
 
 
 def _values(picture: Picture.Image, data: bytes) -> NDArray[Any]:
-    """Decoded values `[H, W]` grey, `[H, W, 2]` grey and alpha, `[H, W, 3]` RGB or `[H, W, 4]` RGBA."""
+    """DecodedFrame values `[H, W]` gray, `[H, W, 2]` gray and alpha, `[H, W, 3]` RGB or `[H, W, 4]` RGBA."""
     if picture.format == "JPEG" and picture.mode in ("L", "RGB"):
         stream = read_codestream(data)
         if stream is not None and stream.complete and stream.precision == 8:
             return imagecodecs.jpeg8_decode(data)  # 1.5 times as fast as Pillow, which is strict about cut streams
     if picture.format == "PNG" and data[24] == 16:
-        return imagecodecs.png_decode(data)  # Pillow halves the depth of 16-bit colour and alpha
+        return imagecodecs.png_decode(data)  # Pillow halves the depth of 16-bit color and alpha
     if picture.mode == "1":
         picture = picture.convert("L")
     elif picture.mode == "P":
@@ -77,43 +77,43 @@ def _values(picture: Picture.Image, data: bytes) -> NDArray[Any]:
     return np.asarray(picture)
 
 
-def _grey(values: NDArray[Any], white_is_zero: bool) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def _gray(values: NDArray[Any], white_is_zero: bool) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Luma between 0 and 1, and the steps in words."""
     if values.dtype.kind == "f":
         if values.ndim != 2 or not np.isfinite(values).all():
-            raise Unreadable("a floating point picture needs one channel of finite values")
+            raise FormatError("a floating point picture needs one channel of finite values")
         low, high = float(values.min()), float(values.max())
         return ((values - low) / (high - low or 1)).astype(np.float32), (f"full range {low:g} to {high:g}",)
     if values.dtype.kind == "i" and values.min() < 0:
-        raise Unreadable("the picture has negative values: it is no radiograph for display")
+        raise FormatError("the picture has negative values: it is no radiograph for display")
     top = 255 if values.dtype.itemsize == 1 else int(values.max())
     white = (1 << max(8, top.bit_length())) - 1
     steps = [f"divided by {white}"]
     channels = values.shape[2] if values.ndim == 3 else 1
     if channels >= 3:
-        grey = in_blocks(
+        gray = in_blocks(
             lambda rows: np.minimum(rows[..., :3].astype(np.float32) @ LUMA / np.float32(white), 1), values
         )
         steps.append("RGB reduced to luma")
     else:
-        grey = np.divide(values if channels == 1 else values[..., 0], white, dtype=np.float32)
+        gray = np.divide(values if channels == 1 else values[..., 0], white, dtype=np.float32)
     if white_is_zero and values.dtype.itemsize > 1:  # Pillow inverts 8 bits itself and leaves 16 as they are
-        grey = 1 - grey
+        gray = 1 - gray
         steps.append("inverted (white is zero)")
     if channels in (2, 4):
-        grey *= np.divide(values[..., -1], white, dtype=np.float32)
+        gray *= np.divide(values[..., -1], white, dtype=np.float32)
         steps.append("alpha over black")
-    return grey, tuple(steps)
+    return gray, tuple(steps)
 
 
 def _white_is_zero(picture: Picture.Image) -> bool:
     return picture.format == "TIFF" and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
-def _turned(grey: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
+def _turned(gray: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
     """EXIF 2.3 section 4.6.4: where row 0 and column 0 lie; 2 to 8."""
     if orientation >= 5:
-        grey = grey.T
+        gray = gray.T
     if orientation in (3, 4, 7, 8):
-        grey = grey[::-1]
-    return grey[:, ::-1] if orientation in (2, 3, 6, 7) else grey
+        gray = gray[::-1]
+    return gray[:, ::-1] if orientation in (2, 3, 6, 7) else gray

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pydicom.dataset import Dataset
 
 from medvlp.io.dicom_file import DicomFile
-from medvlp.io.errors import Unreadable
-from medvlp.io.header_values import integer, text
+from medvlp.io.dicom_header import integer, text
+from medvlp.io.errors import FormatError
 
 MAX_FRAME_SAMPLES = 100_000_000  # 10,000 squared; the largest mammography detectors have a quarter of it
-COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
-KNOWN = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *COLOUR)
+COLOR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
+KNOWN = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *COLOR)
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,22 @@ def read_layout(file: DicomFile) -> PixelLayout:
     """Read and check the Image Pixel module.
 
     Raises:
-        Unreadable: an element is missing or impossible, named with its tag.
+        FormatError: an element is missing or impossible, named with its tag.
     """
     header, kind = file.header, file.pixel_kind
     rows, columns = integer(header, "Rows"), integer(header, "Columns")
     if rows < 1 or columns < 1:
-        raise Unreadable(f"Rows (0028,0010) x Columns (0028,0011) is {rows} x {columns}")
+        raise FormatError(f"Rows (0028,0010) x Columns (0028,0011) is {rows} x {columns}")
     samples = integer(header, "SamplesPerPixel", 1)
     if rows * columns * max(1, samples) > MAX_FRAME_SAMPLES:
-        raise Unreadable(f"a frame of {rows:,} x {columns:,} x {samples} is beyond the limit of {MAX_FRAME_SAMPLES:,}")
+        raise FormatError(f"a frame of {rows:,} x {columns:,} x {samples} is beyond the limit of {MAX_FRAME_SAMPLES:,}")
     photometric = text(header, "PhotometricInterpretation").upper() or ("MONOCHROME2" if samples == 1 else "RGB")
     if photometric not in KNOWN:
-        raise Unreadable("Photometric Interpretation (0028,0004) is none that is known")
-    if samples != (3 if photometric in COLOUR else 1):
-        raise Unreadable(f"Samples per Pixel (0028,0002) is {samples} for {photometric}")
+        raise FormatError("Photometric Interpretation (0028,0004) is none that is known")
+    if samples != (3 if photometric in COLOR else 1):
+        raise FormatError(f"Samples per Pixel (0028,0002) is {samples} for {photometric}")
     if (photometric == "YBR_PARTIAL_420" and not file.encapsulated) or (photometric.endswith("422") and columns % 2):
-        raise Unreadable(f"{photometric} cannot be stored uncompressed with {columns} Columns (0028,0011)")
+        raise FormatError(f"{photometric} cannot be stored uncompressed with {columns} Columns (0028,0011)")
     planar = samples > 1 and integer(header, "PlanarConfiguration", 0) == 1
     if kind == "integer":
         allocated, stored, high = _bits(header)
@@ -76,13 +76,13 @@ def _bits(header: Dataset) -> tuple[int, int, int]:
     """Bits Allocated, Bits Stored, High Bit."""
     allocated = integer(header, "BitsAllocated")
     if allocated not in (1, 8, 12, 16, 32, 64):
-        raise Unreadable(f"Bits Allocated (0028,0100) is {allocated}; 1, 8, 12, 16, 32 and 64 can be read")
+        raise FormatError(f"Bits Allocated (0028,0100) is {allocated}; 1, 8, 12, 16, 32 and 64 can be read")
     stored = integer(header, "BitsStored", allocated)
     if not 1 <= stored <= allocated:
-        raise Unreadable(f"Bits Stored (0028,0101) is {stored} of {allocated} allocated")
+        raise FormatError(f"Bits Stored (0028,0101) is {stored} of {allocated} allocated")
     high = integer(header, "HighBit", stored - 1)
     if not stored - 1 <= high < allocated:
-        raise Unreadable(f"High Bit (0028,0102) is {high} for {stored} bits stored of {allocated}")
+        raise FormatError(f"High Bit (0028,0102) is {high} for {stored} bits stored of {allocated}")
     return allocated, stored, high
 
 
@@ -90,8 +90,8 @@ def _frames(file: DicomFile, one: PixelLayout) -> int:
     """Number of Frames (0028,0008); counted from the pixels where the element is not a number."""
     try:
         frames = integer(file.header, "NumberOfFrames", 1)
-    except Unreadable:
+    except FormatError:
         frames = 1 if file.encapsulated else file.pixels_length * 8 // one.frame_bits
     if frames < 1 or (file.encapsulated and frames > file.pixels_length // 8):
-        raise Unreadable(f"Number of Frames (0028,0008) is {frames:,}: impossible for this file")
+        raise FormatError(f"Number of Frames (0028,0008) is {frames:,}: impossible for this file")
     return frames

@@ -1,4 +1,4 @@
-"""`resample`: an image on a grid of other spacing, its field of view kept, or cut and padded around its centre."""
+"""`resample`: an image on a grid of other spacing, its field of view kept, or cut and padded around its center."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def resample(
     """Resample along every axis.
 
     Linear where the grid gets finer; where it gets coarser, the triangle grows with the new voxels, so that nothing
-    thin falls between them. The centre of the field of view stays where it is.
+    thin falls between them. The center of the field of view stays where it is.
 
     Args:
         image: `spacing` has to be known.
-        spacing: millimetres along each axis of the new array.
+        spacing: millimeters along each axis of the new array.
         labels: the values are names: take the nearest voxel and mix nothing.
-        shape: voxels along each axis of the new array, around the centre; None keeps the field of view.
-        fill: the value of new voxels whose centre lies outside the image.
+        shape: voxels along each axis of the new array, around the center; None keeps the field of view.
+        fill: the value of new voxels whose center lies outside the image.
 
     Returns:
         Image of `shape`, or whose axes have `round(n * old / new)` voxels, at least one.
@@ -40,7 +40,7 @@ def resample(
     """
     axes = image.array.ndim
     if image.spacing is None:
-        raise ValueError("the image does not know its spacing, so it cannot be resampled to millimetres")
+        raise ValueError("the image does not know its spacing, so it cannot be resampled to millimeters")
     if len(spacing) != axes or min(spacing) <= 0:
         raise ValueError(f"spacing needs {axes} positive values; got {tuple(spacing)}")
     if shape is not None and (len(shape) != axes or min(shape) < 1):

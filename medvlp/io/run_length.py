@@ -48,7 +48,7 @@ def encode_siim(mask: NDArray[np.bool_]) -> str:
 
 
 def boxes_to_mask(boxes: Iterable[Sequence[float]], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Pixels `[H, W]` whose centre lies in any box `(left, top, width, height)`; boxes of NaN (no finding) are empty.
+    """Pixels `[H, W]` whose center lies in any box `(left, top, width, height)`; boxes of NaN (no finding) are empty.
 
     Raises:
         ValueError: a box without four numbers or with a negative size.

@@ -1,16 +1,14 @@
-"""`Segmentation`: named regions of an image; `read_segmentation` finds them in PNG, NIfTI, DICOM SEG and RTSTRUCT."""
+"""`Segmentation`: named regions of an image, and their way onto the grid of another."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.io.errors import Unreadable
-from medvlp.io.guarded import guarded, open_file
+from medvlp.io.errors import FormatError
 from medvlp.io.image import Image
 
 
@@ -58,7 +56,7 @@ class Segmentation:
         return np.asarray(np.isin(self.layers, values).any(axis=0))
 
 
-def pack(regions: Mapping[int, NDArray[np.bool_]], shape: tuple[int, ...]) -> NDArray[np.uint16]:
+def pack_layers(regions: Mapping[int, NDArray[np.bool_]], shape: tuple[int, ...]) -> NDArray[np.uint16]:
     """Layers `[L, *shape]`: each region in the first layer where it overlaps nothing."""
     layers = [np.zeros(shape, np.uint16)]
     for value, mask in regions.items():
@@ -70,47 +68,15 @@ def pack(regions: Mapping[int, NDArray[np.bool_]], shape: tuple[int, ...]) -> ND
     return np.stack(layers)
 
 
-def read_segmentation(
-    path: str | Path, *, like: Image | None = None, names: Mapping[int, str] | None = None
-) -> Segmentation:
-    """Read regions from PNG (or another picture), NIfTI, DICOM SEG or RTSTRUCT.
-
-    Args:
-        path: the file.
-        like: the image that they belong to. The regions come out on its grid, the nearest voxel taken; without it they
-            keep their own. An RTSTRUCT holds outlines in millimetres and needs it.
-        names: value -> name, for PNG and NIfTI, which know none; other values are called `1`, `2`, ...
+def match_grid(found: Segmentation, like: Image) -> Segmentation:
+    """The regions on the grid of `like`, each of its voxels taking the region at its center.
 
     Raises:
-        ReadError: the file is damaged, or does not lie on `like`.
-    """
-    with guarded(path) as place:
-        with open_file(place) as stream:
-            start = stream.read(1 << 12)
-        if place.name.lower().endswith((".nii", ".nii.gz")):
-            from medvlp.io.label_files import read_nifti_labels
-
-            found = read_nifti_labels(place, names or {})
-        elif start[128:132] == b"DICM":
-            from medvlp.io.dicom_regions import read_dicom_regions
-
-            found = read_dicom_regions(place, like)
-        else:
-            from medvlp.io.label_files import read_picture_labels
-
-            found = read_picture_labels(place, names or {})
-        return found if like is None else onto(found, like)
-
-
-def onto(found: Segmentation, like: Image) -> Segmentation:
-    """The regions on the grid of `like`, each of its voxels taking the region at its centre.
-
-    Raises:
-        Unreadable: two grids that nothing relates.
+        FormatError: two grids that nothing relates.
     """
     if found.affine is None or like.affine is None:
         if found.shape != like.array.shape:
-            raise Unreadable(f"the regions are {found.shape} and the image is {like.array.shape}")
+            raise FormatError(f"the regions are {found.shape} and the image is {like.array.shape}")
         return found
     if found.shape == like.array.shape and np.allclose(found.affine, like.affine, atol=1e-2):
         return found
@@ -124,6 +90,6 @@ def onto(found: Segmentation, like: Image) -> Segmentation:
         ]
     )
     if found.layers.any() and not layers.any():
-        raise Unreadable("the regions lie wholly outside the image")
+        raise FormatError("the regions lie wholly outside the image")
     notes = (*found.notes, "moved to the image's grid, nearest voxel")
     return Segmentation(layers, found.names, like.spacing, like.orientation, like.affine, found.source, notes)

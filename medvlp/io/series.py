@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from medvlp.io.dicom_file import DEFLATED, DicomFile, looks_like_dicom, parse_dicom
-from medvlp.io.errors import Unreadable
-from medvlp.io.functional_groups import frame_header
-from medvlp.io.guarded import guarded, open_file, read_bytes
-from medvlp.io.header_values import integer, numbers, text
+from medvlp.io.dicom_header import frame_header, integer, numbers, text
+from medvlp.io.errors import FormatError, as_read_error, open_file, read_bytes
 from medvlp.io.pixel_layout import PixelLayout, read_layout
 
 SAME_POSITION_MM = 1e-2
@@ -38,9 +36,9 @@ class Slice:
     Attributes:
         path, file, layout, frame: where its pixels are; `file.pixels` is empty until it is read again.
         header: the elements that hold for it.
-        position: RAS millimetres of the first pixel's centre.
+        position: RAS millimeters of the first pixel's center.
         across, down: RAS directions of growing column and row index.
-        spacing: millimetres between rows and between columns.
+        spacing: millimeters between rows and between columns.
     """
 
     path: Path
@@ -67,7 +65,7 @@ def find_volumes(paths: Iterable[Path]) -> tuple[list[list[Slice]], int]:
 
     Returns:
         Slices of each volume, sorted along their normal, and the number of files that are no slice of a volume: other
-        objects, colour, screenshots without a place in space.
+        objects, color, screenshots without a place in space.
 
     Raises:
         ReadError: a DICOM file is damaged.
@@ -93,14 +91,14 @@ def load_pixels(one: Slice) -> DicomFile:
 
 
 def _slices(path: Path) -> list[Slice]:
-    with guarded(path):
+    with as_read_error(path):
         file = _header(path)
         if file is None or not file.pixel_kind:
             return []
         layout = read_layout(file)
         if layout.samples != 1:
             return []
-        places = [slice_of(path, file, layout, frame) for frame in range(layout.frames)]
+        places = [frame_slice(path, file, layout, frame) for frame in range(layout.frames)]
         return [one for one in places if one is not None]
 
 
@@ -112,14 +110,14 @@ def _header(path: Path) -> DicomFile | None:
             return None
         size = os.fstat(stream.fileno()).st_size
     if size > _HEADER_BYTES and DEFLATED not in start[:1156]:
-        with suppress(Unreadable):  # a header that goes on is not damaged
+        with suppress(FormatError):  # a header that goes on is not damaged
             file = parse_dicom(start, size)
             if file.pixel_kind and integer(file.header, "NumberOfFrames", 1) == 1:
                 return replace(file, pixels=memoryview(b""))
     return parse_dicom(read_bytes(path))
 
 
-def slice_of(path: Path, file: DicomFile, layout: PixelLayout, frame: int) -> Slice | None:
+def frame_slice(path: Path, file: DicomFile, layout: PixelLayout, frame: int) -> Slice | None:
     """One frame with its place in space; None where the file does not give it one.
 
     Frames of a dose grid lie at Grid Frame Offset Vector (3004,000C) along the normal (PS3.3 C.8.8.3.2).
@@ -132,9 +130,9 @@ def slice_of(path: Path, file: DicomFile, layout: PixelLayout, frame: int) -> Sl
     across, down = np.array(orientation[:3]), np.array(orientation[3:])
     lengths = float(np.linalg.norm(across)), float(np.linalg.norm(down))
     if min(lengths) < 0.9 or max(lengths) > 1.1 or abs(across @ down) > 0.01:
-        raise Unreadable("Image Orientation (0020,0037) is not two unit vectors at a right angle")
+        raise FormatError("Image Orientation (0020,0037) is not two unit vectors at a right angle")
     if min(spacing) <= 0:
-        raise Unreadable("Pixel Spacing (0028,0030) is not positive")
+        raise FormatError("Pixel Spacing (0028,0030) is not positive")
     place = np.array(position)
     if layout.frames > 1 and len(offsets) == layout.frames:
         place = place + (offsets[frame] - offsets[0]) * np.cross(across, down)

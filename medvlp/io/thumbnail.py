@@ -1,4 +1,4 @@
-"""`thumbnail`: a small grey picture of an image, of a volume in three planes, or of many images side by side."""
+"""`thumbnail`: a small gray picture of an image, of a volume in three planes, or of many images side by side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from medvlp.io.image import Image
-from medvlp.io.windows import window_values
+from medvlp.io.intensity import window_values
 
 _SOFT_TISSUE = (40.0, 400.0)
 _AIR = -900.0  # nothing but Hounsfield units goes so low
@@ -35,11 +35,11 @@ def thumbnail(image: Image, side: int = 512) -> NDArray[np.uint8]:
     coronal = shown[::-1, middle[1], ::-1], (depth, width)
     sagittal = shown[::-1, :, middle[2]][:, ::-1], (depth, height)
     planes = [_fit(plane, spacing, side // 3) for plane, spacing in (axial, coronal, sagittal)]
-    return sheet(planes, columns=3)
+    return contact_sheet(planes, columns=3)
 
 
-def sheet(pictures: Sequence[NDArray[np.uint8]], columns: int = 4) -> NDArray[np.uint8]:
-    """Pictures in rows, each centred in a cell of the largest one's size."""
+def contact_sheet(pictures: Sequence[NDArray[np.uint8]], columns: int = 4) -> NDArray[np.uint8]:
+    """Pictures in rows, each centerd in a cell of the largest one's size."""
     height, width = max(p.shape[0] for p in pictures), max(p.shape[1] for p in pictures)
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -52,9 +52,9 @@ def sheet(pictures: Sequence[NDArray[np.uint8]], columns: int = 4) -> NDArray[np
 
 
 def _fit(plane: NDArray[np.float32], spacing: tuple[float, float], side: int) -> NDArray[np.uint8]:
-    """Scale to `side` along the longer edge in millimetres."""
+    """Scale to `side` along the longer edge in millimeters."""
     height, width = plane.shape[0] * spacing[0], plane.shape[1] * spacing[1]
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    grey = np.rint(np.ascontiguousarray(plane) * 255).astype(np.uint8)
-    return np.asarray(Picture.fromarray(grey).resize(size, Picture.Resampling.BOX, reducing_gap=None))
+    gray = np.rint(np.ascontiguousarray(plane) * 255).astype(np.uint8)
+    return np.asarray(Picture.fromarray(gray).resize(size, Picture.Resampling.BOX, reducing_gap=None))

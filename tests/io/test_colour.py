@@ -1,4 +1,4 @@
-"""Colour and palettes reduced to luma, against the matrices and segment rules of PS3.3."""
+"""Color and palettes reduced to luma, against the matrices and segment rules of PS3.3."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ BLOCKS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [90, 160, 30]]], np
 def palette(*tables: list[int], first: int = 0, bits: int = 8, segmented: bool = False) -> dict[str, Any]:
     """Elements of PALETTE COLOR with three tables; `segmented` tables are given as their segments."""
     elements: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
-    for colour, table in zip(("Red", "Green", "Blue"), tables, strict=True):
+    for color, table in zip(("Red", "Green", "Blue"), tables, strict=True):
         words = np.array(table, "u1" if bits == 8 else "<u2").tobytes()
         prefix = "Segmented" if segmented else ""
         entries = 256 if segmented else len(table)
-        elements[f"{colour}PaletteColorLookupTableDescriptor"] = [entries, first, bits]
-        elements[f"{prefix}{colour}PaletteColorLookupTableData"] = words + b"\0" * (len(words) % 2)
+        elements[f"{color}PaletteColorLookupTableDescriptor"] = [entries, first, bits]
+        elements[f"{prefix}{color}PaletteColorLookupTableData"] = words + b"\0" * (len(words) % 2)
     return elements
 
 
@@ -58,8 +58,8 @@ def test_a_palette_is_applied_and_not_shown_as_its_indices(write_dicom: WriteDic
     stored = np.array([[5, 6, 7], [8, 0, 200]], np.uint8)  # first 5: what lies below or past takes the ends
     image = read_image(write_dicom(stored, **palette(red, green, blue, first=5)))
     index = np.clip(stored.astype(int) - 5, 0, 3)
-    colours = np.stack([np.array(table)[index] for table in (red, green, blue)], axis=-1)
-    np.testing.assert_allclose(image.array, colours @ LUMA / 255, atol=1e-6)
+    colors = np.stack([np.array(table)[index] for table in (red, green, blue)], axis=-1)
+    np.testing.assert_allclose(image.array, colors @ LUMA / 255, atol=1e-6)
 
 
 def test_8_bit_entries_under_a_descriptor_of_16_bits_are_not_black(write_dicom: WriteDicom) -> None:
@@ -100,7 +100,7 @@ def test_a_missing_table_is_named(write_dicom: WriteDicom) -> None:
 
 
 @pytest.mark.parametrize("name", ["examples_palette.dcm"])
-def test_a_real_palette_equals_pydicom_s_colours(name: str) -> None:
+def test_a_real_palette_equals_pydicom_s_colors(name: str) -> None:
     ds = dcmread(get_testdata_file(name))
     rgb = apply_color_lut(ds.pixel_array, ds)
     expected = rgb @ LUMA / np.iinfo(rgb.dtype).max
@@ -108,7 +108,7 @@ def test_a_real_palette_equals_pydicom_s_colours(name: str) -> None:
 
 
 def test_a_supplemental_palette_leaves_the_grey_image_alone(write_dicom: WriteDicom) -> None:
-    """Enhanced CT with Pixel Presentation COLOR: the grey values are the image (PS3.3 C.7.6.16.1.1.3)."""
+    """Enhanced CT with Pixel Presentation COLOR: the gray values are the image (PS3.3 C.7.6.16.1.1.3)."""
     stored = np.array([[0, 50, 100]], np.uint8)
     elements = {**palette([255] * 4, [0] * 4, [0] * 4, first=101), "PhotometricInterpretation": "MONOCHROME2"}
     np.testing.assert_allclose(read_image(write_dicom(stored, **elements)).array, [[0, 0.5, 1]], atol=1e-6)

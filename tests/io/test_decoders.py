@@ -174,7 +174,7 @@ def test_a_syntax_that_nothing_reads_is_named(write_dicom: WriteDicom, syntax: s
         read_image(path)
 
 
-def test_jpeg_colour_is_what_the_stream_says(write_dicom: WriteDicom) -> None:
+def test_jpeg_color_is_what_the_stream_says(write_dicom: WriteDicom) -> None:
     """A YCbCr stream (JFIF marker) under a header that says RGB: libraries differ, the luma must not."""
     rgb = np.zeros((16, 16, 3), np.uint8)
     rgb[:8], rgb[8:] = (200, 30, 30), (20, 60, 220)

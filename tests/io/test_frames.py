@@ -9,9 +9,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from medvlp.io.dicom_file import DicomFile
-from medvlp.io.errors import Unreadable
-from medvlp.io.frames import encapsulated_frame
+from medvlp.io.errors import FormatError
 from medvlp.io.pixel_layout import PixelLayout
+from medvlp.io.stored_values import encapsulated_frame
 
 LAYOUT = PixelLayout(4, 4, 1, 1, False, "MONOCHROME2", 8, 8, 7, False, "integer")
 SOI = b"\xff\xd8\xff"
@@ -73,15 +73,15 @@ def test_a_missing_end_is_tolerated() -> None:
     ],
 )
 def test_items_that_lie_are_refused(pixels: bytes, words: str) -> None:
-    with pytest.raises(Unreadable, match=words):
+    with pytest.raises(FormatError, match=words):
         frames(replace(element(), pixels=memoryview(pixels)), 1)
 
 
 def test_more_frames_than_fragments_are_refused() -> None:
-    with pytest.raises(Unreadable, match="is 3 and Pixel Data has 2 fragments"):
+    with pytest.raises(FormatError, match="is 3 and Pixel Data has 2 fragments"):
         frames(element(b"ab", b"cd"), 3)
 
 
 def test_fragments_that_nothing_assigns_are_refused() -> None:
-    with pytest.raises(Unreadable, match="no usable offset table"):
+    with pytest.raises(FormatError, match="no usable offset table"):
         frames(element(b"ab", b"cd", b"ef"), 2)

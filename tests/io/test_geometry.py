@@ -7,7 +7,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from medvlp.io.geometry import axis_order, shear_degrees, spacing_of, straightened, turned, turned_affine, untie
+from medvlp.io.geometry import axis_order, deskew, reorient, reorient_affine, restore_axes, shear_degrees, spacing_of
 
 SHAPE = (3, 4, 5)
 ORDERS = list(permutations(range(3)))
@@ -28,23 +28,23 @@ def affine_of(order: tuple[int, ...], signs: tuple[int, ...], tilt: float = 0.0)
 def test_turning_keeps_every_voxel_where_it_was(order: tuple[int, ...], signs: tuple[int, ...], tilt: float) -> None:
     array = np.arange(60, dtype=np.float32).reshape(SHAPE)
     affine = affine_of(order, signs, tilt)
-    view, new = turned(array, affine)
+    view, new = reorient(array, affine)
     for index in np.ndindex(view.shape):
         place = new @ [*index, 1]
         old = np.rint(np.linalg.inv(affine) @ place)[:3].astype(int)
         assert array[tuple(old)] == view[index]
     directions = new[:3, :3] / np.linalg.norm(new[:3, :3], axis=0)
     assert (directions[[2, 1, 0], [0, 1, 2]] > 0.9).all()  # to the head, to the front, to the right
-    np.testing.assert_allclose(turned_affine(affine, SHAPE), new)
+    np.testing.assert_allclose(reorient_affine(affine, SHAPE), new)
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_untie_writes_where_turned_reads(order: tuple[int, ...]) -> None:
     array = np.arange(60, dtype=np.float32).reshape(SHAPE)
     affine = affine_of(order, (1, -1, -1))
-    view, _ = turned(array, affine)
+    view, _ = reorient(array, affine)
     out = np.zeros(view.shape, np.float32)
-    untie(out, affine)[:] = array
+    restore_axes(out, affine)[:] = array
     np.testing.assert_array_equal(out, view)
 
 
@@ -71,7 +71,7 @@ def test_a_sheared_volume_is_straightened_onto_its_objects() -> None:
 
     tilted = ball(places_of((40, 64, 80), affine))
     assert shear_degrees(affine) == pytest.approx(20, abs=1e-6)
-    straight, grid = straightened(tilted, affine, 0.0)
+    straight, grid = deskew(tilted, affine, 0.0)
     assert shear_degrees(grid) == pytest.approx(0, abs=1e-6)
     assert straight.shape[1] > 64  # the grid grew to hold the shifted slices
     expected = ball(places_of(straight.shape, grid))

@@ -175,7 +175,7 @@ def test_a_plain_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
         (42, np.array([32767, 32767, 32767], "<i2"), "beyond the limit"),
         (40, np.array([9], "<i2"), r"dim\[0\] is 9"),
         (42, np.array([-3], "<i2"), "dim is"),
-        (70, np.array([32], "<i2"), "no grey value"),
+        (70, np.array([32], "<i2"), "no gray value"),
         (70, np.array([999], "<i2"), "datatype 999"),
         (0, np.array([77], "<i4"), "not a NIfTI file"),
         (344, np.array([0], "<i4"), "magic"),

@@ -65,7 +65,7 @@ def test_rgb_palette_and_cmyk_are_reduced_to_luma(tmp_path: Path) -> None:
 
 
 def test_16_bit_rgb_keeps_its_depth(tmp_path: Path) -> None:
-    rgb = np.stack([RAMP.astype(np.uint16) * 40] * 3, axis=-1)  # 12 bits: Pillow would leave 15 grey levels
+    rgb = np.stack([RAMP.astype(np.uint16) * 40] * 3, axis=-1)  # 12 bits: Pillow would leave 15 gray levels
     (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(rgb))
     np.testing.assert_allclose(read_image(tmp_path / "x.png").array, RAMP * 40.0 / 4095, atol=1e-6)
 

@@ -45,7 +45,7 @@ def standard_pipeline(ds: Dataset) -> np.ndarray | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            array = pixel_array(ds, index=0).astype(np.float64)  # colour comes as RGB
+            array = pixel_array(ds, index=0).astype(np.float64)  # color comes as RGB
         except (AttributeError, NotImplementedError, RuntimeError, ValueError):
             return None  # no syntax that pydicom decodes, or a header that it does not
     if array.ndim == 3:

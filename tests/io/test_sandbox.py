@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import struct
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +18,9 @@ from PIL import Image as Picture
 from pydicom.data import get_testdata_file
 
 from medvlp.io import ReadError, read_image
-from medvlp.io.errors import Unreadable
-from medvlp.io.sandbox import Sandbox
+from medvlp.io.errors import FormatError
+from medvlp.io.picture import read_picture
+from medvlp.io.process_pool import Sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the sandbox is for POSIX systems")
 
@@ -36,8 +39,7 @@ def png(tmp_path: Path) -> bytes:
 
 
 def child_of(sandbox: Sandbox) -> int:
-    assert sandbox._child is not None
-    return sandbox._child[1].pid
+    return sandbox._pool._alive[0].process.pid
 
 
 @pytest.mark.parametrize("name", ["693_J2KI.dcm", "SC_rgb_jpeg.dcm", "MR_small_RLE.dcm", "examples_jpeg2k.dcm"])
@@ -58,51 +60,59 @@ def test_isolated_pictures_and_their_refusals_are_the_same(tmp_path: Path, png: 
 
 
 def test_one_child_serves_many_calls(sandbox: Sandbox, png: bytes) -> None:
-    array, answer = sandbox.call("picture", png, None)
+    image = sandbox.call(read_picture, png, None)
     first = child_of(sandbox)
-    sandbox.call("picture", png, None)
-    assert (array.shape, answer["source"], child_of(sandbox)) == ((8, 8), "png", first)
+    sandbox.call(read_picture, png, None)
+    assert (image.array.shape, image.source, child_of(sandbox)) == ((8, 8), "png", first)
 
 
 def test_a_crash_is_a_refusal_and_the_next_call_works(sandbox: Sandbox, png: bytes) -> None:
-    sandbox.call("picture", png, None)
+    sandbox.call(read_picture, png, None)
     os.kill(child_of(sandbox), signal.SIGSEGV)
-    with pytest.raises(Unreadable, match="the decoder crashed"):
-        sandbox.call("picture", png, None)
-    assert sandbox.call("picture", png, None)[0].shape == (8, 8)
+    with pytest.raises(FormatError, match="the decoder crashed"):
+        sandbox.call(read_picture, png, None)
+    assert sandbox.call(read_picture, png, None).array.shape == (8, 8)
 
 
-def test_an_exception_that_no_decoder_should_raise_ends_the_child_alone(sandbox: Sandbox, png: bytes) -> None:
-    with pytest.raises(Unreadable, match=r"crashed \(exit status 1\)"):
-        sandbox.call("no such operation")
-    assert sandbox.call("picture", png, None)[0].shape == (8, 8)
+def test_an_exception_that_no_decoder_should_raise_is_a_refusal(sandbox: Sandbox, png: bytes) -> None:
+    with pytest.raises(FormatError, match=r"cannot be read: TypeError"):
+        sandbox.call(read_picture)
+    with pytest.raises(FormatError, match=r"crashed \(exit status 3\)"):
+        sandbox.call(os._exit, 3)
+    assert sandbox.call(read_picture, png, None).array.shape == (8, 8)
 
 
-def test_a_hang_is_a_refusal(png: bytes) -> None:
-    impatient = Sandbox(patience=0)
-    with pytest.raises(Unreadable, match="did not answer within 0 s"):
-        impatient.call("picture", png, None)
-    assert impatient._child is None
+def test_a_result_that_would_run_code_is_refused(sandbox: Sandbox, png: bytes) -> None:
+    with pytest.raises(FormatError, match="no readable result"):
+        sandbox.call(functools.partial, print)
+    assert sandbox.call(read_picture, png, None).array.shape == (8, 8)
+
+
+def test_a_hang_is_a_refusal() -> None:
+    impatient = Sandbox(timeout=0.2)
+    with pytest.raises(FormatError, match=r"took longer than 0.2 s"):
+        impatient.call(time.sleep, 60)
+    assert not impatient._pool._alive
 
 
 def test_work_without_end_is_stopped_and_said(sandbox: Sandbox, png: bytes) -> None:
     """The child's own timer counts processor time and sends SIGPROF; here the test sends it."""
-    sandbox.call("picture", png, None)
+    sandbox.call(read_picture, png, None)
     os.kill(child_of(sandbox), signal.SIGPROF)
-    with pytest.raises(Unreadable, match="worked too long"):
-        sandbox.call("picture", png, None)
-    assert sandbox.call("picture", png, None)[0].shape == (8, 8)
+    with pytest.raises(FormatError, match="worked too long"):
+        sandbox.call(read_picture, png, None)
+    assert sandbox.call(read_picture, png, None).array.shape == (8, 8)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone changes the limits of a running process")
 def test_memory_is_limited(sandbox: Sandbox, png: bytes) -> None:
     import resource
 
-    sandbox.call("picture", png, None)
+    sandbox.call(read_picture, png, None)
     assert resource.prlimit(child_of(sandbox), resource.RLIMIT_DATA) == (2 << 30, 2 << 30)
     resource.prlimit(child_of(sandbox), resource.RLIMIT_DATA, (200 << 20, 200 << 20))
-    with pytest.raises(Unreadable, match=r"needs more than|crashed|damaged"):
-        sandbox.call("picture", _png_of(5000), None)
+    with pytest.raises(FormatError, match=r"needs more|crashed|damaged"):
+        sandbox.call(read_picture, _png_of(5000), None)
 
 
 def _png_of(side: int) -> bytes:

@@ -238,7 +238,7 @@ def test_run_lengths_that_lie_are_errors(text: str, words: str) -> None:
         decode_siim(text, (4, 4))
 
 
-def test_boxes_cover_the_pixels_whose_centre_they_hold() -> None:
+def test_boxes_cover_the_pixels_whose_center_they_hold() -> None:
     mask = boxes_to_mask([(1, 2, 3, 1), (4.6, 0, 1, 1), (np.nan,) * 4, (-5, -5, 5.4, 5.6)], (4, 6))
     expected = np.zeros((4, 6), bool)
     for row, column in np.ndindex(mask.shape):

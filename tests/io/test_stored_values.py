@@ -10,7 +10,7 @@ import pytest
 
 from medvlp.io import ReadError, read_image
 from medvlp.io.dicom_file import parse_dicom
-from medvlp.io.guarded import guarded
+from medvlp.io.errors import as_read_error
 from medvlp.io.pixel_layout import read_layout
 from medvlp.io.stored_values import stored_values
 
@@ -19,7 +19,7 @@ BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 
 def stored(path: Path, frame: int = 0) -> list[object]:
-    with guarded(path):
+    with as_read_error(path):
         file = parse_dicom(path.read_bytes())
         return stored_values(file, read_layout(file), frame)[0].tolist()
 
@@ -68,7 +68,7 @@ def test_12_bits_packed_two_in_three_bytes(write_dicom: WriteDicom) -> None:
     assert stored(path) == [[0x123, 0x456, 0xFFF]]
 
 
-def test_colour_by_plane_and_by_pixel_are_the_same(write_dicom: WriteDicom) -> None:
+def test_color_by_plane_and_by_pixel_are_the_same(write_dicom: WriteDicom) -> None:
     rgb = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
     by_pixel = write_dicom(rgb, "a.dcm", PhotometricInterpretation="RGB")
     planes = np.moveaxis(rgb, -1, 0).tobytes()

@@ -54,7 +54,7 @@ def test_labels_take_the_nearest_voxel_and_mix_nothing() -> None:
     assert set(np.unique(resample(volume(array), (3.0, 1.7, 0.6), labels=True).array)) <= {0, 3, 117}
 
 
-def test_a_shape_cuts_and_pads_around_the_centre() -> None:
+def test_a_shape_cuts_and_pads_around_the_center() -> None:
     array = np.random.default_rng(0).normal(size=(6, 9, 10))
     image = volume(array)
     spacing = image.spacing
@@ -66,7 +66,7 @@ def test_a_shape_cuts_and_pads_around_the_centre() -> None:
     assert whole.affine is not None
     assert part.affine is not None
     middle = [(np.array(one.array.shape) - 1) / 2 @ one.affine[:3, :3].T + one.affine[:3, 3] for one in (whole, part)]
-    np.testing.assert_allclose(middle[0], middle[1])  # millimetres
+    np.testing.assert_allclose(middle[0], middle[1])  # millimeters
     names = resample(volume(array > 0), spacing, labels=True, shape=(8, 5, 10), fill=3)
     assert set(np.unique(names.array)) == {0, 1, 3}
 

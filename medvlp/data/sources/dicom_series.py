@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from medvlp.io.errors import ReadError
-from medvlp.io.guarded import guarded
+from medvlp.io.errors import ReadError, as_read_error
 from medvlp.io.series import find_volumes
 
 _FEWEST = 3  # slices; fewer are scouts
@@ -44,7 +43,7 @@ def series_rows(slices: Iterable[Path]) -> Iterator[SeriesRow]:
         if any(above in holding for above in folder.parents):
             continue
         try:
-            with guarded(folder):
+            with as_read_error(folder):
                 files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
                 volumes = [volume for volume in find_volumes(files)[0] if len(volume) >= _FEWEST]
         except ReadError:

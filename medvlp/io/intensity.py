@@ -1,4 +1,4 @@
-"""Windows: values -> display values between 0 and 1, as PS3.3 C.11.2.1.2 and C.11.2.1.3 write them."""
+"""Intensities: windows (PS3.3 C.11.2.1.2, C.11.2.1.3), and Hounsfield units by a table beside the file."""
 
 from __future__ import annotations
 
@@ -62,3 +62,33 @@ def window_values(values: NDArray[Any], center: float, width: float, function: s
         ramp = (values - kind(center - 0.5)) * kind(1 / (width - 1))
     ramp += kind(0.5)
     return np.clip(ramp, 0, 1, out=ramp)
+
+
+_BELOW_STORED = -200.0  # CT scanners store values from 0, or from about -1024 when they are Hounsfield units already
+
+
+def to_hounsfield(image: Image, slope: float, intercept: float) -> Image:
+    """Rescale a volume by numbers that stand beside its file, as the first release of CT-RATE needs it.
+
+    Its second release is in Hounsfield units already, and so is every volume that `read_volume` rescaled itself;
+    scaling those again puts water at -1024 and is refused.
+
+    Args:
+        image: a volume as `read_volume` returned it.
+        slope, intercept: of PS3.3 C.11.1: Hounsfield units = slope x stored + intercept.
+
+    Raises:
+        ValueError: the values are in Hounsfield units already, or the slope is 0.
+    """
+    if slope == 0:
+        raise ValueError("a slope of 0 makes every voxel the same")
+    if any(step.startswith(("rescale", "modality LUT")) for step in image.steps):
+        raise ValueError("the reader rescaled this volume by its own header; scaling it again would be wrong")
+    if intercept < 0 and float(image.array.min()) < _BELOW_STORED:
+        raise ValueError(
+            f"the smallest value is {image.array.min():g}: the volume is in Hounsfield units already (as CT-RATE v2 is)"
+        )
+    step = f"rescale {slope:g} x stored {intercept:+g}, from a table"
+    return replace(
+        image, array=image.array * np.float32(slope) + np.float32(intercept), modality="CT", steps=(*image.steps, step)
+    )

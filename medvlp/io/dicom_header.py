@@ -1,4 +1,7 @@
-"""Typed look-ups in a DICOM header: a number is a number, or an `Unreadable` that names the tag and quotes no value."""
+"""Typed access to the elements of a DICOM header, also of one frame of an enhanced object (PS3.3 C.7.6.16).
+
+A number is a number, or a `FormatError` that names the tag and quotes no value.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from medvlp.io.errors import Unreadable
+from medvlp.io.errors import FormatError
 
 
 def numbers(header: Dataset, keyword: str) -> list[float]:
@@ -22,9 +25,9 @@ def numbers(header: Dataset, keyword: str) -> list[float]:
     try:
         read = [float(item) for item in values if item is not None and item != ""]
     except (TypeError, ValueError):
-        raise Unreadable(f"{name(keyword)} is not a number") from None
+        raise FormatError(f"{name(keyword)} is not a number") from None
     if not all(math.isfinite(item) for item in read):
-        raise Unreadable(f"{name(keyword)} is not finite")
+        raise FormatError(f"{name(keyword)} is not finite")
     return read
 
 
@@ -34,7 +37,7 @@ def number(header: Dataset, keyword: str, default: float | None = None) -> float
     if values:
         return values[0]
     if default is None:
-        raise Unreadable(f"{name(keyword)} is missing")
+        raise FormatError(f"{name(keyword)} is missing")
     return default
 
 
@@ -72,4 +75,39 @@ def _value(header: Dataset, keyword: str) -> Any:
     try:
         return header.get(keyword)
     except Exception as error:  # pydicom converts on access and raises what it likes; the text may quote the value
-        raise Unreadable(f"{name(keyword)} cannot be read ({type(error).__name__})") from None
+        raise FormatError(f"{name(keyword)} cannot be read ({type(error).__name__})") from None
+
+
+_GROUPS = {  # each with what it replaces in the object itself
+    "PixelValueTransformationSequence": "ModalityLUTSequence",  # C.7.6.16.2.9: rescale
+    "FrameVOILUTSequence": "VOILUTSequence",  # C.7.6.16.2.10: window
+    "PixelMeasuresSequence": "",  # C.7.6.16.2.1: spacing
+    "PlanePositionSequence": "",  # C.7.6.16.2.3
+    "PlaneOrientationSequence": "",  # C.7.6.16.2.4
+    "FrameContentSequence": "",  # C.7.6.16.2.2: which stack, which time
+    "SegmentIdentificationSequence": "",  # C.8.20.3.1: which segment
+}
+
+
+def frame_header(header: Dataset, frame: int) -> Dataset:
+    """The elements that hold for one frame: per-frame groups go before shared ones, and both before the object's own.
+
+    Returns:
+        `header` itself where the object has no functional groups, else a copy with the groups' elements laid over it.
+    """
+    groups = [
+        item(header, "SharedFunctionalGroupsSequence", 0),
+        item(header, "PerFrameFunctionalGroupsSequence", frame),
+    ]
+    present = [group for group in groups if group is not None]
+    if not present:
+        return header
+    flat = Dataset({tag: header.get_item(tag) for tag in header.keys()})  # noqa: SIM118 (iterating yields elements)
+    for group in present:
+        for keyword, replaced in _GROUPS.items():
+            macro = item(group, keyword, 0)
+            if macro is not None:
+                if replaced and replaced in flat:
+                    del flat[replaced]
+                flat.update(macro)
+    return flat

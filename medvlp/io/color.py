@@ -1,4 +1,4 @@
-"""PALETTE COLOR: indices -> luma, through plain or segmented tables (PS3.3 C.7.6.3.1.5, C.7.6.3.1.6, C.7.9.2)."""
+"""Color and palette pixels -> luma between 0 and 1 (PS3.3 C.7.6.3.1.2, C.7.6.3.1.5, C.7.6.3.1.6, C.7.9.2)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,35 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvlp.io.colour import LUMA
-from medvlp.io.errors import Unreadable
-from medvlp.io.grayscale import look_up
-from medvlp.io.header_values import name
-from medvlp.io.lookup_table import LookupTable, descriptor, table_data
+from medvlp.io.dicom_header import name
+from medvlp.io.errors import FormatError
+from medvlp.io.grayscale import apply_curve
+from medvlp.io.lookup_table import LookupTable, descriptor, in_blocks, table_data
 from medvlp.io.pixel_layout import PixelLayout
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # the weights by which YBR_FULL defines Y
+_FROM_YBR = np.array([[1, 0, 1.402], [1, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587], [1, 1.772, 0]], np.float32)
+
+
+def color_values(stored: NDArray[Any], layout: PixelLayout) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """RGB or YBR `[H, W, 3]` -> luma float32 `[H, W]` between 0 and 1.
+
+    YBR goes through RGB, clipped as a display clips it: Y alone differs where a color lies outside what RGB can show.
+    """
+    white = np.float32((1 << layout.bits_stored) - 1)
+    if layout.photometric == "RGB":
+        shown = in_blocks(lambda rows: np.minimum(rows.astype(np.float32) @ LUMA / white, 1), stored)
+        return shown, ("RGB reduced to luma",)
+    middle = np.float32((1 << layout.bits_stored - 1) / white)
+    partial = layout.photometric.startswith("YBR_PARTIAL")  # Y from 16 to 235, Cb and Cr from 16 to 240 of 8 bits
+
+    def luma(rows: NDArray[Any]) -> NDArray[np.float32]:
+        ybr = rows.astype(np.float32) / white
+        ybr[..., 0] = (ybr[..., 0] - np.float32(16 / 255)) * np.float32(255 / 219) if partial else ybr[..., 0]
+        ybr[..., 1:] = (ybr[..., 1:] - middle) * np.float32(255 / 224 if partial else 1)
+        return np.clip(np.clip(ybr @ _FROM_YBR.T, 0, 1) @ LUMA, 0, 1)
+
+    return in_blocks(luma, stored), (f"{layout.photometric} to RGB", "reduced to luma")
 
 
 def palette_values(
@@ -22,31 +45,31 @@ def palette_values(
     """Indices `[H, W]` -> luma float32 `[H, W]` between 0 and 1.
 
     Raises:
-        Unreadable: a table is missing, impossible or shorter than its descriptor says.
+        FormatError: a table is missing, impossible or shorter than its descriptor says.
     """
     if stored.dtype.itemsize > 2:
-        raise Unreadable(
+        raise FormatError(
             f"a palette has 65,536 entries at most and Bits Allocated (0028,0100) is {layout.bits_allocated}"
         )
-    tables = [_table(header, colour, layout.signed, little_endian) for colour in ("Red", "Green", "Blue")]
+    tables = [_table(header, color, layout.signed, little_endian) for color in ("Red", "Green", "Blue")]
     largest = max(float(table.entries.max()) for table in tables)
     bits = 8 if tables[0].bits == 8 or largest < 256 else 16  # 8-bit entries under a descriptor of 16 bits are common
     possible = np.arange(1 << 8 * stored.dtype.itemsize).astype(stored.dtype.newbyteorder("="))
     curve = sum(weight * table(possible) for weight, table in zip(LUMA, tables, strict=True)) / ((1 << bits) - 1)
-    steps = (f"palette of {len(tables[0].entries)} colours, {bits} bits", "reduced to luma")
-    return look_up(np.clip(curve, 0, 1).astype(np.float32), stored), steps
+    steps = (f"palette of {len(tables[0].entries)} colors, {bits} bits", "reduced to luma")
+    return apply_curve(np.clip(curve, 0, 1).astype(np.float32), stored), steps
 
 
-def _table(header: Dataset, colour: str, signed: bool, little_endian: bool) -> LookupTable:
-    keyword = f"{colour}PaletteColorLookupTable"
+def _table(header: Dataset, color: str, signed: bool, little_endian: bool) -> LookupTable:
+    keyword = f"{color}PaletteColorLookupTable"
     entries, first, bits = descriptor(header, f"{keyword}Descriptor", signed)
     if bits not in (8, 16):
-        raise Unreadable(f"{name(f'{keyword}Descriptor')} says {bits} bits an entry; 8 and 16 exist")
+        raise FormatError(f"{name(f'{keyword}Descriptor')} says {bits} bits an entry; 8 and 16 exist")
     if header.get(f"{keyword}Data"):
         return LookupTable(table_data(header, f"{keyword}Data", entries, bits, little_endian), first, bits)
     segmented = header.get(f"Segmented{keyword}Data")
     if not isinstance(segmented, bytes):
-        raise Unreadable(f"{name(f'{keyword}Data')} is missing")
+        raise FormatError(f"{name(f'{keyword}Data')} is missing")
     order = "<" if little_endian else ">"
     words = (
         np.frombuffer(segmented[: len(segmented) // 2 * 2], f"{order}u2")
@@ -55,7 +78,7 @@ def _table(header: Dataset, colour: str, signed: bool, little_endian: bool) -> L
     )
     values = _expand([int(word) for word in words], entries, bits // 8)
     if len(values) < entries:
-        raise Unreadable(f"{name(f'Segmented{keyword}Data')} expands to {len(values)} of {entries} entries")
+        raise FormatError(f"{name(f'Segmented{keyword}Data')} expands to {len(values)} of {entries} entries")
     return LookupTable(np.array(values[:entries], np.float64), first, bits)
 
 
@@ -83,7 +106,7 @@ def _expand(words: list[int], entries: int, word_bytes: int) -> list[int]:
                 run((low + (high << 8 * word_bytes)) // word_bytes, count, False)
                 position += 4
             else:
-                raise Unreadable(f"a segmented palette has an impossible segment of type {opcode}")
+                raise FormatError(f"a segmented palette has an impossible segment of type {opcode}")
             done += 1
 
     run(0, len(words), True)

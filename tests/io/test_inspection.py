@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from medvlp.cli.main import app
 from medvlp.io import Image, ReadError
-from medvlp.io.describe import describe
-from medvlp.io.thumbnail import sheet, thumbnail
+from medvlp.io.inspection import inspect_path
+from medvlp.io.thumbnail import contact_sheet, thumbnail
 
 WriteDicom = Callable[..., Path]
 RUN = CliRunner()
@@ -63,7 +63,7 @@ def test_a_dicom_file_is_described_with_its_steps(write_dicom: WriteDicom) -> No
         WindowWidth=80,
         **PLANTED,
     )
-    facts = describe(path).facts
+    facts = inspect_path(path).facts
     assert facts["object"] == "Computed Radiography Image Storage"
     assert facts["transfer syntax"] == "explicit VR little endian (1.2.840.10008.1.2.1)"
     assert (facts["stored"], facts["bits"], facts["view"]) == ("8 x 10, MONOCHROME1", "16 of 16", "PA")
@@ -71,7 +71,7 @@ def test_a_dicom_file_is_described_with_its_steps(write_dicom: WriteDicom) -> No
 
 
 def test_a_folder_of_slices_is_a_series(series: Path) -> None:
-    found = describe(series)
+    found = inspect_path(series)
     assert found.facts["kind"] == "DICOM series"
     assert (found.facts["shape"], found.facts["smallest"]) == ([4, 8, 10], -1024.0)
 
@@ -81,7 +81,7 @@ def test_a_folder_of_radiographs_is_described_file_by_file(write_dicom: WriteDic
         write_dicom(np.zeros((4, 4), np.uint8), f"{index}.dcm")
     (tmp_path / "broken.dcm").write_bytes((tmp_path / "0.dcm").read_bytes()[:-9])
     (tmp_path / "notes.txt").write_text("hello")
-    found = describe(tmp_path)
+    found = inspect_path(tmp_path)
     assert found.facts == {"kind": "folder", "files": 5, "refused": 2}
     result = RUN.invoke(app, ["inspect", str(tmp_path), "--table", str(tmp_path / "out" / "t.csv")])
     assert result.exit_code == 1
@@ -114,7 +114,7 @@ def test_json_is_json_and_a_refusal_is_its_reason(tmp_path: Path) -> None:
     )
     assert RUN.invoke(app, ["inspect", str(tmp_path / "missing")]).exit_code == 2
     with pytest.raises(ReadError, match="no such file"):
-        describe(tmp_path / "missing")
+        inspect_path(tmp_path / "missing")
 
 
 def test_a_thumbnail_keeps_proportions_and_sides() -> None:
@@ -132,6 +132,6 @@ def test_a_thumbnail_keeps_proportions_and_sides() -> None:
 
 def test_a_sheet_holds_every_picture(tmp_path: Path) -> None:
     pictures = [np.full((4, 6), 10 * index, np.uint8) for index in range(1, 6)]
-    Picture.fromarray(sheet(pictures)).save(tmp_path / "x.png")
-    assert sheet(pictures).shape == (8, 24)
-    assert set(np.unique(sheet(pictures))) == {0, 10, 20, 30, 40, 50}
+    Picture.fromarray(contact_sheet(pictures)).save(tmp_path / "x.png")
+    assert contact_sheet(pictures).shape == (8, 24)
+    assert set(np.unique(contact_sheet(pictures))) == {0, 10, 20, 30, 40, 50}

@@ -1,4 +1,4 @@
-"""What a file or a folder is, and what reading does to its values; never who it is of."""
+"""What a file or a folder is, and what reading does to its values; never whose it is."""
 
 from __future__ import annotations
 
@@ -11,28 +11,26 @@ from pydicom.uid import UID
 
 from medvlp.io.decoders import syntax_name
 from medvlp.io.dicom_file import looks_like_dicom, parse_dicom
-from medvlp.io.errors import ReadError, Unreadable
-from medvlp.io.guarded import guarded, open_file, read_bytes
-from medvlp.io.header_values import text
+from medvlp.io.dicom_header import text
+from medvlp.io.errors import FormatError, ReadError, as_read_error, open_file, read_bytes
 from medvlp.io.image import Image
 from medvlp.io.pixel_layout import read_layout
-from medvlp.io.radiograph import read_image
+from medvlp.io.readers import read_image, read_volume
 from medvlp.io.series import find_volumes
-from medvlp.io.volume import read_volume
 
 
 @dataclass(frozen=True, eq=False)
-class Description:
+class FileInfo:
     """`facts` are for print and JSON; `image` is what was read, None where `reason` says why not."""
 
     path: Path
     facts: dict[str, Any]
     image: Image | None = None
     reason: str = ""
-    parts: list[Description] = field(default_factory=list)
+    parts: list[FileInfo] = field(default_factory=list)
 
 
-def describe(path: str | Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Description:
+def inspect_path(path: str | Path, progress: Callable[[int, int], None] = lambda done, total: None) -> FileInfo:
     """Describe a file; or a folder, as a volume where its DICOM files make one, else file by file.
 
     Args:
@@ -44,7 +42,7 @@ def describe(path: str | Path, progress: Callable[[int, int], None] = lambda don
     """
     path = Path(path)
     if not path.is_dir():
-        with guarded(path), open_file(path):
+        with as_read_error(path), open_file(path):
             return _file(path)
     files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
     sizes = _volumes_of(path, files)
@@ -55,13 +53,13 @@ def describe(path: str | Path, progress: Callable[[int, int], None] = lambda don
         parts.append(_file(file))
         progress(done, len(files))
     refused = sum(part.image is None for part in parts)
-    return Description(path, {"kind": "folder", "files": len(files), "refused": refused}, parts=parts)
+    return FileInfo(path, {"kind": "folder", "files": len(files), "refused": refused}, parts=parts)
 
 
 def _volumes_of(path: Path, files: list[Path]) -> list[int]:
     """Slices of each volume, where most files of the folder are slices of volumes; else []."""
     try:
-        with guarded(path):
+        with as_read_error(path):
             volumes, _ = find_volumes(files)
     except ReadError:
         return []  # a damaged file: described one by one, it says itself what is wrong with it
@@ -69,25 +67,25 @@ def _volumes_of(path: Path, files: list[Path]) -> list[int]:
     return [len(volume) for volume in volumes] if 2 * len(in_volumes) > len(files) else []
 
 
-def _volume(path: Path, sizes: list[int]) -> Description:
+def _volume(path: Path, sizes: list[int]) -> FileInfo:
     facts: dict[str, Any] = {"kind": "DICOM series", "slices of volumes": sizes}
     try:
         image = read_volume(path, series=0)
     except ReadError as error:
-        return Description(path, {**facts, "refused": error.reason}, reason=error.reason)
-    return Description(path, {**facts, **_of_image(image)}, image)
+        return FileInfo(path, {**facts, "refused": error.reason}, reason=error.reason)
+    return FileInfo(path, {**facts, **_of_image(image)}, image)
 
 
-def _file(path: Path) -> Description:
+def _file(path: Path) -> FileInfo:
     facts: dict[str, Any] = {"kind": "unknown"}
     try:
-        with guarded(path):
+        with as_read_error(path):
             facts = _of_header(path)
         volumetric = path.name.lower().endswith((".nii", ".nii.gz"))
         image = read_volume(path) if volumetric else read_image(path)
     except ReadError as error:
-        return Description(path, {**facts, "refused": error.reason}, reason=error.reason)
-    return Description(path, {**facts, **_of_image(image)}, image)
+        return FileInfo(path, {**facts, "refused": error.reason}, reason=error.reason)
+    return FileInfo(path, {**facts, **_of_image(image)}, image)
 
 
 def _of_header(path: Path) -> dict[str, Any]:
@@ -103,7 +101,7 @@ def _of_header(path: Path) -> dict[str, Any]:
         "transfer syntax": syntax_name(file.syntax),
     }
     if not file.pixel_kind:
-        raise Unreadable(f"{facts['object']}: a DICOM object without pixels")
+        raise FormatError(f"{facts['object']}: a DICOM object without pixels")
     layout = read_layout(file)
     bits = f"{layout.bits_stored} of {layout.bits_allocated}" if layout.kind == "integer" else layout.kind
     return facts | {

@@ -1,4 +1,4 @@
-"""Label maps in NIfTI files and pictures, in and out: whole numbers that name regions."""
+"""Label maps in NIfTI files and pictures, read and written: whole numbers that name regions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from medvlp.io.errors import Unreadable
-from medvlp.io.guarded import read_bytes
+from medvlp.io.errors import FormatError, read_bytes
 from medvlp.io.nifti import read_nifti
 from medvlp.io.pixel_layout import MAX_FRAME_SAMPLES
 from medvlp.io.segmentation import Segmentation
@@ -29,19 +28,19 @@ def read_nifti_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
 
 
 def read_picture_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
-    """A picture whose grey values are labels; one with black and another value alone is one region, 1."""
+    """A picture whose gray values are labels; one with black and another value alone is one region, 1."""
     data = read_bytes(path)
     from io import BytesIO
 
     try:
         picture = Picture.open(BytesIO(data))
         if picture.width * picture.height > MAX_FRAME_SAMPLES:
-            raise Unreadable("the picture is beyond the limit")
+            raise FormatError("the picture is beyond the limit")
         values = np.asarray(picture if picture.mode in ("L", "P", "I;16", "I", "1") else picture.convert("L"))
-    except Unreadable:
+    except FormatError:
         raise
     except Exception as error:  # Pillow's plugins raise whatever a damaged file makes them meet
-        raise Unreadable(f"the picture is damaged or none ({type(error).__name__})") from None
+        raise FormatError(f"the picture is damaged or none ({type(error).__name__})") from None
     present = np.unique(values)
     labels = (values > 0).astype(np.uint16) if len(present) <= 2 and not names else _labels(values)
     return Segmentation(labels[None], _named(labels, names), source=(picture.format or "picture").lower())
@@ -78,7 +77,7 @@ def _labels(values: NDArray[Any]) -> NDArray[np.uint16]:
     """Whole numbers from 0 to 65,535."""
     labels = np.rint(values)
     if labels.min() < 0 or labels.max() > 65535 or np.abs(labels - values).max() > 1e-3:
-        raise Unreadable("the values are no labels: whole numbers from 0 to 65,535 are")
+        raise FormatError("the values are no labels: whole numbers from 0 to 65,535 are")
     return labels.astype(np.uint16)
 
 

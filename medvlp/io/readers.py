@@ -1,0 +1,167 @@
+"""`read_image`, `read_volume`, `read_segmentation`: any file -> pixels with their geometry."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from medvlp.io.color import color_values, palette_values
+from medvlp.io.dicom_file import looks_like_dicom, parse_dicom
+from medvlp.io.dicom_header import frame_header, numbers, text
+from medvlp.io.errors import FormatError, as_read_error, open_file, read_bytes
+from medvlp.io.grayscale import display_values
+from medvlp.io.image import Image
+from medvlp.io.picture import read_picture
+from medvlp.io.pixel_layout import COLOR, read_layout
+from medvlp.io.segmentation import Segmentation, match_grid
+from medvlp.io.stored_values import stored_values
+
+_CODE = re.compile(r"[A-Z0-9 _\\]{1,16}")  # what a value of VR CS may be; anything else could be somebody's name
+THREADS = min(4, os.cpu_count() or 1)
+
+
+def read_image(path: str | Path, *, frame: int | None = None, isolated: bool = False) -> Image:
+    """Read a radiograph from DICOM, PNG, JPEG or TIFF.
+
+    DICOM: modality LUT or rescale, VOI LUT or window, inversion of MONOCHROME1, padding to black (PS3.4 N.2.1; PS3.3
+    C.11.1, C.11.2, C.7.5.1.1.2). Without a window the full range of the values present is shown, padding left out.
+    Color and palette images are reduced to luma. Overlays are left out.
+
+    Args:
+        path: the file.
+        frame: which frame of a multi-frame object, from 0; None reads the first. `Image.frame` says which it was.
+        isolated: decode in a process of its own, so that a decoder that crashes or hangs is only a `ReadError`.
+
+    Returns:
+        Image with `array` float32 `[H, W]` between 0 and 1.
+
+    Raises:
+        ReadError: the file cannot be read or cannot be trusted; `reason` says why.
+    """
+    with as_read_error(path) as file:
+        data = read_bytes(file)
+        if looks_like_dicom(data):
+            return _read_dicom(data, frame, isolated)
+        if isolated:
+            from medvlp.io.process_pool import SANDBOX
+
+            image: Image = SANDBOX.call(read_picture, data, frame)
+            return image
+        return read_picture(data, frame)
+
+
+def _read_dicom(data: bytes, frame: int | None, isolated: bool) -> Image:
+    file = parse_dicom(data)
+    if not file.pixel_kind:
+        raise FormatError("a DICOM object without pixels")
+    layout = read_layout(file)
+    index = frame or 0
+    stored, layout = stored_values(file, layout, index, isolated=isolated, threads=THREADS)
+    header = frame_header(file.header, index)
+    if layout.photometric in COLOR:
+        array, steps = color_values(stored, layout)
+    elif layout.photometric == "PALETTE COLOR":
+        array, steps = palette_values(stored, layout, header, file.little_endian)
+    else:
+        array, steps = display_values(stored, layout, header, file.little_endian)
+    if layout.frames > 1:
+        steps = (f"frame {index} of {layout.frames}", *steps)
+    return Image(
+        array,
+        spacing=_spacing(header),
+        orientation=_code(header, "PatientOrientation"),
+        modality=_code(header, "Modality") or "OT",
+        view=_code(header, "ViewPosition"),
+        source="dicom",
+        steps=steps,
+        frame=index if layout.frames > 1 else None,
+    )
+
+
+def _spacing(header: Dataset) -> tuple[float, float] | None:
+    """Row and column spacing in mm: in the patient where the file says, else at the detector (PS3.3 10.7.1)."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        values = numbers(header, keyword)
+        if len(values) == 2 and min(values) > 0:
+            return values[0], values[1]
+    return None
+
+
+def _code(header: Dataset, keyword: str) -> str:
+    value = text(header, keyword)
+    return value if _CODE.fullmatch(value) else ""
+
+
+def read_volume(
+    path: str | Path, *, frame: int | None = None, series: int | None = None, isolated: bool = False
+) -> Image:
+    """Read a volume.
+
+    DICOM: slices are grouped by series and geometry, sorted along their normal and rescaled one by one (PS3.3 C.11.1).
+    Duplicates are dropped, missing slices and uneven distances interpolated, gantry tilt deskew, and each is said
+    in `Image.steps`. NIfTI: scaled by its own slope and intercept, and by nothing else.
+
+    Args:
+        path: a folder of DICOM files, one DICOM file, `.nii` or `.nii.gz`.
+        frame: time point of a NIfTI file with four dimensions, from 0; None reads the first.
+        series: which volume of a folder that has several, from 0, the largest first; None reads the largest.
+        isolated: decode in a process of its own, so that a decoder that crashes or hangs is only a `ReadError`.
+
+    Returns:
+        Image with `array` float32 `[D, H, W]`, axes to the head, the front and the right (`SAR`: what RAS is when the
+        slowest axis comes first), `spacing` and `affine`. Oblique volumes keep their grid; the affine says how it lies.
+
+    Raises:
+        ReadError: a file is damaged, or the slices make no volume; `reason` says why.
+    """
+    with as_read_error(path) as file:
+        if file.is_dir():
+            from medvlp.io.dicom_volume import read_dicom_volume
+
+            files = sorted(file for file in file.rglob("*") if file.is_file() and not file.name.startswith("."))
+            if not files:
+                raise FormatError("the folder has no files")
+            return read_dicom_volume(files, series, isolated)
+        if file.name.lower().endswith((".nii", ".nii.gz")):
+            from medvlp.io.nifti import read_nifti
+
+            return read_nifti(file, frame)
+        from medvlp.io.dicom_volume import read_dicom_volume
+
+        return read_dicom_volume([file], series, isolated)
+
+
+def read_segmentation(
+    path: str | Path, *, like: Image | None = None, names: Mapping[int, str] | None = None
+) -> Segmentation:
+    """Read regions from PNG (or another picture), NIfTI, DICOM SEG or RTSTRUCT.
+
+    Args:
+        path: the file.
+        like: the image that they belong to. The regions come out on its grid, the nearest voxel taken; without it they
+            keep their own. An RTSTRUCT holds outlines in millimeters and needs it.
+        names: value -> name, for PNG and NIfTI, which know none; other values are called `1`, `2`, ...
+
+    Raises:
+        ReadError: the file is damaged, or does not lie on `like`.
+    """
+    with as_read_error(path) as file:
+        with open_file(file) as stream:
+            start = stream.read(1 << 12)
+        if file.name.lower().endswith((".nii", ".nii.gz")):
+            from medvlp.io.label_maps import read_nifti_labels
+
+            found = read_nifti_labels(file, names or {})
+        elif start[128:132] == b"DICM":
+            from medvlp.io.dicom_regions import read_dicom_regions
+
+            found = read_dicom_regions(file, like)
+        else:
+            from medvlp.io.label_maps import read_picture_labels
+
+            found = read_picture_labels(file, names or {})
+        return found if like is None else match_grid(found, like)
