@@ -38,7 +38,7 @@ from medvlp.knowledge import PLACES
 from medvlp.methods.medslip import MeDSLIP
 from medvlp.metrics import Estimate, group_mean, macro_auroc, resample
 from medvlp.metrics.seeds import estimate_over_seeds
-from medvlp.objectives.triples import over_findings
+from medvlp.objectives import over_findings
 from medvlp.reports.states import FindingState
 from medvlp.training.model_folder import TrainedModel, load_model
 from medvlp.training.pretrain import pretrain

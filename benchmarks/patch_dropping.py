@@ -22,9 +22,7 @@ from medvlp.data.batch import Batch
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
 from medvlp.methods.registry import build_method
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ImageEncoder, ReportTokenizer, TextEncoder
 
 FINDINGS = ("pleural_effusion", "pneumothorax")
 

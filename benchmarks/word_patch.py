@@ -35,9 +35,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from medvlp.models.spans import pool_words
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.word_patch import word_patch_similarity
+from medvlp.models import pool_words
+from medvlp.objectives import info_nce, word_patch_similarity
 
 
 def loop_over_captions(patches: Tensor, words: Tensor, lengths: list[int]) -> Tensor:
@@ -126,7 +125,7 @@ def peak_of_step(batch: int, words: int = 39, patches: int = 361, width: int = 7
     mixed = torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext()
     with LiveStorages(v.detach(), w.detach(), mask, target) if device == "meta" else nullcontext() as live:
         with mixed:
-            loss = target_nce(word_patch_similarity(v, w, mask), target)
+            loss = info_nce(word_patch_similarity(v, w, mask), target)
         loss.backward()
     return torch.cuda.max_memory_allocated() if live is None else live.most
 
@@ -170,12 +169,12 @@ def local_loss(batch: int, repeat: int) -> dict[str, float]:
     gradients = []
     for score in scores:
         patches.grad = words.grad = None
-        loss = target_nce(score(), target)
+        loss = info_nce(score(), target)
         loss.backward()
         gradients.append((loss.detach(), patches.grad, words.grad))
     difference = max(float((a - b).abs().max()) for a, b in zip(*gradients, strict=True))
     memory = [saved_for_backward(score) / 2**20 for score in scores]
-    loop, ours = best_times([lambda s=s: target_nce(s(), target).backward() for s in scores], repeat)
+    loop, ours = best_times([lambda s=s: info_nce(s(), target).backward() for s in scores], repeat)
     return compared(loop, ours, batch=batch, loop_mib=memory[0], ours_mib=memory[1], difference=difference)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medvlp.data.store import Store
-from medvlp.models.read_once import read_once
+from medvlp.models import cached_forward
 from medvlp.tasks.embed import image_vectors
 from medvlp.tasks.ground import heat_map_function
 from medvlp.tasks.inference import run_rows
@@ -68,7 +68,7 @@ def predict_rows(
         shapes.update({name: tuple(output.shape[1:]) for name, output in outputs.items()})
         return torch.cat([output.flatten(1) for output in outputs.values()], dim=1)
 
-    with read_once(model.method.image_encoder):
+    with cached_forward(model.method.image_encoder):
         flat = run_rows(forward, store, rows, model.device)
     bounds = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])[:-1]
     parts = {

@@ -13,12 +13,16 @@ from torch import Tensor, nn
 from medvlp.data.batch import Batch
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.options import Options
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.ranks import ONE_RANK, Ranks
-from medvlp.models.text_bank import TextBank
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import (
+    ONE_RANK,
+    ImageEncoder,
+    ImageFeatures,
+    Ranks,
+    ReportTokenizer,
+    TextBank,
+    TextEncoder,
+    TextFeatures,
+)
 
 
 @dataclass(frozen=True)

@@ -43,14 +43,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import FixedTemperature, Options, PromptPairs
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures
-from medvlp.models.map_smoothing import gaussian_smooth
-from medvlp.models.masked_token_head import MaskedTokenHead
-from medvlp.models.precision import cosines
-from medvlp.models.temperature import Temperature
-from medvlp.models.tokenizer import ReportTokenizer
-from medvlp.objectives.masked_tokens import hidden_token_loss, hide_tokens, word_places
-from medvlp.objectives.sentence_shuffling import join_sentences
+from medvlp.models import ImageFeatures, MaskedTokenHead, ReportTokenizer, Temperature, cosines, gaussian_smooth
+from medvlp.objectives import join_sentences, mask_tokens, masked_token_loss, word_token_mask
 
 
 class BioViLOptions(DualOptions):
@@ -86,7 +80,7 @@ class BioViL(DualEncoder):
     masked_head: MaskedTokenHead | None
 
     def __init__(self, parts: MethodParts, options: BioViLOptions) -> None:
-        super().__init__(parts, options, options.hidden, Temperature(options.temperature, learnt=False))
+        super().__init__(parts, options, options.hidden, Temperature(options.temperature, learnable=False))
         text = parts.text_encoder
         learns_words = options.masked_weight > 0 and not text.frozen
         vocab_size = len(text.network.get_input_embeddings().weight)
@@ -106,11 +100,11 @@ class BioViL(DualEncoder):
     def _masked_words(self, batch: Batch, head: MaskedTokenHead) -> Tensor:
         """L_mlm of the reports."""
         ids, tokens = batch.report_tokens, self.tokenizer
-        words = word_places(ids, batch.report_mask, tokens)
-        hidden = hide_tokens(ids, words, tokens.mask_id, tokens.vocab_size, self.options.masked_rate, self.training)
+        words = word_token_mask(ids, batch.report_mask, tokens)
+        hidden = mask_tokens(ids, words, tokens.mask_id, tokens.vocab_size, self.options.masked_rate, self.training)
         read = self.text_encoder(hidden.ids, batch.report_mask).tokens
-        logits = head(read, hidden.place, self.text_encoder.network.get_input_embeddings().weight)
-        return hidden_token_loss(logits, hidden.truth, hidden.counts, self.ranks)
+        logits = head(read, hidden.position, self.text_encoder.network.get_input_embeddings().weight)
+        return masked_token_loss(logits, hidden.labels, hidden.valid, self.ranks)
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
         """`patches` are projected one by one, and `global_` is the direction of their mean before the norm."""

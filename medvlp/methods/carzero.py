@@ -39,13 +39,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads, report_contrast
 from medvlp.methods.options import Heads, Options, Template
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.position import grid_position
-from medvlp.models.precision import cosines
-from medvlp.models.relation_scorer import RelationScorer
-from medvlp.objectives.contrast import multi_positive_nce
-from medvlp.objectives.masked_bce import Unmentioned
-from medvlp.objectives.targets import TargetKind, target_ancestors
+from medvlp.models import ImageFeatures, RelationScorer, TextFeatures, cosines, grid_position
+from medvlp.objectives import TargetKind, Unmentioned, multi_positive_nce, target_ancestors
 
 
 class CARZeroOptions(SpaceOptions):
@@ -98,9 +93,9 @@ class CARZero(TwoHeads):
             ]
             losses["report"] = o.report_weight * torch.stack(contrasts).mean()
         if o.prompt_weight > 0:
-            prompts, reported = self._prompts(self.findings), batch.report_mask.any(1)
+            prompts, has_report = self._prompts(self.findings), batch.report_mask.any(1)
             contrasts = [
-                multi_positive_nce(logits, batch.findings, o.unmentioned, reported=reported, ranks=self.ranks)
+                multi_positive_nce(logits, batch.findings, o.unmentioned, has_report=has_report, ranks=self.ranks)
                 for logits in (
                     self._text_asks(prompts.global_, features),
                     self._image_asks(features.global_, prompts).t(),
@@ -150,5 +145,5 @@ class CARZero(TwoHeads):
         """Where a phrase is, `[B, h, w]`: the patches that it looks at when it asks the image."""
         features = self.image_encoder(images)
         memory, position = self._image_memory(features)
-        attention = self.scorer.where(self.from_text(self.bank([phrase]).global_), memory, position=position)
+        attention = self.scorer.attention(self.from_text(self.bank([phrase]).global_), memory, position=position)
         return attention[:, 0, 1:].unflatten(1, features.grid)

@@ -38,15 +38,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, reported_pairs
 from medvlp.methods.options import Options, Share
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.precision import cosines
-from medvlp.models.projection import ProjectionHead
-from medvlp.models.ranks import mean_over_ranks
-from medvlp.models.spans import span_mean
-from medvlp.objectives.concept_targets import concept_targets, draw_concepts
-from medvlp.objectives.sigmoid_contrast import SigmoidScale, sigmoid_contrast
-from medvlp.objectives.targets import target_matrix
-from medvlp.objectives.top_patches import top_patch_similarity
+from medvlp.models import ImageFeatures, ProjectionHead, SigmoidScale, TextFeatures, cosines, mean_over_ranks, span_mean
+from medvlp.objectives import concept_targets, sample_concepts, sigmoid_contrast, target_matrix, top_patch_similarity
 
 
 class ConceptCLIPOptions(DualOptions):
@@ -106,13 +99,13 @@ class ConceptCLIP(DualEncoder):
         """PC-Align, a sum over images and a mean over concepts: own images, and the concepts of all ranks."""
         if batch.concepts is None:
             raise ValueError("conceptclip reads Batch.concepts; a BatchLoader makes them with concepts=True")
-        reported = batch.report_mask.any(1)
-        drawn = draw_concepts(batch.concepts, self.options.concepts, self.training)
-        drawn = torch.where(reported[:, None, None], drawn, drawn.new_tensor((0, 0, -1, -1)))
+        has_report = batch.report_mask.any(1)
+        drawn = sample_concepts(batch.concepts, self.options.concepts, self.training)
+        drawn = torch.where(has_report[:, None, None], drawn, drawn.new_tensor((0, 0, -1, -1)))
         vectors = self.concept_head(span_mean(report.tokens, drawn[..., 0], drawn[..., 1]))
         asked = self.ranks.gather(drawn[..., 2].flatten())
         patches, concepts = self.patch_head(features.patches), self.ranks.gather(vectors.flatten(0, 1))
-        target, valid = concept_targets(batch.concepts, asked, reported)
+        target, valid = concept_targets(batch.concepts, asked, has_report)
         count = mean_over_ranks((drawn[..., 2] >= 0).float().sum(), self.ranks)
         return sigmoid_contrast(self.region_scale(top_patch_similarity(patches, concepts)), target, valid, count)
 

@@ -33,8 +33,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import FixedTemperature, Options, Share
 from medvlp.methods.registry import register
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.sentence_sampling import sample_sentences
+from medvlp.models import Temperature
+from medvlp.objectives import sample_sentences
 
 
 class ConVIRTOptions(DualOptions):
@@ -60,7 +60,7 @@ class ConVIRT(DualEncoder):
     options: ConVIRTOptions
 
     def __init__(self, parts: MethodParts, options: ConVIRTOptions) -> None:
-        super().__init__(parts, options, options.hidden, Temperature(options.temperature, learnt=False))
+        super().__init__(parts, options, options.hidden, Temperature(options.temperature, learnable=False))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         o = self.options

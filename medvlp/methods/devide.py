@@ -54,18 +54,31 @@ from medvlp.methods.dual_encoder import report_contrast
 from medvlp.methods.options import Facets, Heads, Options
 from medvlp.methods.query_network import finding_named
 from medvlp.methods.registry import register
-from medvlp.models.facet_retrieval import book_features, book_texts, retrieve_facets
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.position import grid_position
-from medvlp.models.precision import cosines, without_autocast
-from medvlp.models.projection import ProjectionHead
-from medvlp.models.query_decoder import QueryDecoder
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.contrast import multi_positive_nce, target_nce
-from medvlp.objectives.masked_bce import Uncertain, Unmentioned, masked_bce
-from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
-from medvlp.objectives.sentence_sampling import sample_sentences
-from medvlp.objectives.targets import TargetKind, target_ancestors
+from medvlp.models import (
+    ImageFeatures,
+    ProjectionHead,
+    QueryDecoder,
+    Temperature,
+    TextFeatures,
+    book_features,
+    book_texts,
+    cosines,
+    grid_position,
+    retrieve_facets,
+    without_autocast,
+)
+from medvlp.objectives import (
+    TargetKind,
+    Uncertain,
+    Unmentioned,
+    info_nce,
+    masked_bce,
+    multi_positive_nce,
+    patch_sentence_similarity,
+    sample_sentences,
+    sentence_targets,
+    target_ancestors,
+)
 from medvlp.reports.states import FindingState
 
 
@@ -167,34 +180,34 @@ class DeViDe(Method):
 
     def _knowledge_contrast(self, batch: Batch, image: Tensor, book: Described) -> Tensor:
         """L_tnc. A facet that the book lacks for a finding does not count."""
-        unmentioned, reported = self.options.unmentioned, batch.report_mask.any(1)
+        unmentioned, has_report = self.options.unmentioned, batch.report_mask.any(1)
         facets = []
         for k, scale in enumerate(self.facet_scales):
             states = batch.findings.masked_fill(~book.known[:, k], FindingState.UNCERTAIN)
             logits = scale(cosines(image, book.texts[:, k]))
-            facets.append(multi_positive_nce(logits, states, unmentioned, reported=reported, ranks=self.ranks))
+            facets.append(multi_positive_nce(logits, states, unmentioned, has_report=has_report, ranks=self.ranks))
         return torch.stack(facets).mean()
 
     def _patch_alignment(self, batch: Batch, patches: Tensor) -> Tensor:
         """L_pta, over k sentences of each report."""
-        o, reported = self.options, batch.report_mask.any(1)
+        o, has_report = self.options, batch.report_mask.any(1)
         said = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
         drawn = sample_sentences(*said, o.sentences, shuffle=self.training, first="present")
         sentences = self.ranks.gather(self.sentence_head(self.text_encoder(drawn.tokens, drawn.mask).global_))
         similarity = patch_sentence_similarity(self.patch_head(patches), sentences, self.attention_scale.scale)
-        stated = drawn.states, batch.findings, drawn.owner, drawn.group, o.sentence_target, self.ranks
-        target, valid = sentence_targets(*stated, unmentioned=o.unmentioned, reported=reported)
+        stated = drawn.states, batch.findings, drawn.image_index, drawn.group, o.sentence_target, self.ranks
+        target, valid = sentence_targets(*stated, unmentioned=o.unmentioned, has_report=has_report)
         if o.sentence_target == "same_labels":
-            valid = valid & self.ranks.gather(drawn.states_present)
+            valid = valid & self.ranks.gather(drawn.has_present)
         else:  # what is not said says something of an image only where it has a report
-            valid = valid & self.ranks.gather(drawn.exists) & reported[:, None]
-        return target_nce(self.patch_scale(similarity), target.float(), valid, ranks=self.ranks)
+            valid = valid & self.ranks.gather(drawn.exists) & has_report[:, None]
+        return info_nce(self.patch_scale(similarity), target.float(), valid, ranks=self.ranks)
 
     def _finding_bce(self, batch: Batch, seen: Seen, book: Described) -> Tensor:
         """L_bce."""
-        o, (logits, _), reported = self.options, self._ask(seen, book), batch.report_mask.any(1)
+        o, (logits, _), has_report = self.options, self._ask(seen, book), batch.report_mask.any(1)
         return masked_bce(
-            logits, batch.findings, o.unmentioned, o.uncertain, o.unmentioned_weight, reported, self.ranks
+            logits, batch.findings, o.unmentioned, o.uncertain, o.unmentioned_weight, has_report, self.ranks
         )
 
     # -------------------------------------------------------------------------------------------- knowledge and queries

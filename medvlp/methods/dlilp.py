@@ -36,8 +36,8 @@ from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contras
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register
 from medvlp.methods.unimodal import LabelOptions
-from medvlp.models.prototype_head import PrototypeHead
-from medvlp.objectives.masked_bce import per_sample_bce
+from medvlp.models import PrototypeHead
+from medvlp.objectives import per_sample_bce
 
 
 class DLILPOptions(LabelOptions, DualOptions):
@@ -63,8 +63,8 @@ class DLILP(DualEncoder):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         o, global_ = self.options, self.image_encoder(batch.images).global_
-        reported = batch.report_mask.any(1)
-        bce = per_sample_bce(self.labels(global_), batch.findings, o.unmentioned, o.uncertain, reported)
+        has_report = batch.report_mask.any(1)
+        bce = per_sample_bce(self.labels(global_), batch.findings, o.unmentioned, o.uncertain, has_report)
         if o.language_weight == 0:
             return {"bce": bce}
         batch = one_sentence(batch, shuffle=self.training)

@@ -13,14 +13,17 @@ from medvlp.data.batch import Batch
 from medvlp.knowledge.prompts import PromptSet
 from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.options import Options, PromptPairs
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.precision import cosines
-from medvlp.models.projection import ProjectionHead
-from medvlp.models.ranks import ONE_RANK, Ranks
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.sigmoid_contrast import SigmoidScale
-from medvlp.objectives.targets import TargetKind, target_ancestors, target_matrix
+from medvlp.models import (
+    ONE_RANK,
+    ImageFeatures,
+    ProjectionHead,
+    Ranks,
+    SigmoidScale,
+    Temperature,
+    TextFeatures,
+    cosines,
+)
+from medvlp.objectives import TargetKind, info_nce, target_ancestors, target_matrix
 
 
 class SpaceOptions(Options):
@@ -183,7 +186,7 @@ def report_contrast(
     target = target_matrix(
         false_negatives, text_group=batch.text_group, states=batch.findings, ancestors=ancestors, ranks=ranks
     )
-    return target_nce(logits, target, reported_pairs(batch, ranks), row_weight, ranks)
+    return info_nce(logits, target, reported_pairs(batch, ranks), row_weight, ranks)
 
 
 def reported_pairs(batch: Batch, ranks: Ranks) -> Tensor:

@@ -43,14 +43,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.precision import cosines
-from medvlp.models.spans import WordPooling
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.sentence_sampling import SampledSentences, sample_sentences
-from medvlp.objectives.targets import target_matrix
-from medvlp.objectives.word_patch import word_patch_similarity
+from medvlp.models import ImageFeatures, Temperature, TextFeatures, WordPooling, cosines
+from medvlp.objectives import SampledSentences, info_nce, sample_sentences, target_matrix, word_patch_similarity
 
 _SCALE, _WORDS = 10.0, 5.0  # of both contrasts, and of a word's cosine
 
@@ -84,7 +78,7 @@ class GLoRIA(DualEncoder):
     options: GLoRIAOptions
 
     def __init__(self, parts: MethodParts, options: GLoRIAOptions) -> None:
-        super().__init__(parts, options, scale=Temperature(1 / _SCALE, learnt=False))
+        super().__init__(parts, options, scale=Temperature(1 / _SCALE, learnable=False))
         self.patch_head = nn.Linear(parts.image_encoder.dim, options.local_dim)
         self.word_head = nn.Linear(parts.text_encoder.dim, options.local_dim)
         self.words = WordPooling(parts.tokenizer)
@@ -100,13 +94,13 @@ class GLoRIA(DualEncoder):
         losses = {}
         if o.global_weight > 0:
             logits = self.report_logits(self.image_head(features.global_), self.text_head(text.global_))
-            losses["global"] = o.global_weight * target_nce(logits, target, valid, ranks=self.ranks)
+            losses["global"] = o.global_weight * info_nce(logits, target, valid, ranks=self.ranks)
         if o.local_weight > 0:
             words, mask = self._words(text, read.tokens, read.mask)
             patches = self._sized(self.patch_head(features.patches))
             patches = self.ranks.gather(patches)  # texts of ranks differ in length
             logits = word_patch_similarity(patches, words, mask, word_sharpness=_WORDS, scale=_SCALE, chunk=o.chunk).t()
-            losses["local"] = o.local_weight * target_nce(logits, target, valid, ranks=self.ranks)
+            losses["local"] = o.local_weight * info_nce(logits, target, valid, ranks=self.ranks)
         return losses
 
     def _texts(self, batch: Batch) -> SampledSentences:

@@ -43,13 +43,8 @@ from medvlp.methods.dual_encoder import SharedSpace, report_contrast
 from medvlp.methods.options import Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.knowledge_pairs import KnowledgePairs
-from medvlp.models.precision import cosines
-from medvlp.models.projection import ProjectionHead
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.targets import TargetKind, target_ancestors
+from medvlp.models import ImageFeatures, KnowledgePairs, ProjectionHead, Temperature, TextFeatures, cosines
+from medvlp.objectives import TargetKind, info_nce, target_ancestors
 from medvlp.reports.states import FindingState
 
 
@@ -119,10 +114,10 @@ class KAD(SharedSpace, QueryNetwork):
 
     def _knowledge_contrast(self) -> Tensor:
         """L_knowledge, of pairs drawn from the book; each rank draws its own."""
-        drawn = self.knowledge.draw(self.options.pairs, self.training)
+        drawn = self.knowledge.sample(self.options.pairs, self.training)
         questions = self.text_head(self.text_encoder(drawn.questions, drawn.question_mask).global_)
         answers = self.text_head(self.text_encoder(drawn.answers, drawn.answer_mask).global_)
-        return target_nce(self.knowledge_scale(cosines(questions, answers)), drawn.same)
+        return info_nce(self.knowledge_scale(cosines(questions, answers)), drawn.same)
 
     def _report_contrast(self, batch: Batch, features: ImageFeatures, report: Tensor) -> Tensor:
         """L_report."""

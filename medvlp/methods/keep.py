@@ -41,12 +41,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.options import FixedTemperature, Options, Share
 from medvlp.methods.registry import register
-from medvlp.models.label_captions import LabelCaptions
-from medvlp.models.precision import cosines
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.group_metric import group_metric_loss, label_groups
-from medvlp.objectives.masked_tokens import word_places
-from medvlp.objectives.ontology import ancestor_matrix
+from medvlp.models import LabelCaptions, Temperature, cosines
+from medvlp.objectives import ancestor_matrix, group_metric_loss, label_groups, word_token_mask
 
 _PROMPTS = "hierarchy"
 
@@ -78,7 +74,7 @@ class KEEP(TwoHeads):
     ancestors: Tensor
 
     def __init__(self, parts: MethodParts, options: KEEPOptions) -> None:
-        super().__init__(parts, options, scale=Temperature(options.temperature, learnt=False))
+        super().__init__(parts, options, scale=Temperature(options.temperature, learnable=False))
         self.captions = LabelCaptions(
             parts.findings, parts.book, parts.tokenizer, parts.text_encoder.max_tokens, _PROMPTS
         )
@@ -87,7 +83,7 @@ class KEEP(TwoHeads):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         groups = label_groups(batch.findings, batch.report_mask.any(1), self.ancestors, self.ranks)
         if self.training:
-            batch = self._words_dropped(self._captioned(batch, groups.asked))
+            batch = self._words_dropped(self._captioned(batch, groups.anchors))
         image = self.image_head(self.image_encoder(batch.images).global_)
         text = self.text_head(self.text_encoder(batch.report_tokens, batch.report_mask).global_)
         both = [
@@ -112,7 +108,7 @@ class KEEP(TwoHeads):
     def _words_dropped(self, batch: Batch) -> Batch:
         """The batch with some words of some texts left unread."""
         mask, o = batch.report_mask, self.options
-        words = word_places(batch.report_tokens, mask, self.tokenizer)
+        words = word_token_mask(batch.report_tokens, mask, self.tokenizer)
         some = torch.rand(len(mask), 1, device=mask.device) < o.shortened_rate
         dropped = words & some & (torch.rand(mask.shape, device=mask.device) < o.dropped_words)
         return replace(batch, report_mask=mask & ~dropped)

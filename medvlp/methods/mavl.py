@@ -45,13 +45,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.options import Facets, Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register
-from medvlp.models.attention_pool import AttentionPool
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.place_book import place_features
-from medvlp.models.precision import cosines
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.contrast import multi_positive_nce
-from medvlp.objectives.place_contrast import place_contrast
+from medvlp.models import AttentionPool, ImageFeatures, Temperature, TextFeatures, cosines, place_features
+from medvlp.objectives import multi_positive_nce, place_contrast
 from medvlp.reports.states import FindingState
 
 
@@ -119,13 +114,13 @@ class MAVL(QueryNetwork):
 
     def _global_contrast(self, batch: Batch, features: ImageFeatures, queries: Tensor, known: Tensor) -> Tensor:
         """L_i2t and L_t2i. An aspect that the book lacks for a finding does not count."""
-        image, reported = F.normalize(self.pool(features.patches).float(), dim=-1), batch.report_mask.any(1)
+        image, has_report = F.normalize(self.pool(features.patches).float(), dim=-1), batch.report_mask.any(1)
         aspects = [
             multi_positive_nce(
                 scale(cosines(image, F.normalize(queries[:, k].float(), dim=-1))),
                 batch.findings.masked_fill(~known[:, k], FindingState.UNCERTAIN),
                 "negative",
-                reported=reported,
+                has_report=has_report,
                 ranks=self.ranks,
             )
             for k, scale in enumerate(self.aspect_scales)

@@ -35,10 +35,8 @@ from medvlp.data.batch import Batch
 from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register
-from medvlp.models.precision import cosines
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.label_affinity import label_affinity, signed_labels
-from medvlp.objectives.sentence_sampling import sample_sentences
+from medvlp.models import cosines
+from medvlp.objectives import info_nce, label_affinity, sample_sentences, signed_labels
 
 
 class MedCLIPOptions(HeadOptions):
@@ -76,8 +74,8 @@ class MedCLIP(DualEncoder):
         target = label_affinity(of_image, of_text, self.options.target_temperature)
         known = (of_image != 0).any(1)[:, None] & (of_text != 0).any(1)[None]
         logits = self.scale(cosines(image, self.ranks.gather(text)))
-        least = target_nce(target.log(), target, known, ranks=self.ranks)  # the entropy of T
-        return {"matching": target_nce(logits, target, known, ranks=self.ranks) - least}
+        least = info_nce(target.log(), target, known, ranks=self.ranks)  # the entropy of T
+        return {"matching": info_nce(logits, target, known, ranks=self.ranks) - least}
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
         present, absent = self.scale(self.pair_cosines(images, findings)).mean(0)

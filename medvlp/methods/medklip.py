@@ -39,9 +39,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.options import Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register
-from medvlp.models.place_book import place_features
-from medvlp.models.precision import cosines
-from medvlp.objectives.place_contrast import place_contrast
+from medvlp.models import cosines, place_features
+from medvlp.objectives import place_contrast
 
 
 class MedKLIPOptions(QueryOptions):

@@ -47,15 +47,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.options import Facets, Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures
-from medvlp.models.gated_split import GatedSplit
-from medvlp.models.place_book import place_features
-from medvlp.models.position import grid_position
-from medvlp.models.precision import cosines
-from medvlp.models.query_decoder import QueryDecoder
-from medvlp.objectives.masked_bce import Unmentioned, masked_bce
-from medvlp.objectives.prototype_contrast import prototype_contrast
-from medvlp.objectives.triples import over_findings
+from medvlp.models import DisentanglingGate, ImageFeatures, QueryDecoder, cosines, grid_position, place_features
+from medvlp.objectives import Unmentioned, masked_bce, over_findings, prototypical_contrast
 
 
 class MeDSLIPOptions(QueryOptions):
@@ -91,7 +84,7 @@ class MeDSLIP(QueryNetwork):
     def __init__(self, parts: MethodParts, options: MeDSLIPOptions) -> None:
         dim, text_dim, width = parts.image_encoder.dim, parts.text_encoder.dim, options.decoder_width
         super().__init__(parts, options, patch_perceptron(dim, width, hidden=dim), text_dim)
-        self.split = None if options.gate == "none" else GatedSplit(dim, bounded=options.gate == "sigmoid")
+        self.split = None if options.gate == "none" else DisentanglingGate(dim, bounded=options.gate == "sigmoid")
         if self.split is None:
             self.to_place_memory, self.place_decoder, self.place_presence = self.to_memory, self.decoder, self.presence
         else:
@@ -111,8 +104,8 @@ class MeDSLIP(QueryNetwork):
         what, where = self.streams(self.image_encoder(batch.images))
         found, there = self._find(what, findings_book), self._locate(where, places_book)
         candidates = o.negatives, self.training, self.ranks
-        f_to_a = prototype_contrast(self.finding_to_text(found), relations, places_book, *candidates)
-        a_to_f = prototype_contrast(self.place_to_text(there), relations.mT, findings_book, *candidates)
+        f_to_a = prototypical_contrast(self.finding_to_text(found), relations, places_book, *candidates)
+        a_to_f = prototypical_contrast(self.place_to_text(there), relations.mT, findings_book, *candidates)
         return {
             "finding": self.presence_loss(batch, found),
             "place": o.place_weight * self._place_loss(batch, there),
@@ -124,15 +117,15 @@ class MeDSLIP(QueryNetwork):
     def _place_loss(self, batch: Batch, there: Tensor) -> Tensor:
         """L_a."""
         o, logits, states = self.options, self.place_presence(there)[..., 0], over_findings(states_of_places(batch))
-        reported = batch.report_mask.any(1)
-        return masked_bce(logits, states, o.unmentioned, o.uncertain, o.unmentioned_weight, reported, self.ranks)
+        has_report = batch.report_mask.any(1)
+        return masked_bce(logits, states, o.unmentioned, o.uncertain, o.unmentioned_weight, has_report, self.ranks)
 
     def _relation_loss(self, batch: Batch, found: Tensor, there: Tensor) -> Tensor:
         """L_r."""
         related = cosines(found, there) / math.sqrt(found.shape[-1])  # [B, F, P]; products, not cosines
-        states, reported = states_of_places(batch).flatten(1), batch.report_mask.any(1)
+        states, has_report = states_of_places(batch).flatten(1), batch.report_mask.any(1)
         return masked_bce(
-            related.flatten(1), states, self.options.unstated_relations, reported=reported, ranks=self.ranks
+            related.flatten(1), states, self.options.unstated_relations, has_report=has_report, ranks=self.ranks
         )
 
     # -------------------------------------------------------------------------------------------- streams and questions

@@ -38,9 +38,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register
-from medvlp.models.normed_head import NormedHead
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.geometry import gram_orthogonality, pair_alignment
+from medvlp.models import BatchNormProjector, Temperature
+from medvlp.objectives import gram_orthogonality, pair_alignment
 
 _PAPERS_L, _PAPERS_WIDTH = 0.0051, 2048
 
@@ -70,20 +69,22 @@ class MFLAG(DualEncoder):
     options: MFLAGOptions
 
     def __init__(self, parts: MethodParts, options: MFLAGOptions) -> None:
-        super().__init__(parts, options, scale=Temperature(1 / options.sharpness, learnt=False))
+        super().__init__(parts, options, scale=Temperature(1 / options.sharpness, learnable=False))
         for name, encoder in (("image_head", parts.image_encoder), ("text_head", parts.text_encoder)):
-            self.add_module(name, NormedHead(encoder.dim, options.hidden, options.dim))  # in place of the linear ones
+            self.add_module(
+                name, BatchNormProjector(encoder.dim, options.hidden, options.dim)
+            )  # in place of the linear ones
         self.text_encoder.freeze()
         given = options.off_diagonal
         self.off_diagonal = _PAPERS_L * _PAPERS_WIDTH / parts.image_encoder.dim if given is None else given
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        o, ranks, reported = self.options, self.ranks, batch.report_mask.any(1)
+        o, ranks, has_report = self.options, self.ranks, batch.report_mask.any(1)
         latent = self.image_encoder(batch.images).global_
-        image = self.image_head(latent, reported, ranks)
-        report = self.text_head(self.read_reports(batch).global_, reported, ranks)
-        terms = {"alignment": pair_alignment(image, report, reported, ranks)}
+        image = self.image_head(latent, has_report, ranks)
+        report = self.text_head(self.read_reports(batch).global_, has_report, ranks)
+        terms = {"alignment": pair_alignment(image, report, has_report, ranks)}
         if o.orthogonality_weight > 0:
-            orthogonality = gram_orthogonality(ranks.gather(latent), self.off_diagonal, counts=ranks.gather(reported))
+            orthogonality = gram_orthogonality(ranks.gather(latent), self.off_diagonal, valid=ranks.gather(has_report))
             terms["orthogonality"] = o.orthogonality_weight * orthogonality
         return terms

@@ -40,12 +40,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.precision import cosines
-from medvlp.models.projection import ProjectionHead
-from medvlp.models.spans import WordPooling
-from medvlp.objectives.prototypes import swapped_prediction
-from medvlp.objectives.word_context import token_weights, word_context_contrast
+from medvlp.models import ImageFeatures, ProjectionHead, TextFeatures, WordPooling, cosines
+from medvlp.objectives import swapped_prediction, token_alignment_loss, token_weights
 
 
 class MGCAOptions(DualOptions):
@@ -91,8 +87,8 @@ class MGCA(DualEncoder):
             losses["token"] = o.token_weight * self._token_contrast(batch, features, text)
         if o.prototype_weight > 0:
             bank = F.normalize(self.prototypes, dim=1)
-            scores, reported = (cosines(image, bank), cosines(report, bank)), batch.report_mask.any(1)
-            losses["prototype"] = o.prototype_weight * swapped_prediction(*scores, valid=reported, ranks=self.ranks)
+            scores, has_report = (cosines(image, bank), cosines(report, bank)), batch.report_mask.any(1)
+            losses["prototype"] = o.prototype_weight * swapped_prediction(*scores, valid=has_report, ranks=self.ranks)
         return losses
 
     def _token_contrast(self, batch: Batch, features: ImageFeatures, text: TextFeatures) -> Tensor:
@@ -102,8 +98,8 @@ class MGCA(DualEncoder):
         word_weights = token_weights(text.global_, words, mask)
         patch_weights = token_weights(features.global_, features.patches, everywhere)
         words, patches = self.word_head(words), self.patch_head(features.patches)
-        by_word = word_context_contrast(words, patches, mask, everywhere, word_weights, ranks=self.ranks)
-        by_patch = word_context_contrast(patches, words, everywhere, mask, patch_weights, ranks=self.ranks)
+        by_word = token_alignment_loss(words, patches, mask, everywhere, word_weights, ranks=self.ranks)
+        by_patch = token_alignment_loss(patches, words, everywhere, mask, patch_weights, ranks=self.ranks)
         return 0.5 * (by_word + by_patch)
 
     # ------------------------------------------------------------------------------------------------------------- use

@@ -15,10 +15,8 @@ from medvlp.data.batch import Batch
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.options import Heads, Options
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.position import grid_position
-from medvlp.models.query_decoder import QueryDecoder
-from medvlp.objectives.masked_bce import Uncertain, Unmentioned, masked_bce
+from medvlp.models import ImageFeatures, QueryDecoder, TextFeatures, grid_position
+from medvlp.objectives import Uncertain, Unmentioned, masked_bce
 
 
 class QueryOptions(Options):
@@ -124,9 +122,9 @@ class QueryNetwork(Method):
 
     def presence_loss(self, batch: Batch, answers: Tensor) -> Tensor:
         """Binary cross-entropy of the answers, where labels count."""
-        o, reported, logits = self.options, batch.report_mask.any(1), self.presence(answers)[..., 0]
+        o, has_report, logits = self.options, batch.report_mask.any(1), self.presence(answers)[..., 0]
         return masked_bce(
-            logits, batch.findings, o.unmentioned, o.uncertain, o.unmentioned_weight, reported, self.ranks
+            logits, batch.findings, o.unmentioned, o.uncertain, o.unmentioned_weight, has_report, self.ranks
         )
 
     def _read(self, asked: Sequence[Sequence[str]]) -> TextFeatures:

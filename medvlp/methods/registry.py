@@ -18,9 +18,7 @@ import medvlp.methods
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.options import Options
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ImageEncoder, ReportTokenizer, TextEncoder
 
 PLUG_INS = "medvlp.methods"  # the group of entry points
 _METHODS: dict[str, type[Method]] = {}

@@ -36,12 +36,8 @@ from medvlp.data.batch import Batch
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.options import Options, Template
 from medvlp.methods.registry import register
-from medvlp.models.precision import cosines
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.label_join import label_targets
-from medvlp.objectives.masked_bce import Unmentioned
-from medvlp.objectives.sentence_sampling import SampledSentences, sample_sentences
-from medvlp.objectives.targets import target_matrix
+from medvlp.models import cosines
+from medvlp.objectives import SampledSentences, Unmentioned, info_nce, label_targets, sample_sentences, target_matrix
 from medvlp.reports.states import FindingState
 
 
@@ -75,14 +71,16 @@ class UniCL(TwoHeads):
         sentences = self.ranks.gather(self.text_head(self.text_encoder(drawn.tokens, drawn.mask).global_))
         texts = torch.cat([sentences, self.label_texts(self.findings)])
         target, valid = self._joined(batch, drawn)
-        return {"contrast": target_nce(self.scale(cosines(image, texts)), target, valid, ranks=self.ranks)}
+        return {"contrast": info_nce(self.scale(cosines(image, texts)), target, valid, ranks=self.ranks)}
 
     def _joined(self, batch: Batch, drawn: SampledSentences) -> tuple[Tensor, Tensor]:
         """T and which pairs count, `[B, all B + F]`: the sentences of all ranks, then the labels."""
         labels = torch.eye(len(self.findings), device=batch.findings.device) == 1
         named = torch.where(labels, int(FindingState.PRESENT), int(FindingState.UNMENTIONED)).to(torch.int8)
         said = torch.cat([self.ranks.gather(drawn.states), named])
-        joined, valid = label_targets(batch.findings, said, self.options.unmentioned, reported=batch.report_mask.any(1))
+        joined, valid = label_targets(
+            batch.findings, said, self.options.unmentioned, has_report=batch.report_mask.any(1)
+        )
         own = target_matrix(self.options.false_negatives, text_group=drawn.group, ranks=self.ranks) > 0
         own = F.pad(own, (0, len(named)))
         exists = F.pad(self.ranks.gather(drawn.exists), (0, len(named)), value=True)

@@ -29,9 +29,8 @@ from medvlp.knowledge import UnknownNameError
 from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.prototype_head import PrototypeHead
-from medvlp.objectives.masked_bce import Uncertain, Unmentioned, per_sample_bce
+from medvlp.models import ImageFeatures, PrototypeHead, TextFeatures
+from medvlp.objectives import Uncertain, Unmentioned, per_sample_bce
 
 
 class LabelOptions(Options):
@@ -67,8 +66,8 @@ class Unimodal(Method):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         logits = self.labels(self.image_encoder(batch.images).global_)
-        reported, o = batch.report_mask.any(1), self.options
-        return {"bce": per_sample_bce(logits, batch.findings, o.unmentioned, o.uncertain, reported)}
+        has_report, o = batch.report_mask.any(1), self.options
+        return {"bce": per_sample_bce(logits, batch.findings, o.unmentioned, o.uncertain, has_report)}
 
     def encode_images(self, images: Tensor) -> ImageFeatures:
         """`global_` and `patches` in the space of prototypes."""

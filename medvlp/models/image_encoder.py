@@ -3,19 +3,77 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NoReturn
 
 import timm
 import torch
+from timm.layers import PatchDropout
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medvlp.models.features import ImageFeatures
-from medvlp.models.patch_dropping import NoGrid, NoMaps, check_droppable, patches_dropped
+from medvlp.models.encoders import ImageFeatures
 
 # Training, 128 pixels, bfloat16, samples per CPU second: resnet10t 90, resnet14t 47, resnet18 64, convnext_atto 59,
 # regnetx_002 126, mobilenetv4_conv_small 91. A ResNet learns from nothing sooner than what needs longer schedules.
 DEFAULT_IMAGE_ENCODER = "resnet10t"
+
+
+class PatchesDroppedError(RuntimeError):
+    """Something asked where the patches of an image are whose patches were dropped."""
+
+
+class _NoPlaces:
+    """Raises whatever is asked of it, so that nobody takes the kept patches for a grid."""
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise PatchesDroppedError(
+            "patches were dropped, and those that are left have no grid and no feature maps (another part of each "
+            "image is left); set image_encoder.patch_dropping to 0 for what needs the place of a patch"
+        )
+
+    __len__ = __iter__ = __getitem__ = __bool__ = _refuse
+
+
+class _NoGrid(_NoPlaces, tuple):
+    """The `grid` of `ImageFeatures` whose patches were dropped."""
+
+
+class _NoMaps(_NoPlaces, list):
+    """The `pyramid` of `ImageFeatures` whose patches were dropped."""
+
+
+def _check_droppable(name: str, trunk: Any) -> None:
+    """Refuse a network that cannot do without some of its patches.
+
+    Raises:
+        ValueError: it is no plain vision transformer of timm.
+    """
+    if not isinstance(trunk, VisionTransformer):
+        raise ValueError(
+            f"image_encoder.patch_dropping: {name} needs all of its patches (its layers read neighbours); use a vision "
+            "transformer such as vit_small_patch16_224, or set patch_dropping to 0"
+        )
+
+
+@contextmanager
+def _drop_patches(trunk: VisionTransformer, rate: float) -> Iterator[None]:
+    """Inside the block the trunk drops a random part of the patches of each image, once they have their position code.
+
+    FLIP (Li et al., CVPR 2023): at 50 % the blocks have half of the work. The class token is kept. Outside the block
+    the trunk is as timm made it, for those who use it without its encoder (`SegmentationNet`).
+
+    Args:
+        trunk: a transformer. rate: share of the patches that is dropped, at least 0 and below 1.
+    """
+    whole = trunk.patch_drop
+    trunk.patch_drop = PatchDropout(rate, num_prefix_tokens=trunk.num_prefix_tokens)
+    try:
+        yield
+    finally:
+        trunk.patch_drop = whole
 
 
 class ImageEncoder(nn.Module):
@@ -62,7 +120,7 @@ class ImageEncoder(nn.Module):
         self.name, self.image_size, self.patch_dropping = name, image_size, patch_dropping
         self.trunk: Any = _trunk(name, pretrained, image_size)
         if patch_dropping:
-            check_droppable(name, self.trunk)
+            _check_droppable(name, self.trunk)
         self.trunk.to(memory_format=torch.channels_last)  # 1.4 to 2 times faster in bfloat16, on CPUs and GPUs
         self.dim = int(self.trunk.head_hidden_size) if dim is None else dim
         info = [(int(level["num_chs"]), int(level["reduction"])) for level in self.trunk.feature_info]
@@ -102,10 +160,10 @@ class ImageEncoder(nn.Module):
 
     def _see_some(self, images: Tensor) -> ImageFeatures:
         """Features of a random part of the patches; a transformer's patches come from its last block alone."""
-        with patches_dropped(self.trunk, self.patch_dropping):
+        with _drop_patches(self.trunk, self.patch_dropping):
             last, tokens = self.trunk.forward_intermediates(images, indices=self.levels, output_fmt="NLC")
         patches = self.patch_norm(self.to_patches[-1](tokens[self._patch_levels[-1]]))
-        return ImageFeatures(self._pooled(patches, last), patches, NoGrid(), NoMaps())
+        return ImageFeatures(self._pooled(patches, last), patches, _NoGrid(), _NoMaps())
 
     def _pooled(self, patches: Tensor, last: Tensor) -> Tensor:
         if self.to_global is None:

@@ -1,4 +1,4 @@
-"""`QueryDecoder`: questions (findings) read an image's patches, and say where they looked."""
+"""`QueryDecoder`: queries (findings, places, sentences) attend to the patches of an image, and where they looked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 class Attention(nn.Module):
@@ -129,3 +130,100 @@ class QueryDecoder(nn.Module):
             queries, attention = layer(queries, memory, position, need_attention, mask)
             maps.append(attention)
         return self.norm(queries), torch.stack(cast(list[Tensor], maps)).mean(0) if need_attention else None
+
+
+class RelationScorer(nn.Module):
+    """Cross-attention in place of a cosine (CARZero, Lai et al., CVPR 2024).
+
+        S_bn = MLP( decoder(q_n; M_b) )
+
+    Each query reads each memory through a decoder without self-attention, so that a score does not depend on what else
+    is asked. The same weights serve texts that ask images and images that ask texts.
+
+    Args:
+        width: D of queries and memory. layers, heads: of the decoder.
+        chunk: memories at a time, computed again in the backward pass where there are more, so that activations (B N
+            queries through all layers) do not grow with the square of the batch.
+    """
+
+    def __init__(self, width: int, layers: int = 4, heads: int = 4, chunk: int = 32) -> None:
+        super().__init__()
+        self.decoder = QueryDecoder(width, layers, heads, self_attention=False)
+        # No bias at the end: it would add the same to all scores, of which a contrast sees differences alone.
+        self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1, bias=False))
+        self.chunk = chunk
+
+    def forward(
+        self, queries: Tensor, memory: Tensor, mask: Tensor | None = None, position: Tensor | None = None
+    ) -> Tensor:
+        """Scores `[B, N]`.
+
+        Args:
+            queries: `[N, D]`. memory: `[B, M, D]`.
+            mask: bool `[B, M]`, something in each row; None: all counts.
+            position: `[M, D]`, added to the keys.
+        """
+        mask = torch.ones_like(memory[..., 0], dtype=torch.bool) if mask is None else mask
+        if len(memory) <= self.chunk:
+            return self._score(queries, memory, mask, position)
+        parts = [
+            checkpoint(self._score, queries, m, allowed, position, use_reentrant=False, preserve_rng_state=False)
+            for m, allowed in zip(memory.split(self.chunk), mask.split(self.chunk), strict=True)
+        ]
+        return torch.cat(parts)
+
+    def attention(
+        self, queries: Tensor, memory: Tensor, mask: Tensor | None = None, position: Tensor | None = None
+    ) -> Tensor:
+        """Attention `[B, N, M]` of the queries, the mean over heads and layers."""
+        _, attention = self.decoder(queries, memory, position, need_attention=True, mask=mask)
+        return attention
+
+    def _score(self, queries: Tensor, memory: Tensor, mask: Tensor, position: Tensor | None) -> Tensor:
+        answers, _ = self.decoder(queries, memory, position, mask=mask)
+        return self.head(answers)[..., 0]
+
+
+def grid_position(grid: tuple[int, ...], dim: int, like: Tensor) -> Tensor:
+    """Codes `[P, dim]` of the cells of a grid, row by row, with the type and device of `like`.
+
+    Coordinates run from 0 to 1 over each axis, so that a code names a place in the body and not a number of patches: a
+    model trained at one image size keeps its places at another. Each axis takes an equal share of `dim`, half sines and
+    half cosines, at geometrically spaced frequencies from half a period to 16 periods over the image (after Vaswani et
+    al. 2017 and DETR, Carion et al. 2020); dimensions left over are zero.
+    """
+    bands = dim // (2 * len(grid))
+    frequencies = math.pi * torch.logspace(0, 5, bands, base=2.0, device=like.device)
+    axes = [(torch.arange(n, device=like.device) + 0.5) / n for n in grid]
+    cells = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)  # [P, axes]
+    phase = cells[..., None] * frequencies  # [P, axes, bands]
+    code = torch.cat([phase.sin(), phase.cos()], dim=-1).flatten(1)
+    return torch.nn.functional.pad(code, (0, dim - code.shape[1])).to(like.dtype)
+
+
+def gaussian_smooth(maps: Tensor, sigma: float) -> Tensor:
+    """Maps `[..., H, W]` smoothed by a Gaussian, of the same shape.
+
+    As `scipy.ndimage.gaussian_filter` does by default: the kernel is cut at 4 sigma, and beyond its border a map goes
+    on as its mirror image. So the mean of a map is kept, and a constant one stays. BioViL smooths its maps of 15 x 15
+    patches with 1.5 before it resizes them (Boecking et al., ECCV 2022; hi-ml).
+
+    Args:
+        maps: of any number of leading dimensions.
+        sigma: in cells of the map; 0 leaves it as it is.
+    """
+    if sigma == 0:
+        return maps
+    down, across = (_kernel(size, sigma).to(maps) for size in maps.shape[-2:])
+    return down @ maps @ across.t()
+
+
+def _kernel(size: int, sigma: float) -> Tensor:
+    """`[size, size]`: what each cell takes of each other one."""
+    reach = int(4 * sigma + 0.5)
+    offsets = torch.arange(-reach, reach + 1)
+    weights = torch.exp(-0.5 * (offsets / sigma).double().square())
+    mirrored = (torch.arange(size)[:, None] + offsets) % (2 * size)
+    source = torch.minimum(mirrored, 2 * size - 1 - mirrored)
+    share = (weights / weights.sum()).expand(size, -1)
+    return torch.zeros(size, size, dtype=weights.dtype).scatter_add_(1, source, share)

@@ -1,4 +1,4 @@
-"""`Temperature`: the learnable scale of a contrast, always exponentiated and always bounded."""
+"""From cosines to logits: the learnable scales of contrastive losses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Temperature(nn.Module):
-    """Multiplies cosines by `exp(s)`, with `s` learnt and `exp(s)` held within [1, `largest`].
+    """Multiplies cosines by `exp(s)`, with `s` learned and `exp(s)` held within [1, `largest`].
 
     The parameter is the logarithm (CLIP, Radford et al. 2021). It is clamped when it is read, so that a method cannot
     forget to. At a bound the gradient that leads further out is zero, and the one that leads back is not, so that a
@@ -19,23 +19,25 @@ class Temperature(nn.Module):
     Args:
         start: the temperature at the start; the scale is its inverse.
         largest: bound of the scale.
-        learnt: False keeps the start, as the papers do that name one temperature.
+        learned: False keeps the start, as the papers do that name one temperature.
 
     Raises:
         ValueError: a start whose scale is out of bounds, which would be another one than was asked for.
     """
 
-    def __init__(self, start: float = 0.07, largest: float = 100.0, learnt: bool = True) -> None:
+    def __init__(self, initial: float = 0.07, max_scale: float = 100.0, learnable: bool = True) -> None:
         super().__init__()
-        if not 1 / largest <= start <= 1:
-            raise ValueError(f"temperature {start} gives a scale out of [1, {largest:g}]; take {1 / largest:g} to 1")
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / start)), requires_grad=learnt)
-        self.largest = largest
+        if not 1 / max_scale <= initial <= 1:
+            raise ValueError(
+                f"temperature {initial} gives a scale out of [1, {max_scale:g}]; take {1 / max_scale:g} to 1"
+            )
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / initial)), requires_grad=learnable)
+        self.max_scale = max_scale
 
     @property
     def scale(self) -> Tensor:
         """The scale, `exp(s)`."""
-        scale: Tensor = _Bounded.apply(self.log_scale, 0.0, math.log(self.largest)).exp()
+        scale: Tensor = _Bounded.apply(self.log_scale, 0.0, math.log(self.max_scale)).exp()
         return scale
 
     def forward(self, cosines: Tensor) -> Tensor:
@@ -57,3 +59,20 @@ class _Bounded(torch.autograd.Function):
         (x,), (low, high) = ctx.saved_tensors, ctx.bounds
         outwards = ((x <= low) & (grad > 0)) | ((x >= high) & (grad < 0))
         return grad.masked_fill(outwards, 0.0), None, None
+
+
+class SigmoidScale(nn.Module):
+    """Cosines -> logits `exp(s) cos + b`, both learned.
+
+    The start of SigLIP, exp(s) = 10 and b = -10, says of every pair that it does not match, so that the many negatives
+    of the first steps cost nothing.
+    """
+
+    def __init__(self, scale: float = 10.0, bias: float = -10.0) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.bias = nn.Parameter(torch.tensor(bias))
+
+    def forward(self, cosines: Tensor) -> Tensor:
+        """Cosines of any shape -> logits."""
+        return cosines * self.log_scale.exp() + self.bias

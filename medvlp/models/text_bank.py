@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from medvlp.models.features import TextFeatures
+from medvlp.models.encoders import TextFeatures
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
 
@@ -42,9 +42,11 @@ class TextBank:
             _forget_oldest(self._features)
         return kept[1]
 
-    def cut(self) -> dict[str, int]:
+    def truncated_texts(self) -> dict[str, int]:
         """Those of the texts read so far that the encoder's `max_tokens` makes shorter -> the tokens each loses."""
-        return self.tokenizer.cut((text for texts in self._tokens for text in texts), self.encoder.max_tokens)
+        return self.tokenizer.truncated_texts(
+            (text for texts in self._tokens for text in texts), self.encoder.max_tokens
+        )
 
     def _tokenized(self, key: tuple[str, ...]) -> tuple[Tensor, Tensor]:
         device = next(self.encoder.parameters()).device

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedConfig
 
-from medvlp.models.features import TextFeatures
+from medvlp.models.encoders import TextFeatures
 
 
 class TextEncoder(nn.Module):

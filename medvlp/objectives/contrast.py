@@ -1,17 +1,18 @@
-"""Contrast against a target matrix: InfoNCE with as many positives as there are, and entries that do not count."""
+"""Contrastive losses on logits, images by texts: InfoNCE with any number of positives, and the sigmoid loss."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from medvlp.models.precision import at_least_float32
 from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
-from medvlp.objectives.masked_bce import Unmentioned, silence_counts
+from medvlp.objectives.classification import Unmentioned, unmentioned_as_negative
 from medvlp.reports.states import FindingState
 
 
-def target_nce(
+def info_nce(
     logits: Tensor,
     target: Tensor,
     valid: Tensor | None = None,
@@ -58,7 +59,7 @@ def multi_positive_nce(
     states: Tensor,
     unmentioned: Unmentioned = "ignore",
     row_weight: float = 0.5,
-    reported: Tensor | None = None,
+    has_report: Tensor | None = None,
     ranks: Ranks = ONE_RANK,
 ) -> Tensor:
     """Contrast of images with findings: an image with n present findings has n positives.
@@ -72,15 +73,42 @@ def multi_positive_nce(
         unmentioned: what silence counts as, in images that have a report.
         row_weight: share of the direction image to finding.
         reported: bool `[B]`, images that have a report. None: all have.
-        ranks: as in `target_nce`.
+        ranks: as in `info_nce`.
     """
     known = (states == FindingState.PRESENT) | (states == FindingState.ABSENT)
     if unmentioned == "negative":
-        known = known | silence_counts(states, reported)
-    return target_nce(logits, (states == FindingState.PRESENT).to(logits.dtype), known, row_weight, ranks)
+        known = known | unmentioned_as_negative(states, has_report)
+    return info_nce(logits, (states == FindingState.PRESENT).to(logits.dtype), known, row_weight, ranks)
 
 
 def _cross_entropy(agreement: Tensor, mass: Tensor, log_sum: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy `log sum_j exp S_ij - sum_j T_ij S_ij / sum_j T_ij` of each line; and 1 or 0, whether it counts."""
     has_positive = (mass > 0).to(mass.dtype)
     return (log_sum - agreement / mass.clamp_min(torch.finfo(mass.dtype).tiny)) * has_positive, has_positive
+
+
+def sigmoid_contrast(
+    logits: Tensor, positive: Tensor, valid: Tensor | None = None, count: Tensor | None = None
+) -> Tensor:
+    """Binary cross-entropy of all pairs, summed over a row's and averaged over rows.
+
+        L = -(1 / N) sum_ij log sigmoid(y_ij l_ij),     y = +1 for a positive pair and -1 for another
+
+    SigLIP (Zhai et al., ICCV 2023), IT-Align of ConceptCLIP. Its PC-Align (patches against the concepts of all
+    captions) divides by the number of concepts, which are its columns: give that as `count`.
+
+    Args:
+        logits: `[N, M]`; see `SigmoidScale`.
+        positive: bool `[N, M]`; any number in a row, none included.
+        valid: bool `[N, M]`; pairs that are False do not count. A row without any valid pair leaves the mean.
+        count: scalar that the sum is divided by; None takes the rows that have a valid pair. In a distributed run the
+            mean count of a rank, so that the mean over ranks is the loss of one process (`mean_over_ranks`).
+
+    Returns:
+        a scalar in at least float32; 0 where nothing is valid.
+    """
+    valid = torch.ones_like(positive) if valid is None else valid
+    logits = at_least_float32(logits).masked_fill(~valid, 0.0)  # whatever stood there, infinity included
+    loss = F.softplus(torch.where(positive, -logits, logits))
+    count = valid.any(1).sum() if count is None else count
+    return (loss * valid).sum() / count.clamp_min(1e-6)

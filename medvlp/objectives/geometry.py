@@ -10,7 +10,7 @@ from medvlp.models.precision import at_least_float32, without_autocast
 from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 
 
-def pair_alignment(first: Tensor, second: Tensor, counts: Tensor | None = None, ranks: Ranks = ONE_RANK) -> Tensor:
+def pair_alignment(first: Tensor, second: Tensor, valid: Tensor | None = None, ranks: Ranks = ONE_RANK) -> Tensor:
     """`mean(4 - 4 cos)` of paired rows `[N, D]`, in [0, 8]: both directions of BYOL's loss, as M-FLAG sums them.
 
     Args:
@@ -18,21 +18,21 @@ def pair_alignment(first: Tensor, second: Tensor, counts: Tensor | None = None, 
         counts: bool `[N]`, pairs that enter the mean; None: all. Without any it is 0.
         ranks: of a distributed run; the mean is then over the pairs of all ranks.
     """
-    if counts is not None:
-        first, second = first.masked_fill(~counts[:, None], 0.0), second.masked_fill(~counts[:, None], 0.0)
+    if valid is not None:
+        first, second = first.masked_fill(~valid[:, None], 0.0), second.masked_fill(~valid[:, None], 0.0)
     cosine = F.cosine_similarity(at_least_float32(first), at_least_float32(second), dim=-1)
-    weight = torch.ones_like(cosine) if counts is None else counts.to(cosine.dtype)
+    weight = torch.ones_like(cosine) if valid is None else valid.to(cosine.dtype)
     return ((4 - 4 * cosine) * weight).sum() / mean_over_ranks(weight.sum(), ranks).clamp_min(1e-6)
 
 
 def gram_orthogonality(
-    features: Tensor, off_diagonal: float = 0.0051, centre: bool = False, counts: Tensor | None = None
+    features: Tensor, off_diagonal: float = 0.0051, center: bool = False, valid: Tensor | None = None
 ) -> Tensor:
     """Distance of the second moments of features from the identity.
 
         C = Z^T Z / N        L = 1/2 [ sum_i (C_ii - 1)^2 + l sum_{i != j} C_ij^2 ]
 
-    M-FLAG (Liu et al., MICCAI 2023) takes the raw features, not centred, and l of Barlow Twins. With N < D the rank of
+    M-FLAG (Liu et al., MICCAI 2023) takes the raw features, not centered, and l of Barlow Twins. With N < D the rank of
     C is at most N, so that the loss cannot fall below (D - N) / 2 for l = 1.
 
     Args:
@@ -41,11 +41,11 @@ def gram_orthogonality(
         off_diagonal: l. centre: subtract the mean first, which makes C a covariance.
         counts: bool `[N]`, rows that enter C, and N is their number; None: all. Without any it is 0.
     """
-    counts = torch.ones_like(features[:, 0], dtype=torch.bool) if counts is None else counts
-    features = at_least_float32(features).masked_fill(~counts[:, None], 0.0)
-    weight = counts[:, None].to(features.dtype)
+    valid = torch.ones_like(features[:, 0], dtype=torch.bool) if valid is None else valid
+    features = at_least_float32(features).masked_fill(~valid[:, None], 0.0)
+    weight = valid[:, None].to(features.dtype)
     number = weight.sum().clamp_min(1)
-    if centre:
+    if center:
         features = (features - features.sum(0) / number) * weight
     with without_autocast(features):
         moments = features.t() @ features / number

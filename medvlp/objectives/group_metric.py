@@ -25,10 +25,10 @@ class LabelGroups:
 
     same: Tensor
     valid: Tensor
-    asked: Tensor
+    anchors: Tensor
 
 
-def label_groups(states: Tensor, reported: Tensor, ancestors: Tensor, ranks: Ranks = ONE_RANK) -> LabelGroups:
+def label_groups(states: Tensor, has_report: Tensor, ancestors: Tensor, ranks: Ranks = ONE_RANK) -> LabelGroups:
     """Groups of images with the same present findings, ancestors included (normal images are one group).
 
     Two groups are *related* where all findings of one are among those of the other and their ancestors: pneumonia and
@@ -45,14 +45,14 @@ def label_groups(states: Tensor, reported: Tensor, ancestors: Tensor, ranks: Ran
     present = (states == FindingState.PRESENT).float()
     lineage = (present @ ancestors.to(present)).clamp_max(1)
     normal = (states == FindingState.ABSENT).any(1) & ~(states == FindingState.UNCERTAIN).any(1)
-    known = reported & ((states == FindingState.PRESENT).any(1) | normal)
+    known = has_report & ((states == FindingState.PRESENT).any(1) | normal)
     every = ranks.gather(lineage)
     shared, mine, theirs = lineage @ every.t(), lineage.sum(1)[:, None], every.sum(1)[None]
     within, around = shared == mine, shared == theirs
     own = own_columns(len(states), len(every), ranks, states.device)
     same = own | (within & around & known[:, None] & ranks.gather(known)[None])
     related = (within | around) & (mine > 0) & (theirs > 0)
-    valid = (same | ~related) & reported[:, None] & ranks.gather(reported)[None]
+    valid = (same | ~related) & has_report[:, None] & ranks.gather(has_report)[None]
     return LabelGroups(same, valid, known)
 
 
@@ -83,9 +83,9 @@ def group_metric_loss(logits: Tensor, groups: LabelGroups, ranks: Ranks = ONE_RA
     repel = ranks.gather(_log_sum(logits, groups.valid & ~groups.same))
     positive = _log_sum(attract.expand(len(logits), -1), inside)
     negative = _log_sum(repel.expand(len(logits), -1), inside)
-    asked = groups.asked & inside.any(1)
-    loss = F.softplus(torch.where(asked, negative - positive, torch.finfo(logits.dtype).min))
-    weight = asked / inside.sum(1).clamp_min(1).to(logits.dtype)  # a group weighs one, however many rows it has
+    anchors = groups.anchors & inside.any(1)
+    loss = F.softplus(torch.where(anchors, negative - positive, torch.finfo(logits.dtype).min))
+    weight = anchors / inside.sum(1).clamp_min(1).to(logits.dtype)  # a group weighs one, however many rows it has
     return (loss * weight).sum() / mean_over_ranks(weight.sum(), ranks).clamp_min(1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Soft targets from the similarity within one modality: pairs that are like each other are no plain negatives."""
+"""Soft targets and the losses that take them: similar pairs are not plain negatives."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from medvlp.models.precision import at_least_float32, cosines
 from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
+from medvlp.reports.states import FindingState
 
 
 @torch.no_grad()
@@ -31,7 +32,7 @@ def soft_contrast(
     guide: Tensor,
     own: Tensor,
     valid: Tensor,
-    share: float = 0.2,
+    alpha: float = 0.2,
     relations: float = 1.0,
     ranks: Ranks = ONE_RANK,
 ) -> Tensor:
@@ -41,7 +42,7 @@ def soft_contrast(
         L    = mean_i [ KL(p_i. || q_i.) + r KL(p*_i. || q*_i.) ]
 
     where p* = softmax(g) and q* = softmax(l) over the columns that are not the row's own. SoftCLIP (Gao et al., AAAI
-    2024): since the own column still dominates p, the negatives are disentangled, so that their relations are learnt
+    2024): since the own column still dominates p, the negatives are disentangled, so that their relations are learned
     too. A divergence instead of a cross-entropy: it is 0 where the prediction is the target.
 
     Args:
@@ -56,7 +57,7 @@ def soft_contrast(
     """
     logits, guide = at_least_float32(logits), at_least_float32(guide).detach()
     others = valid & ~own
-    target = share * _softmax(guide, valid).exp() + (1 - share) * own.to(logits.dtype)
+    target = alpha * _softmax(guide, valid).exp() + (1 - alpha) * own.to(logits.dtype)
     whole = _divergence(target, _softmax(logits, valid), valid)
     between = _divergence(_softmax(guide, others).exp(), _softmax(logits, others), others)
     counts = (valid & own).any(1)
@@ -73,3 +74,42 @@ def _divergence(target: Tensor, log_prediction: Tensor, valid: Tensor) -> Tensor
     """KL `[n]` over the valid columns; 0 in a row without any."""
     gap = torch.xlogy(target, target) - target * log_prediction.masked_fill(~valid, 0.0)
     return gap.masked_fill(~valid, 0.0).sum(1)
+
+
+def signed_labels(states: Tensor) -> Tensor:
+    """Four states int8 `[..., F]` -> float32 `[..., F]`: 1 present, -1 absent, 0 where nothing is known."""
+    return (states == FindingState.PRESENT).float() - (states == FindingState.ABSENT).float()
+
+
+def label_affinity(images: Tensor, texts: Tensor, temperature: float = 1.0) -> Tensor:
+    """Target `[N, M]` for `info_nce`: large where labels agree, small where they contradict each other.
+
+        T_ij = exp((cos(y_i, y_j) - 1) / tau)        so that T_ij / sum_j T_ij = softmax_j(cos(y_i, y_j) / tau)
+
+    The semantic matching target of MedCLIP (Wang, Wu, Agarwal, Sun, EMNLP 2022), in both directions at once: rows and
+    columns are normalized by the loss. Its code takes the product of the labels, which grows with their number, and
+    no temperature; the paper has the cosine. Rows of zeros are uniform: leave them out by `valid`.
+
+    Args:
+        images: y_i, `[N, F]`, see `signed_labels`. texts: y_j, `[M, F]`.
+        temperature: tau, at least 0.02 in float32; towards 0 the best texts share all of the mass.
+
+    Raises:
+        ValueError: a temperature that float32 cannot hold.
+    """
+    if temperature < 0.02:
+        raise ValueError(f"temperature={temperature}: exp(-2 / temperature) is 0 in float32; take 0.02 or more")
+    agreement = cosines(F.normalize(images, dim=1), F.normalize(texts, dim=1))
+    return torch.exp((agreement - 1) / temperature)
+
+
+def momentum_target(similarity: Tensor, target: Tensor, alpha: float) -> Tensor:
+    """Soft target `[N, M]` from a momentum twin: `share softmax(similarity) + (1 - share) target` (ALBEF, MISS).
+
+    Args:
+        similarity: `[N, M]`, logits of the twin; no gradient is taken.
+        target: `[N, M]`; its rows are normalized to sum to 1.
+        share: weight of the twin's opinion; 0 gives the target.
+    """
+    own = target / target.sum(1, keepdim=True).clamp_min(torch.finfo(similarity.dtype).tiny)
+    return alpha * similarity.detach().softmax(1) + (1 - alpha) * own

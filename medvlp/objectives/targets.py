@@ -11,8 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from medvlp.knowledge import get_finding
 from medvlp.models.ranks import ONE_RANK, Ranks, own_columns
-from medvlp.objectives.ontology import ancestor_matrix
+from medvlp.objectives.classification import Unmentioned, unmentioned_as_negative
 from medvlp.reports.states import FindingState
 
 TargetKind = Literal["identity", "same_text", "same_labels", "ontology"]
@@ -34,9 +35,9 @@ def target_matrix(
     - `ontology`: graded, the Jaccard index of the two sets of present findings, each with all its ancestors: an image
       of pneumonia and one of consolidation share most of their meaning, and two normal images all of it.
 
-    The last two include `same_text`. Rows are not normalized; `target_nce` does that.
+    The last two include `same_text`. Rows are not normalized; `info_nce` does that.
 
-    Copies that a text tower reads alike have equal logits. `target_nce` of `identity` and of `same_text` is then the
+    Copies that a text tower reads alike have equal logits. `info_nce` of `identity` and of `same_text` is then the
     same number with the same gradients: a softmax pushes nothing away from a copy of its own text, since it cannot
     tell them apart. The two differ where copies are read unlike each other (shuffled sentences, dropped words, dropout)
     and in losses that judge each pair by itself.
@@ -83,3 +84,130 @@ def jaccard(a: Tensor, b: Tensor) -> Tensor:
     both = a @ b.t()
     either = a.sum(1)[:, None] + b.sum(1)[None] - both
     return torch.where(either > 0, both / either.clamp_min(1), 1.0)
+
+
+def ancestor_matrix(findings: Sequence[str]) -> Tensor:
+    """bool `[F, A]`: True where concept `a` is the finding itself or one of its ancestors.
+
+    The A concepts are all findings and ancestors that occur, in order of appearance; they need not be in `findings`.
+
+    Raises:
+        UnknownNameError: a finding that the knowledge base lacks.
+    """
+    lineages = [_lineage(finding) for finding in findings]
+    concepts = list(dict.fromkeys(concept for lineage in lineages for concept in lineage))
+    return torch.tensor([[concept in lineage for concept in concepts] for lineage in lineages])
+
+
+def _lineage(finding: str) -> list[str]:
+    found = [finding]
+    for concept in found:  # grows while it is read
+        found += [parent for parent in get_finding(concept).parents if parent not in found]
+    return found
+
+
+def label_targets(
+    image_states: Tensor,
+    text_states: Tensor,
+    unmentioned: Unmentioned = "negative",
+    has_report: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """For which images a text is right by its labels: target and validity `[B, N]`, bool.
+
+        T_ij = [ sum_e Y_ie C_je > 0 ]
+
+    with Y and C the present findings of images and texts (UniCL, Yang et al., CVPR 2022; for radiology Silva-Rodriguez
+    et al., IPMI 2025, who then add the identity). One shared finding is enough. Where nothing is shared, the pair is a
+    negative if all findings that the text names are known to be absent from the image; of the others nobody knows
+    whether the text is right, and they are not valid. A text that names no finding is a negative for images that have a
+    report, and says nothing of the others.
+
+    Args:
+        image_states: int8 `[B, F]`, four states. text_states: int8 `[N, F]`: what each text states.
+        unmentioned: what the silence of an image's report says; see `labels_and_mask`.
+        reported: bool `[B]`, images that have a report. None: all have.
+    """
+    named = (text_states == FindingState.PRESENT).float().t()  # [F, N]
+    absent = image_states == FindingState.ABSENT
+    if unmentioned == "negative":
+        absent = absent | unmentioned_as_negative(image_states, has_report)
+    shown = image_states == FindingState.PRESENT
+    target = shown.float() @ named > 0
+    unknown = (~shown & ~absent).float() @ named > 0
+    known = ~unknown if has_report is None else ~unknown & (named.any(0)[None] | has_report[:, None])
+    return target, target | known
+
+
+def sentence_targets(
+    sentence_states: Tensor,
+    image_states: Tensor,
+    image_index: Tensor,
+    group: Tensor,
+    kind: str = "same_labels",
+    ranks: Ranks = ONE_RANK,
+    *,
+    unmentioned: Unmentioned = "ignore",
+    has_report: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """For which images a sentence is true: target and validity `[B, N]`, bool.
+
+    - `identity`: its own image only.
+    - `same_text`: every image of whose sentences one is equal to it.
+    - `same_labels`: every image whose report agrees with all that it states ("No pneumothorax." is true of each image
+      that denies one); where the report leaves one of its findings unmentioned and contradicts none, the pair is not
+      valid, since nobody knows, or with `unmentioned: negative` the finding is taken for absent. A sentence that states
+      no finding is not valid but with its own image.
+
+    Args:
+        sentence_states: int8 `[N, F]`. image_states: int8 `[B, F]`.
+        owner: int64 `[N]`, the image that each sentence is of. group: int64 `[N]`, equal for equal sentences.
+        kind: as above.
+        ranks: of a distributed run; all arguments are this rank's, and the result is for the sentences of all ranks.
+        unmentioned: whether what a report leaves unmentioned is absent in its image. reported: bool `[B]`, which images
+            have a report; None, all.
+    """
+    images = torch.arange(len(image_states), device=image_index.device)[:, None]
+    mine = image_index[None] == images  # this rank's sentences
+    own = ranks.gather(image_index + ranks.first_row(len(images)))[None] == images + ranks.first_row(
+        len(images)
+    )  # [B, N]
+    sentence_states, groups = ranks.gather(sentence_states), ranks.gather(group)
+    everywhere = torch.ones_like(own)
+    if kind == "identity":
+        return own, everywhere
+    said = mine.float() @ (group[:, None] == groups[None]).float() > 0
+    if kind == "same_text":
+        return said, everywhere
+    if kind != "same_labels":
+        raise ValueError(f"{kind!r} is no target of sentences; use identity, same_text or same_labels")
+    if unmentioned == "negative":
+        silent = image_states == FindingState.UNMENTIONED
+        silent = silent if has_report is None else silent & has_report[:, None]
+        image_states = image_states.masked_fill(silent, FindingState.ABSENT)
+    agree = torch.zeros_like(own, dtype=torch.float32)
+    contradict = torch.zeros_like(agree)
+    for state, opposite in ((1, 0), (0, 1)):
+        claims = (sentence_states == state).float().t()
+        agree = agree + (image_states == state).float() @ claims
+        contradict = contradict + (image_states == opposite).float() @ claims
+    claimed = (sentence_states >= 0).sum(1)[None]  # an uncertain claim is never agreed with, so never valid elsewhere
+    true = said | ((agree == claimed) & (claimed > 0))
+    return true, true | (contradict > 0)
+
+
+def concept_targets(concepts: Tensor, asked: Tensor, has_report: Tensor) -> tuple[Tensor, Tensor]:
+    """In which images C concepts are: target and validity `[B, C]`, bool.
+
+    A concept is in each image whose report affirms it, whichever report it was taken from: with the published target,
+    its own image alone, "effusion" of one report pushes away every other image of an effusion. Images whose reports
+    are in doubt of it do not count, nor do images without report; all others are negatives.
+
+    Args:
+        concepts: int64 `[B, K, 4]`, all that the images' reports name. asked: int64 `[C]`, concepts; -1 for nothing.
+        reported: bool `[B]`, images that have a report.
+    """
+    same = (concepts[..., 2, None] == asked) & (asked >= 0)  # [B, K, C]
+    state = concepts[..., 3, None]
+    target = (same & (state == FindingState.PRESENT)).any(1)
+    doubtful = (same & (state == FindingState.UNCERTAIN)).any(1)
+    return target, (target | ~doubtful) & has_report[:, None] & (asked >= 0)

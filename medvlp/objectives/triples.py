@@ -1,11 +1,13 @@
-"""Triples (finding, place, existence): as a tensor of states, with prototypes and negatives drawn without a loop."""
+"""Triples (finding, place, state) as a tensor, and the contrasts that read them: MedKLIP, MAVL, MeDSLIP."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from medvlp.models.precision import at_least_float32, cosines, without_autocast
+from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.reports.states import FindingState
 
 
@@ -84,3 +86,90 @@ def one_against_some(query: Tensor, right: Tensor, wrong: Tensor, valid: Tensor)
     bad = cosines(query[..., None, :], wrong)[..., 0, :]  # of vectors of any length
     loss = torch.cat([good[..., None], bad], dim=-1).logsumexp(-1) - good
     return (loss * valid).sum() / valid.sum().clamp_min(1)
+
+
+def place_contrast(
+    scores: Tensor, places: Tensor, negatives: int = 7, sample: bool = True, ranks: Ranks = ONE_RANK
+) -> Tensor:
+    """Cross-entropy of a true place against k that are not, averaged over findings that have a place.
+
+        L = mean_be mean_{p true} [ log(exp(s_bep) + sum_{j in N_be} exp(s_bej)) - s_bep ],     N_be: k other places
+
+    L_CL of MedKLIP (Wu et al., ICCV 2023) and MAVL (Phan et al., CVPR 2024). As there, a place that is not mentioned
+    may be drawn as wrong. Departures: where a finding has several places, they draw one, and here is the mean over all,
+    which is what the draw gives on average; and a place in doubt is neither right nor wrong. Their candidates
+    `[B, F, k + 1, D]` are never gathered: all places are scored in one product. Equal scores cost log(k + 1).
+
+    Args:
+        scores: s, `[B, F, L]`. Its first P columns are the places; others (MAVL's "It is not present.") are always
+            wrong.
+        places: int8 `[B, F, P]`, four states.
+        negatives: k. A finding with fewer other places is compared with those.
+        draw: draw the k at random, as the papers do. False takes all, with the weight of k of them, so that a figure of
+            validation does not depend on chance.
+        ranks: of a distributed run; the mean is then over the findings of all ranks.
+
+    Returns:
+        a scalar in at least float32; 0 where no finding has a place.
+    """
+    scores, negatives = at_least_float32(scores), min(negatives, scores.shape[-1])
+    places = F.pad(places, (0, scores.shape[-1] - places.shape[-1]), value=FindingState.UNMENTIONED)
+    true = places == FindingState.PRESENT
+    others = ~true & (places != FindingState.UNCERTAIN)
+    count = others.sum(-1).clamp_min(1)
+    scores = scores.masked_fill(~(true | others) | ~true.any(-1, keepdim=True), 0.0)
+    if sample:
+        others = others & torch.zeros_like(others).scatter(-1, sample_negatives(~others, negatives), True)
+    wrong = scores.masked_fill(~others, torch.finfo(scores.dtype).min).logsumexp(-1)
+    if not sample:
+        wrong = wrong + (negatives / count).clamp_max(1).log()
+    of_place = torch.logaddexp(scores, wrong[..., None]) - scores
+    loss = (of_place * true).sum(-1) / true.sum(-1).clamp_min(1)
+    found = true.any(-1).to(loss.dtype).sum()
+    return loss.sum() / mean_over_ranks(found, ranks).clamp_min(1e-6)
+
+
+def prototypical_contrast(
+    queries: Tensor,
+    states: Tensor,
+    book: Tensor,
+    negatives: int = 7,
+    sample: bool = True,
+    ranks: Ranks = ONE_RANK,
+) -> Tensor:
+    """What a finding looks like on an image is nearer to the mean text of its places than to other places.
+
+        p_n = mean of the rows K_j with j present
+        L   = mean_n [ log(exp(u_n p_n) + sum_{j in N_n} exp(u_n K_j)) - u_n p_n ],     N_n: k other rows
+
+    over the queries with a present row. MeDSLIP (Fan et al., arXiv 2403.10635); the other way round it compares a
+    place with the mean text of the findings that are there. As in the paper, a row that is not mentioned may be drawn
+    as wrong; one that is in doubt is neither right nor wrong, which is a departure. All products with the book are made
+    once, `[..., L]`: the k candidates of each query `[..., k, D]` are never gathered. A zero query costs log(1 + k).
+
+    Args:
+        queries: u, `[..., D]`, not normalized.
+        states: int8 `[..., L]`, four states of each query at each row of the book.
+        book: K, `[L, D]`.
+        negatives: k. A query with fewer other rows is compared with those.
+        draw: draw the k at random, as the paper does. False takes all, with the weight of k of them, so that a figure
+            of validation does not depend on chance.
+        ranks: of a distributed run; the mean is then over the queries of all ranks.
+    """
+    positive = states == FindingState.PRESENT
+    valid = positive.any(-1)
+    queries, book = at_least_float32(queries).masked_fill(~valid[..., None], 0.0), at_least_float32(book)
+    right = (queries * relation_prototypes(positive, book)).sum(-1)
+    wrong = cosines(queries, book)  # [..., L]; of rows of any length
+    others = ~positive & (states != FindingState.UNCERTAIN)
+    count = others.sum(-1, keepdim=True)
+    wanted = min(negatives, len(book))
+    if sample:
+        drawn = torch.zeros_like(others).scatter(-1, sample_negatives(~others, wanted), True)
+        log_weight = torch.zeros_like(wrong)
+        others = others & drawn
+    else:
+        log_weight = (count.clamp_max(wanted) / count.clamp_min(1)).to(wrong).clamp_min(1e-6).log()
+    wrong = (wrong + log_weight).masked_fill(~others, torch.finfo(wrong.dtype).min)
+    loss = torch.cat([right[..., None], wrong], dim=-1).logsumexp(-1) - right
+    return (loss * valid).sum() / mean_over_ranks(valid.sum().to(loss.dtype), ranks).clamp_min(1e-6)

@@ -26,7 +26,7 @@ def word_patch_similarity(
         S    = scale log sum_t exp( k cos(c_t, w_t) )
 
     The local loss of GLoRIA (Huang et al., ICCV 2021): the first softmax runs over the words of the text, the second
-    over regions; what its code calls a sum is a log-sum-exp. `target_nce` of the logits is the loss.
+    over regions; what its code calls a sum is a log-sum-exp. `info_nce` of the logits is the loss.
 
     The authors loop over texts and keep each attention and context for the backward pass, `O(B N T (P + 2 D))` numbers.
     Here only the inputs are kept: images go through in chunks, and are computed again in the backward pass, which is

@@ -16,9 +16,9 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from medvlp.data.store import Store
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.segmentation import SegmentationNet
-from medvlp.objectives.mask_overlap import pixel_bce, soft_dice
+from medvlp.models import ImageEncoder
+from medvlp.models import SegmentationNet
+from medvlp.objectives import pixel_bce, soft_dice
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.tasks.inference import TaskError, check_preprocessing
 from medvlp.tasks.mask_batches import MaskBatches, mask_rows

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from medvlp.models.image_encoder import DEFAULT_IMAGE_ENCODER
+from medvlp.models import DEFAULT_IMAGE_ENCODER
 from medvlp.training.recipe_file import RecipeFile, RecipePart
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from medvlp.io import Image
 from medvlp.methods.base import Method
 from medvlp.methods.query_network import finding_named
-from medvlp.models.features import ImageFeatures
+from medvlp.models import ImageFeatures
 from medvlp.tasks.embed import require_text
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Forward, Progress, TaskError, run_files

@@ -17,8 +17,7 @@ from torch import Tensor
 import medvlp
 from medvlp.data.preprocess import Preprocess
 from medvlp.io.atomic_write import atomic_folder
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.segmentation import SegmentationNet
+from medvlp.models import ImageEncoder, SegmentationNet
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.training.model_folder import GENERATED_NOTICE, ModelFolderError, device_named
 

@@ -22,9 +22,7 @@ from medvlp.methods.extras.registry import extras_by_name
 from medvlp.methods.extras.with_extras import add_extras
 from medvlp.methods.options import Options
 from medvlp.methods.registry import build_method, method_class, method_names, refused_plug_ins
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ImageEncoder, ReportTokenizer, TextEncoder
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError, explain, name_nearest
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
-from medvlp.models.knowledge_pairs import KnowledgePairs
-from medvlp.models.label_captions import LabelCaptions
+from medvlp.models import KnowledgePairs, LabelCaptions
 from medvlp.training.recipe import Recipe
 
 _SHOWN = 30  # texts that the warning lists
@@ -34,10 +33,10 @@ class CutTexts:
         """Say in one warning which of the texts read so far are cut, what each loses, and what to set."""
         if not self.method.reads_text:
             return
-        lost = self.method.bank.cut()
+        lost = self.method.bank.truncated_texts()
         for part in self.method.modules():
             if isinstance(part, KnowledgePairs | LabelCaptions):
-                lost |= part.cut
+                lost |= part.truncated_texts
         if new := {text: tokens for text, tokens in lost.items() if text not in self.told}:
             self.told.update(new)
             logging.getLogger(__name__).warning(_words(self.recipe, self.method, new))

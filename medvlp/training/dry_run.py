@@ -6,7 +6,7 @@ from copy import deepcopy
 
 from medvlp.data.batch import Batch
 from medvlp.methods.base import Method
-from medvlp.models.patch_dropping import PatchesDroppedError
+from medvlp.models import PatchesDroppedError
 from medvlp.training.recipe_errors import RecipeError
 
 

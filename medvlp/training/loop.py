@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
 from medvlp.methods.base import Method
-from medvlp.models.ranks import ONE_RANK
+from medvlp.models import ONE_RANK
 from medvlp.training.gather import AllRanks
 from medvlp.training.loss_window import LossWindow
 from medvlp.training.moving_average import MovingAverage

@@ -30,7 +30,7 @@ from medvlp.data.preprocess import Preprocess
 from medvlp.io.atomic_write import atomic_folder
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ReportTokenizer
 from medvlp.training.assemble import Parts, assemble, finding_ids
 from medvlp.training.recipe import Recipe
 

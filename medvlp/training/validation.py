@@ -14,7 +14,7 @@ from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
 from medvlp.methods.base import Method
 from medvlp.metrics import auroc
-from medvlp.models.ranks import ONE_RANK
+from medvlp.models import ONE_RANK
 from medvlp.reports.states import FindingState
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError

@@ -12,7 +12,7 @@ from medvlp.data.concept_table import ConceptTable
 from medvlp.data.report_text import read_sentences
 from medvlp.data.reports_table import ReportTable, report_row, write_reports
 from medvlp.knowledge import load_findings
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ReportTokenizer
 from medvlp.reports.states import FindingState
 
 TEXTS = [

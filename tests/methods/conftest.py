@@ -13,10 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from medvlp.data.batch import Batch
 from medvlp.knowledge import PLACES, KnowledgeBook
 from medvlp.methods.registry import build_method
-from medvlp.models.features import ImageFeatures
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ImageEncoder, ImageFeatures, ReportTokenizer, TextEncoder
 
 FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly", "edema")
 SENTENCES = (

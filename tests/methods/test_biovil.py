@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from medvlp.methods.base import MethodParts
 from medvlp.methods.biovil import BioViL, sentences_shuffled
-from medvlp.models.features import ImageFeatures, TextFeatures
+from medvlp.models import ImageFeatures, TextFeatures
 
 
 def mean_of_projected_patches(method, images):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.models.position import grid_position
+from medvlp.models import grid_position
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.sigmoid_contrast import sigmoid_contrast
-from medvlp.objectives.targets import target_matrix
+from medvlp.objectives import sigmoid_contrast, target_matrix
 from medvlp.reports.states import FindingState
 
 

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from medvlp.knowledge import KnowledgeBook
-from medvlp.models.knowledge_pairs import KnowledgePairs
-from medvlp.objectives.contrast import target_nce
+from medvlp.models import KnowledgePairs
+from medvlp.objectives import info_nce
 
 
 def soft_cross_entropy(logits, target):
@@ -28,7 +28,7 @@ def by_loops(method, batch):
     def read(ids, mask):
         return method.text_head(method.text_encoder(ids[None], mask[None]).global_)[0]
 
-    drawn = method.knowledge.draw(method.options.pairs, shuffle=False)
+    drawn = method.knowledge.sample(method.options.pairs, shuffle=False)
     questions = torch.stack([read(*text) for text in zip(drawn.questions, drawn.question_mask, strict=True)])
     answers = torch.stack([read(*text) for text in zip(drawn.answers, drawn.answer_mask, strict=True)])
     names = method.text_head(method.bank([method.book.name_of(f) for f in method.findings]).global_)
@@ -134,7 +134,7 @@ def test_the_knowledge_contrast_brings_names_and_definitions_together(build, tmp
 def test_the_floor_with_k_texts_of_one_concept_is_log_k(k):
     """Targets are distributions; of columns of length 1, as in the paper's code, it would be the root of k times it."""
     same = torch.eye(4).repeat_interleave(k, 0).repeat_interleave(k, 1).bool()
-    assert target_nce(1e4 * same.float(), same).item() == pytest.approx(math.log(k), abs=1e-3)
+    assert info_nce(1e4 * same.float(), same).item() == pytest.approx(math.log(k), abs=1e-3)
 
 
 def test_any_number_of_findings_may_be_asked(build, make_batch):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives.group_metric import group_metric_loss, label_groups
+from medvlp.objectives import group_metric_loss, label_groups
 
 
 def features(method, batch):
@@ -53,7 +53,7 @@ def test_images_of_which_nothing_is_stated_are_negatives_only(build, make_batch)
     batch.findings[3:] = -1
     image, text = features(method, batch)
     groups = label_groups(batch.findings, torch.ones(6, dtype=torch.bool), method.ancestors)
-    assert groups.asked.tolist() == [True] * 3 + [False] * 3
+    assert groups.anchors.tolist() == [True] * 3 + [False] * 3
     assert groups.valid[0, 3:].all()
     both = [group_metric_loss(25 * a @ b.t(), groups) for a, b in ((image, text), (text, image))]
     torch.testing.assert_close(method.losses(batch)["groups"], sum(both) / 2)

@@ -20,9 +20,8 @@ from medvlp.methods.extras.registry import extras_by_name
 from medvlp.methods.extras.with_extras import add_extras
 from medvlp.methods.registry import build_method
 from medvlp.metrics import image_mean, macro_auroc, resample
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.models.tokenizer import ReportTokenizer
-from medvlp.objectives.manifold_mix import attention_region
+from medvlp.models import ReportTokenizer, TextEncoder
+from medvlp.objectives import attention_region
 
 SIDE, WIDTH = 4, 16  # patches of a picture, and numbers of a patch
 DENSITIES = ("white", "dark", "grey", "striped", "mottled")
@@ -208,7 +207,7 @@ def pasted_right(method):
     change = extra.begin(batch_of(images, where, 30_000), method.text_encoder)
     change.features(method.image_encoder(images))
     drawn, mixed = change.drawn, change.strength > 0
-    donor = drawn.owner[change.chosen]
+    donor = drawn.image_index[change.chosen]
     region = attention_region(change.vectors[change.chosen], change._patches[donor], extra.attention_scale.scale)
     says = torch.tensor(SEEN)[(drawn.states[change.chosen] == 1).int().argmax(1)]
     return (region.argmax(1) == where[donor, says])[mixed].numpy() * 1.0

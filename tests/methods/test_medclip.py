@@ -5,9 +5,8 @@ import math
 import torch
 from torch.nn import functional as F
 
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.label_affinity import signed_labels
-from medvlp.objectives.sentence_sampling import sample_sentences
+from medvlp.models import Temperature
+from medvlp.objectives import sample_sentences, signed_labels
 
 
 def slow_loss(method, batch, temperature):

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from medvlp.knowledge import PLACES, place_sentence
-from medvlp.models.place_book import place_features
+from medvlp.models import place_features
 
 
 def by_loops(method, batch):

@@ -9,9 +9,8 @@ from torch.nn import functional as F
 from medvlp.knowledge import PLACES, place_sentence
 from medvlp.methods.registry import build_method
 from medvlp.metrics import macro_auroc
-from medvlp.models.position import grid_position
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.objectives.prototype_contrast import prototype_contrast
+from medvlp.models import TextEncoder, grid_position
+from medvlp.objectives import prototypical_contrast
 
 TERMS = ("finding", "place", "finding_prototype", "place_prototype", "relation")
 
@@ -99,8 +98,8 @@ def test_streams_and_transposed_relations_swap_the_two_prototype_losses():
     def both(first, second, relations, book_of_first, book_of_second):
         """As `losses` has them."""
         return (
-            prototype_contrast(first, relations, book_of_second, 3, draw=False),
-            prototype_contrast(second, relations.mT, book_of_first, 3, draw=False),
+            prototypical_contrast(first, relations, book_of_second, 3, draw=False),
+            prototypical_contrast(second, relations.mT, book_of_first, 3, draw=False),
         )
 
     there, back = both(*streams, states, *books), both(*streams[::-1], states.mT, *books[::-1])

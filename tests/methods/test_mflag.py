@@ -6,8 +6,7 @@ from torch.nn import functional as F
 
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.registry import build_method
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.text_encoder import TextEncoder
+from medvlp.models import ImageEncoder, TextEncoder
 
 DIM = 8  # of the latent; with fewer images than this the identity is out of reach
 

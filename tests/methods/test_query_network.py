@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medvlp.methods.query_network import finding_named, states_of_places
-from medvlp.models.position import grid_position
+from medvlp.models import grid_position
 
 
 def test_queries_are_texts_less_the_mean_of_the_trained_ones(build):

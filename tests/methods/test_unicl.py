@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives.sentence_sampling import sample_sentences
+from medvlp.objectives import sample_sentences
 
 
 def slow_loss(method, batch):

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from medvlp.models.attention_pool import AttentionPool
-from medvlp.models.position import grid_position
+from medvlp.models import AttentionPool, grid_position
 
 
 @pytest.fixture

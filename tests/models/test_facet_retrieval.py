@@ -4,10 +4,7 @@ import pytest
 import torch
 
 from medvlp.knowledge import BookText, KnowledgeBook
-from medvlp.models.facet_retrieval import book_features, retrieve_facets
-from medvlp.models.text_bank import TextBank
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ReportTokenizer, TextBank, TextEncoder, book_features, retrieve_facets
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.patch_dropping import PatchesDroppedError
-from medvlp.models.position import grid_position
+from medvlp.models import ImageEncoder, PatchesDroppedError, grid_position
 
 
 @pytest.mark.parametrize(

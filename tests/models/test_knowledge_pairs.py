@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from medvlp.knowledge import ConceptGraph, KnowledgeBook
-from medvlp.models.knowledge_pairs import KnowledgePairs, knowledge_texts
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import KnowledgePairs, ReportTokenizer, knowledge_texts
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def test_the_separator_is_one_token(book, tokenizer):
 
 def test_what_is_right_for_what(book, tokenizer):
     texts, pairs = knowledge_texts(book), KnowledgePairs(book, tokenizer)
-    everything = pairs.draw(len(pairs) + 5, shuffle=False)  # never more than there are
+    everything = pairs.sample(len(pairs) + 5, shuffle=False)  # never more than there are
     assert everything.same.shape == (len(texts),) * 2
     assert torch.equal(everything.questions, pairs.question_ids)
     rows = torch.randperm(len(texts), generator=torch.Generator().manual_seed(0))[:40].tolist()
@@ -53,13 +52,13 @@ def test_what_is_right_for_what(book, tokenizer):
 
 def test_draws_are_random_in_training_and_fixed_without(book, tokenizer):
     pairs = KnowledgePairs(book, tokenizer)
-    assert torch.equal(pairs.draw(8, shuffle=False).questions, pairs.draw(8, shuffle=False).questions)
+    assert torch.equal(pairs.sample(8, shuffle=False).questions, pairs.sample(8, shuffle=False).questions)
     torch.manual_seed(0)
-    first, second = pairs.draw(8), pairs.draw(8)
+    first, second = pairs.sample(8), pairs.sample(8)
     assert not torch.equal(first.questions, second.questions)
-    assert (pairs.draw(len(pairs)).same.diagonal()).all()
+    assert (pairs.sample(len(pairs)).same.diagonal()).all()
     torch.manual_seed(0)
-    all_of_them = pairs.draw(len(pairs))
+    all_of_them = pairs.sample(len(pairs))
     lengths = all_of_them.question_mask.sum(1).sort().values
     assert torch.equal(lengths, pairs.question_mask.sum(1).sort().values)  # none twice
 
@@ -83,4 +82,4 @@ def test_noise_masks_words_of_every_other_text(book, tokenizer):
 def test_the_pairs_move_with_the_method_and_are_no_weights(book, tokenizer):
     pairs = KnowledgePairs(book, tokenizer)
     assert pairs.state_dict() == {}
-    assert pairs.to("meta").draw(4).same.device.type == "meta"
+    assert pairs.to("meta").sample(4).same.device.type == "meta"

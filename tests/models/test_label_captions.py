@@ -7,8 +7,7 @@ import torch
 
 from medvlp.knowledge import KnowledgeBook
 from medvlp.knowledge.prompts import PromptSet
-from medvlp.models.label_captions import LabelCaptions
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import LabelCaptions, ReportTokenizer
 
 FINDINGS = ("pneumonia", "cardiomegaly", "pleural_effusion")
 

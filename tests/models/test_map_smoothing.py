@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from medvlp.models.map_smoothing import gaussian_smooth
+from medvlp.models import gaussian_smooth
 
 
 @pytest.mark.parametrize(("shape", "sigma"), [((15, 15), 1.5), ((7, 15), 0.6), ((4, 3), 2.0), ((1, 5), 1.0)])

@@ -2,7 +2,7 @@
 
 import torch
 
-from medvlp.models.masked_token_head import MaskedTokenHead
+from medvlp.models import MaskedTokenHead
 
 
 def test_logits_are_products_with_the_embedding_at_the_places():

@@ -4,10 +4,7 @@ import pytest
 import torch
 
 from medvlp.knowledge import NOT_PRESENT_SENTENCE, PLACES, place_sentence
-from medvlp.models.place_book import place_features
-from medvlp.models.text_bank import TextBank
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ReportTokenizer, TextBank, TextEncoder, place_features
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medvlp.models.position import grid_position
+from medvlp.models import grid_position
 
 
 @pytest.mark.parametrize("grid", [(4, 6), (2, 3, 4)])

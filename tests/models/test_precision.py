@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from medvlp.models.precision import at_least_float32, cosines
+from medvlp.models import at_least_float32, cosines
 
 
 def test_autocast_does_not_round_cosines():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medvlp.models.projection import ProjectionHead
+from medvlp.models import ProjectionHead
 
 
 @pytest.mark.parametrize("hidden", [None, 12])

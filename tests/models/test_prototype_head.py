@@ -2,7 +2,7 @@
 
 import torch
 
-from medvlp.models.prototype_head import PrototypeHead
+from medvlp.models import PrototypeHead
 
 
 def test_logits_are_scaled_cosines_with_prototypes():

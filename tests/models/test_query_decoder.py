@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from medvlp.models.position import grid_position
-from medvlp.models.query_decoder import Attention, QueryDecoder
+from medvlp.models import QueryDecoder
+from medvlp.models.query_decoder import Attention, grid_position
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import torch
 
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.read_once import read_once
+from medvlp.models import ImageEncoder, cached_forward
 
 
 def test_a_tensor_is_read_once_and_a_changed_or_other_one_again() -> None:
     encoder = ImageEncoder("test_resnet.r160_in1k", False, 32, dim=8).eval()
     images = torch.rand(2, 1, 32, 32)
     with torch.no_grad():
-        with read_once(encoder):
+        with cached_forward(encoder):
             first = encoder(images)
             assert encoder(images) is first
             assert encoder(images.clone()) is not first

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medvlp.models.relation_scorer import RelationScorer
+from medvlp.models import RelationScorer
 
 
 @pytest.fixture
@@ -66,6 +66,6 @@ def test_gradcheck(inputs):
 
 def test_where_it_looks_sums_to_one(scorer, inputs):
     mask = torch.arange(6) < torch.tensor([6, 3, 1, 5, 2])[:, None]
-    maps = scorer.where(*inputs, mask)
+    maps = scorer.attention(*inputs, mask)
     torch.testing.assert_close(maps.sum(2), torch.ones(5, 4))
     assert not maps.transpose(1, 2)[~mask].any()

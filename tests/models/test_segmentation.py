@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.segmentation import SegmentationNet, decoder_builders
+from medvlp.models import ImageEncoder, SegmentationNet, decoder_builders
 
 CONVNET, TRANSFORMER = "test_resnet.r160_in1k", "test_vit.r160_in1k"
 

@@ -2,8 +2,7 @@
 
 import torch
 
-from medvlp.models.spans import WordPooling, pool_words, span_mean
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ReportTokenizer, WordPooling, pool_words, span_mean
 
 CONTINUES = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1]).bool()  # pieces 6 and 7 continue a word
 IDS = torch.tensor([[2, 4, 6, 7, 5, 3], [2, 5, 4, 6, 3, 0], [6, 4, 3, 0, 0, 0]])

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from medvlp.models.temperature import Temperature, _Bounded
+from medvlp.models import Temperature
+from medvlp.models.temperature import _Bounded
 
 
 def test_it_starts_at_the_inverse_of_the_temperature():
@@ -31,9 +32,9 @@ def test_between_the_bounds_it_learns_both_ways():
 @pytest.mark.parametrize("start", [0.0, 0.001, 2.0])
 def test_a_start_out_of_bounds_is_refused_and_not_changed_in_silence(start):
     with pytest.raises(ValueError, match=r"\[1, 100\]"):
-        Temperature(start, learnt=False)
+        Temperature(start, learnable=False)
 
 
 def test_a_temperature_of_a_paper_stays():
-    assert not Temperature(0.1, learnt=False).log_scale.requires_grad
+    assert not Temperature(0.1, learnable=False).log_scale.requires_grad
     assert Temperature(0.1).log_scale.requires_grad

@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from medvlp.models.text_bank import TextBank
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ReportTokenizer, TextBank, TextEncoder
 
 TEXTS = ["no effusion", "effusion", ""]
 

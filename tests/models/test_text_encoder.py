@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medvlp.models.text_encoder import TextEncoder
+from medvlp.models import TextEncoder
 
 IDS = torch.tensor([[2, 7, 8, 9, 3], [2, 7, 3, 0, 0], [0, 0, 0, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [0, 0, 0, 0, 0]]).bool()

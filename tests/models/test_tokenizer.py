@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.models import ReportTokenizer
 
 CORPUS = ["No pleural effusion.", "There is a pneumothorax of 12 mm.", "Pleural effusion, pneumothorax."] * 3
 

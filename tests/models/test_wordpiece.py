@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from medvlp.models.wordpiece import learn_wordpieces
+from medvlp.models import learn_wordpieces
 
 
 def slow(words: dict[str, int], vocab_size: int, min_frequency: int) -> list[str]:

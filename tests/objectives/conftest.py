@@ -11,26 +11,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medvlp.models.ranks import ONE_RANK, Ranks
-from medvlp.objectives.bag_of_words import bag_cross_entropy
-from medvlp.objectives.contrast import multi_positive_nce, target_nce
-from medvlp.objectives.geometry import gram_orthogonality, pair_alignment
-from medvlp.objectives.group_metric import LabelGroups, group_metric_loss
-from medvlp.objectives.intra_modal import global_local_contrast
-from medvlp.objectives.late_interaction import late_interaction
-from medvlp.objectives.mask_overlap import NOT_DRAWN, pixel_bce, soft_dice
-from medvlp.objectives.masked_bce import masked_bce, per_sample_bce
-from medvlp.objectives.masked_tokens import hidden_token_loss
-from medvlp.objectives.patch_alignment import patch_sentence_similarity
-from medvlp.objectives.place_contrast import place_contrast
-from medvlp.objectives.prototype_contrast import prototype_contrast
-from medvlp.objectives.prototypes import swapped_prediction
-from medvlp.objectives.sigmoid_contrast import sigmoid_contrast
-from medvlp.objectives.soft_targets import soft_contrast
-from medvlp.objectives.top_patches import top_patch_similarity
-from medvlp.objectives.triples import one_against_some
-from medvlp.objectives.word_context import word_context_contrast
-from medvlp.objectives.word_patch import word_patch_similarity
+from medvlp.models import ONE_RANK, Ranks
+from medvlp.objectives import (
+    NOT_ANNOTATED,
+    LabelGroups,
+    bag_cross_entropy,
+    global_local_contrast,
+    gram_orthogonality,
+    group_metric_loss,
+    info_nce,
+    late_interaction,
+    masked_bce,
+    masked_token_loss,
+    multi_positive_nce,
+    one_against_some,
+    pair_alignment,
+    patch_sentence_similarity,
+    per_sample_bce,
+    pixel_bce,
+    place_contrast,
+    prototypical_contrast,
+    sigmoid_contrast,
+    soft_contrast,
+    soft_dice,
+    swapped_prediction,
+    token_alignment_loss,
+    top_patch_similarity,
+    word_patch_similarity,
+)
 
 
 @dataclass
@@ -106,7 +114,7 @@ GROUPS = [
 BAG = torch.tensor([[1.0, 0, 2], [1, 0, 2], [0, 0, 0], [1, 1, 1]])
 PLACES = torch.stack([STATES, STATES.flip(1), SILENCE], 1)  # [4, 3, 4]
 FOUND = (PLACES == 1).any(2, keepdim=True)
-MASKS = torch.tensor([[[1, 0], [1, 1]], [[NOT_DRAWN] * 2] * 2], dtype=torch.uint8)  # drawn, and not
+MASKS = torch.tensor([[[1, 0], [1, 1]], [[NOT_ANNOTATED] * 2] * 2], dtype=torch.uint8)  # drawn, and not
 MASKS = MASKS[[0, 0, 1, 0]][:, None].clone()
 MASKS[3] = 0
 TRUTH = torch.tensor([[0, 3, 6], [2, 2, 1], [5, 0, 0], [1, 6, 4]])
@@ -118,8 +126,8 @@ def of_groups(logits: Tensor, same: Tensor, valid: Tensor, asked: Tensor, ranks:
 
 
 def of_masks(loss: Callable[..., Tensor]) -> Case:
-    undrawn = MASKS == NOT_DRAWN
-    nothing = [torch.full_like(MASKS, NOT_DRAWN)]
+    undrawn = MASKS == NOT_ANNOTATED
+    nothing = [torch.full_like(MASKS, NOT_ANNOTATED)]
     return Case(loss, [(4, 1, 2, 2)], [MASKS], [undrawn], nothing, labelled=True, on_ranks=False)
 
 
@@ -130,8 +138,8 @@ def wide(mask: Tensor, *widths: int) -> Tensor:
 
 UNKNOWN = (STATES == -1) | (STATES == 2)
 CASES = {
-    "target_nce": Case(
-        lambda x, t, v, r: target_nce(x, t, v, 0.3, r),
+    "info_nce": Case(
+        lambda x, t, v, r: info_nce(x, t, v, 0.3, r),
         [(4, 4)],
         [(STATES[:, [0, 0, 3, 1]] == 1).double() + torch.eye(4)[[0, 0, 2, 3]], VALID],
         [~VALID],
@@ -179,8 +187,8 @@ CASES = {
     "top_patch_similarity": Case(
         lambda p, t: summed(top_patch_similarity(p, t, 2)), [(4, 5, 6), (4, 6)], [], [None, None], on_ranks=False
     ),
-    "word_context_contrast": Case(
-        lambda w, p, m, n, r: word_context_contrast(w, p, m, n, ranks=r),
+    "token_alignment_loss": Case(
+        lambda w, p, m, n, r: token_alignment_loss(w, p, m, n, ranks=r),
         [(4, 3, 6), (4, 5, 6)],
         [WORDS, PATCHES],
         [wide(~WORDS, 6), wide(~PATCHES, 6)],
@@ -198,7 +206,7 @@ CASES = {
     ),
     "pair_alignment": Case(pair_alignment, [(4, 6), (4, 6)], [COUNTS], [wide(~COUNTS, 6)] * 2, [NOBODY]),
     "gram_orthogonality": Case(
-        lambda z, c, r: gram_orthogonality(r.gather(z), centre=True, counts=r.gather(c)),
+        lambda z, c, r: gram_orthogonality(r.gather(z), center=True, valid=r.gather(c)),
         [(4, 6)],
         [COUNTS],
         [wide(~COUNTS, 6)],
@@ -213,19 +221,19 @@ CASES = {
         lambda x, s, r: masked_bce(x, s, ranks=r), [(4, 4)], [STATES], [UNKNOWN], [SILENCE], labelled=True
     ),
     "per_sample_bce": Case(per_sample_bce, [(4, 4)], [STATES], [UNKNOWN], [SILENCE], labelled=True, on_ranks=False),
-    "hidden_token_loss": Case(
-        hidden_token_loss, [(4, 3, 7)], [TRUTH, WORDS], [wide(~WORDS, 7)], [TRUTH, NO_WORDS], any_content=False
+    "masked_token_loss": Case(
+        masked_token_loss, [(4, 3, 7)], [TRUTH, WORDS], [wide(~WORDS, 7)], [TRUTH, NO_WORDS], any_content=False
     ),
     "place_contrast": Case(
-        lambda x, p, r: place_contrast(x, p, 2, draw=False, ranks=r),
+        lambda x, p, r: place_contrast(x, p, 2, sample=False, ranks=r),
         [(4, 3, 5)],
         [PLACES],
         [F.pad(PLACES == 2, (0, 1)) | ~FOUND],
         [torch.zeros_like(PLACES)],
         labelled=True,
     ),
-    "prototype_contrast": Case(
-        lambda q, b, s, r: prototype_contrast(q, s, b, 2, draw=False, ranks=r),
+    "prototypical_contrast": Case(
+        lambda q, b, s, r: prototypical_contrast(q, s, b, 2, sample=False, ranks=r),
         [(4, 3, 6), (4, 6)],
         [PLACES],
         [~FOUND.expand(4, 3, 6), None],

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.bag_of_words import DocumentFrequency, bag_cross_entropy, bag_of_words
+from medvlp.models import DocumentFrequency
+from medvlp.objectives import bag_cross_entropy, bag_of_words
 
 
 def test_a_bag_holds_each_word_once_and_no_padding():

@@ -2,7 +2,7 @@
 
 import torch
 
-from medvlp.objectives.concept_targets import concept_targets, draw_concepts
+from medvlp.objectives import concept_targets, sample_concepts
 
 # First token, token after the last, concept, state (0 absent, 1 present, 2 uncertain).
 CONCEPTS = torch.tensor(
@@ -18,11 +18,11 @@ REPORTED = torch.tensor([True, True, False, True])
 
 def test_affirmed_concepts_are_drawn_and_nothing_fills_up():
     nothing = [0, 0, -1, -1]
-    first = draw_concepts(CONCEPTS, 2, shuffle=False)
+    first = sample_concepts(CONCEPTS, 2, shuffle=False)
     assert first[0].tolist() == [[1, 3, 5, 1], [6, 7, 5, 1]]
     assert first[1].tolist() == [[4, 6, 7, 1], nothing]
     assert first[2].tolist() == [nothing, nothing]
-    more = draw_concepts(CONCEPTS, 6)
+    more = sample_concepts(CONCEPTS, 6)
     assert more.shape == (4, 6, 4)
     assert sorted(more[0].tolist())[-3:] == [[1, 3, 5, 1], [6, 7, 5, 1], [8, 9, 2, 1]]
     assert (more[..., 2] >= 0).sum(1).tolist() == [3, 1, 0, 1]
@@ -30,7 +30,7 @@ def test_affirmed_concepts_are_drawn_and_nothing_fills_up():
 
 def test_each_affirmed_concept_is_drawn_in_its_turn():
     torch.manual_seed(0)
-    drawn = {tuple(draw_concepts(CONCEPTS, 1)[0, 0].tolist()) for _ in range(40)}
+    drawn = {tuple(sample_concepts(CONCEPTS, 1)[0, 0].tolist()) for _ in range(40)}
     assert drawn == {(1, 3, 5, 1), (6, 7, 5, 1), (8, 9, 2, 1)}
 
 
@@ -51,6 +51,6 @@ def test_the_concept_of_one_report_is_a_positive_of_every_image_that_has_it():
 
 
 def test_it_runs_without_asking_the_device():
-    concepts, reported = CONCEPTS.to("meta"), REPORTED.to("meta")
-    drawn = draw_concepts(concepts, 3)
-    assert concept_targets(concepts, drawn[..., 2].flatten(), reported)[0].shape == (4, 12)
+    concepts, has_report = CONCEPTS.to("meta"), REPORTED.to("meta")
+    drawn = sample_concepts(concepts, 3)
+    assert concept_targets(concepts, drawn[..., 2].flatten(), has_report)[0].shape == (4, 12)

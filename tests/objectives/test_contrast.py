@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives.contrast import multi_positive_nce, target_nce
+from medvlp.objectives import info_nce, multi_positive_nce
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def slow_rows(logits, target, valid):
 def test_identity_is_the_two_way_cross_entropy(logits):
     own = torch.arange(6)
     expected = 0.5 * (F.cross_entropy(logits, own) + F.cross_entropy(logits.t(), own))
-    torch.testing.assert_close(target_nce(logits, torch.eye(6)), expected)
+    torch.testing.assert_close(info_nce(logits, torch.eye(6)), expected)
 
 
 def test_equals_a_loop_with_graded_targets_and_invalid_entries():
@@ -45,47 +45,47 @@ def test_equals_a_loop_with_graded_targets_and_invalid_entries():
     valid = torch.rand(5, 7) < 0.7
     valid[2] = False  # a row of nothing
     expected = 0.3 * slow_rows(logits, target, valid) + 0.7 * slow_rows(logits.t(), target.t(), valid.t())
-    torch.testing.assert_close(target_nce(logits, target, valid, row_weight=0.3), expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(info_nce(logits, target, valid, row_weight=0.3), expected, atol=1e-12, rtol=0)
 
 
 def test_constant_logits_give_log_n_whatever_the_target():
-    loss = target_nce(torch.zeros(6, 6, dtype=torch.float64), torch.ones(6, 6))
+    loss = info_nce(torch.zeros(6, 6, dtype=torch.float64), torch.ones(6, 6))
     assert loss.item() == pytest.approx(math.log(6), abs=1e-12)
 
 
 def test_the_floor_of_k_positives_is_log_k():
-    assert target_nce(1e3 * PAIRS, PAIRS).item() == pytest.approx(math.log(2), abs=1e-12)
+    assert info_nce(1e3 * PAIRS, PAIRS).item() == pytest.approx(math.log(2), abs=1e-12)
 
 
 def test_copies_that_read_alike_are_the_same_with_and_without_a_joint_target(logits):
     """Why `same_text` and `identity` train alike where equal texts have equal vectors, and only there."""
     group = torch.tensor([0, 1, 0, 2, 0, 1])
     alike, (own, joint) = logits[:, group], (torch.eye(6), (group[:, None] == group).double())
-    torch.testing.assert_close(target_nce(alike, own), target_nce(alike, joint))
-    assert (target_nce(logits, own) - target_nce(logits, joint)).abs() > 0.1
+    torch.testing.assert_close(info_nce(alike, own), info_nce(alike, joint))
+    assert (info_nce(logits, own) - info_nce(logits, joint)).abs() > 0.1
 
 
 def test_permutation_and_swap_of_towers_change_nothing(logits):
     order = torch.tensor([3, 1, 5, 0, 2, 4])
-    torch.testing.assert_close(target_nce(logits[order][:, order], PAIRS[order][:, order]), target_nce(logits, PAIRS))
-    torch.testing.assert_close(target_nce(logits.t(), PAIRS.t()), target_nce(logits, PAIRS))
+    torch.testing.assert_close(info_nce(logits[order][:, order], PAIRS[order][:, order]), info_nce(logits, PAIRS))
+    torch.testing.assert_close(info_nce(logits.t(), PAIRS.t()), info_nce(logits, PAIRS))
 
 
 def test_unequal_directions_are_swapped_with_the_towers(logits):
-    forward = target_nce(logits, PAIRS, row_weight=0.75)
-    torch.testing.assert_close(target_nce(logits.t(), PAIRS.t(), row_weight=0.25), forward)
-    assert not torch.isclose(target_nce(logits.t(), PAIRS.t(), row_weight=0.75), forward)
+    forward = info_nce(logits, PAIRS, row_weight=0.75)
+    torch.testing.assert_close(info_nce(logits.t(), PAIRS.t(), row_weight=0.25), forward)
+    assert not torch.isclose(info_nce(logits.t(), PAIRS.t(), row_weight=0.75), forward)
 
 
 def test_gradients(logits):
     valid = torch.rand(6, 6) < 0.8
     target = torch.rand(6, 6, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: target_nce(x, target, valid), logits.requires_grad_())
+    assert torch.autograd.gradcheck(lambda x: info_nce(x, target, valid), logits.requires_grad_())
 
 
 def test_nothing_valid_is_zero_with_zero_gradient():
     logits = torch.randn(3, 4, requires_grad=True)
-    loss = target_nce(logits, torch.ones(3, 4), torch.zeros(3, 4, dtype=torch.bool))
+    loss = info_nce(logits, torch.ones(3, 4), torch.zeros(3, 4, dtype=torch.bool))
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(logits.grad, torch.zeros(3, 4))
@@ -93,9 +93,9 @@ def test_nothing_valid_is_zero_with_zero_gradient():
 
 def test_half_precision_logits_are_summed_in_float32():
     logits = torch.randn(8, 8).bfloat16()
-    loss = target_nce(logits, torch.eye(8))
+    loss = info_nce(logits, torch.eye(8))
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, target_nce(logits.float(), torch.eye(8)))
+    torch.testing.assert_close(loss, info_nce(logits.float(), torch.eye(8)))
 
 
 def test_unmentioned_and_uncertain_findings_leave_both_sums():
@@ -118,7 +118,7 @@ def test_silence_may_be_taken_as_absence():
     torch.testing.assert_close(multi_positive_nce(logits, states, "negative"), expected)
     nobody = torch.zeros(3, dtype=torch.bool)
     torch.testing.assert_close(
-        multi_positive_nce(logits, states, "negative", reported=nobody), multi_positive_nce(logits, states)
+        multi_positive_nce(logits, states, "negative", has_report=nobody), multi_positive_nce(logits, states)
     )
 
 

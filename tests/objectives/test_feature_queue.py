@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from medvlp.objectives.feature_queue import FeatureQueue, momentum_target
+from medvlp.models import FeatureQueue
+from medvlp.objectives import momentum_target
 
 
 def test_a_batch_need_not_divide_the_size():

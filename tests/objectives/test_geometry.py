@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.geometry import effective_rank, gram_orthogonality, pair_alignment
+from medvlp.objectives import effective_rank, gram_orthogonality, pair_alignment
 
 LAMBDA = 0.0051
 
@@ -26,7 +26,7 @@ def test_orthonormal_columns_cost_nothing():
 def test_collapses_by_hand():
     assert gram_orthogonality(torch.zeros(16, 5)).item() == pytest.approx(2.5)
     assert gram_orthogonality(torch.ones(16, 5)).item() == pytest.approx(LAMBDA * 20 / 2)
-    assert gram_orthogonality(torch.ones(16, 5), centre=True).item() == pytest.approx(2.5)
+    assert gram_orthogonality(torch.ones(16, 5), center=True).item() == pytest.approx(2.5)
 
 
 def test_few_rows_cannot_fall_below_the_rank_bound():
@@ -56,18 +56,18 @@ def test_effective_rank_of_a_collapse_and_of_a_ball():
 def test_rows_that_do_not_count_have_no_influence():
     torch.manual_seed(0)
     z, other = torch.randn(2, 7, 3, dtype=torch.float64)
-    counts = torch.tensor([1, 1, 0, 1, 0, 1, 1]).bool()
-    junk = torch.where(counts[:, None], z, 1e3)
-    for centre in (False, True):
-        got = gram_orthogonality(junk, centre=centre, counts=counts)
-        torch.testing.assert_close(got, gram_orthogonality(z[counts], centre=centre))
-    torch.testing.assert_close(pair_alignment(junk, other, counts), pair_alignment(z[counts], other[counts]))
-    assert torch.autograd.gradcheck(lambda x: gram_orthogonality(x, centre=True, counts=counts), z.requires_grad_())
+    valid = torch.tensor([1, 1, 0, 1, 0, 1, 1]).bool()
+    junk = torch.where(valid[:, None], z, 1e3)
+    for center in (False, True):
+        got = gram_orthogonality(junk, center=center, valid=valid)
+        torch.testing.assert_close(got, gram_orthogonality(z[valid], center=center))
+    torch.testing.assert_close(pair_alignment(junk, other, valid), pair_alignment(z[valid], other[valid]))
+    assert torch.autograd.gradcheck(lambda x: gram_orthogonality(x, center=True, valid=valid), z.requires_grad_())
 
 
 def test_nothing_that_counts_costs_nothing():
     z, nothing = torch.randn(4, 3, requires_grad=True), torch.zeros(4).bool()
-    total = gram_orthogonality(z, counts=nothing) + pair_alignment(z, z.flip(0), nothing)
+    total = gram_orthogonality(z, valid=nothing) + pair_alignment(z, z.flip(0), nothing)
     total.backward()
     assert total.item() == 0
     assert not z.grad.any()

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives.group_metric import LabelGroups, group_metric_loss, label_groups
-from medvlp.objectives.ontology import ancestor_matrix
+from medvlp.objectives import LabelGroups, ancestor_matrix, group_metric_loss, label_groups
 
 
 def groups_of(numbers, related=(), silent=(), unasked=()):
@@ -20,8 +19,8 @@ def groups_of(numbers, related=(), silent=(), unasked=()):
         valid &= ~apart
     for row in silent:
         valid[row] = valid[:, row] = False
-    asked = torch.tensor([row not in silent and number not in unasked for row, number in enumerate(numbers)])
-    return LabelGroups(same, valid, asked)
+    anchors = torch.tensor([row not in silent and number not in unasked for row, number in enumerate(numbers)])
+    return LabelGroups(same, valid, anchors)
 
 
 def slow_loss(logits, groups):
@@ -30,7 +29,7 @@ def slow_loss(logits, groups):
     terms, done = [], set()
     for first in rows:
         members = tuple(a for a in rows if groups.same[first, a] and groups.valid[first, a])
-        if not groups.asked[first] or members in done:
+        if not groups.anchors[first] or members in done:
             continue
         done.add(members)
         positive = sum(1 / sum(torch.exp(-logits[a, b]) for b in members) for a in members)
@@ -136,21 +135,21 @@ def test_groups_are_equal_findings_and_relations_are_their_ancestors():
         ],
         dtype=torch.int8,
     )
-    reported = torch.tensor([True] * 8 + [False, True])
-    groups = label_groups(states, reported, ancestor_matrix(FINDINGS))
+    has_report = torch.tensor([True] * 8 + [False, True])
+    groups = label_groups(states, has_report, ancestor_matrix(FINDINGS))
     off = {(i, j) for i, j in groups.same.nonzero().tolist() if i < j}
     assert off == {(0, 1), (5, 6)}
     removed = {(i, j) for i, j in (~groups.valid).nonzero().tolist() if i <= j}
     assert removed == {(0, 2), (1, 2), (3, 4)} | {(i, 8) for i in range(9)} | {(8, 9)}
-    assert groups.asked.tolist() == [True] * 7 + [False] * 3
+    assert groups.anchors.tolist() == [True] * 7 + [False] * 3
 
 
 def test_groups_reach_over_ranks(on_two_ranks):
     states = torch.tensor([[1, -1, -1, -1], [0, -1, -1, -1], [1, 1, -1, -1], [-1, 1, 0, 2]], dtype=torch.int8)
-    reported, ancestors = torch.tensor([True, True, True, False]), ancestor_matrix(FINDINGS)
-    whole = label_groups(states, reported, ancestors)
+    has_report, ancestors = torch.tensor([True, True, True, False]), ancestor_matrix(FINDINGS)
+    whole = label_groups(states, has_report, ancestors)
     parts = on_two_ranks(
-        lambda rank, ranks: label_groups(states.chunk(2)[rank], reported.chunk(2)[rank], ancestors, ranks)
+        lambda rank, ranks: label_groups(states.chunk(2)[rank], has_report.chunk(2)[rank], ancestors, ranks)
     )
-    for name in ("same", "valid", "asked"):
+    for name in ("same", "valid", "anchors"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives.intra_modal import global_local_contrast
+from medvlp.objectives import global_local_contrast
 
 
 def by_loop(whole, parts, mask, group, scale):

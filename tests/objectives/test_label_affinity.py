@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.label_affinity import label_affinity, signed_labels
+from medvlp.objectives import info_nce, label_affinity, signed_labels
 
 STATES = torch.tensor([[1, -1, 0], [0, -1, -1], [-1, -1, -1], [1, 1, 2]], dtype=torch.int8)
 
@@ -43,11 +42,11 @@ def test_rows_and_columns_are_softmaxes_of_cosines(temperature):
 def test_the_contrast_against_it_is_soft_cross_entropy_both_ways():
     images, texts = labels(6, 0), labels(9, 1)
     logits = torch.randn(6, 9, dtype=torch.float64, requires_grad=True)
-    loss = target_nce(logits, label_affinity(images, texts, 0.3))
+    loss = info_nce(logits, label_affinity(images, texts, 0.3))
     by_image = -(slow_target(images, texts, 0.3) * logits.log_softmax(1)).sum(1).mean()
     by_text = -(slow_target(texts, images, 0.3) * logits.t().log_softmax(1)).sum(1).mean()
     torch.testing.assert_close(loss, (by_image + by_text) / 2, atol=1e-12, rtol=0)
-    assert torch.autograd.gradcheck(lambda x: target_nce(x, label_affinity(images, texts, 0.3)), logits)
+    assert torch.autograd.gradcheck(lambda x: info_nce(x, label_affinity(images, texts, 0.3)), logits)
 
 
 def test_opposite_labels_have_the_least_mass_and_equal_ones_the_most():

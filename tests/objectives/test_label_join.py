@@ -2,7 +2,7 @@
 
 import torch
 
-from medvlp.objectives.label_join import label_targets
+from medvlp.objectives import label_targets
 
 IMAGES = torch.tensor([[1, -1, 1], [1, 0, -1], [2, 1, -1], [-1, 0, 0]], dtype=torch.int8)
 TEXTS = torch.tensor([[1, -1, -1], [-1, 1, -1], [-1, -1, -1], [0, -1, 1], [1, 1, -1]], dtype=torch.int8)
@@ -22,23 +22,23 @@ def test_distinct_labels_join_nothing_but_own():
     assert valid.all()
 
 
-def slow(unmentioned, reported):
+def slow(unmentioned, has_report):
     target, valid = torch.zeros(4, 5).bool(), torch.zeros(4, 5).bool()
     for i in range(4):
         for j in range(5):
             named = [e for e in range(3) if TEXTS[j, e] == 1]
             shared = any(IMAGES[i, e] == 1 for e in named)
-            absent = [0, -1] if unmentioned == "negative" and reported[i] else [0]
-            denied = all(IMAGES[i, e] in absent for e in named) and (bool(named) or bool(reported[i]))
+            absent = [0, -1] if unmentioned == "negative" and has_report[i] else [0]
+            denied = all(IMAGES[i, e] in absent for e in named) and (bool(named) or bool(has_report[i]))
             target[i, j], valid[i, j] = shared, shared or denied
     return target, valid
 
 
 def test_equals_a_loop():
     for unmentioned in ("ignore", "negative"):
-        for reported in (torch.ones(4).bool(), torch.tensor([1, 0, 1, 0]).bool()):
-            got = label_targets(IMAGES, TEXTS, unmentioned, reported)
-            for ours, theirs in zip(got, slow(unmentioned, reported), strict=True):
+        for has_report in (torch.ones(4).bool(), torch.tensor([1, 0, 1, 0]).bool()):
+            got = label_targets(IMAGES, TEXTS, unmentioned, has_report)
+            for ours, theirs in zip(got, slow(unmentioned, has_report), strict=True):
                 assert torch.equal(ours, theirs)
         everyone = label_targets(IMAGES, TEXTS, unmentioned)
         assert torch.equal(everyone[1], slow(unmentioned, torch.ones(4).bool())[1])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medvlp.objectives.late_interaction import late_interaction
+from medvlp.objectives import late_interaction
 
 LENGTHS = [4, 1, 3, 2, 4]
 MASK = torch.arange(4) < torch.tensor(LENGTHS)[:, None]

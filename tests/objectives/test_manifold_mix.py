@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from medvlp.metrics.pointing_game import pointing_game
-from medvlp.objectives.manifold_mix import attention_region, manifold_mix
+from medvlp.objectives import attention_region, manifold_mix
 
 
 @pytest.fixture

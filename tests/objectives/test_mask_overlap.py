@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.mask_overlap import NOT_DRAWN, pixel_bce, soft_dice
+from medvlp.objectives import NOT_ANNOTATED, pixel_bce, soft_dice
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def batch():
     torch.manual_seed(0)
     logits = torch.randn(3, 2, 4, 5, dtype=torch.float64, requires_grad=True)
     masks = torch.randint(0, 2, (3, 2, 4, 5), dtype=torch.uint8)
-    masks[1, 0] = NOT_DRAWN
+    masks[1, 0] = NOT_ANNOTATED
     masks[2, 1] = 0
     return logits, masks
 
@@ -22,7 +22,7 @@ def slow_soft_dice(logits, masks, smooth):
     losses = []
     for b in range(len(logits)):
         for k in range(logits.shape[1]):
-            if masks[b, k, 0, 0] == NOT_DRAWN:
+            if masks[b, k, 0, 0] == NOT_ANNOTATED:
                 continue
             overlap = total = 0.0
             for logit, true in zip(logits[b, k].flatten(), masks[b, k].flatten(), strict=True):
@@ -36,7 +36,7 @@ def slow_soft_dice(logits, masks, smooth):
 def slow_bce(logits, masks):
     losses = []
     for logit, true in zip(logits.flatten(), masks.flatten(), strict=True):
-        if true != NOT_DRAWN:
+        if true != NOT_ANNOTATED:
             p = 1 / (1 + math.exp(-logit))
             losses.append(-math.log(p if true == 1 else 1 - p))
     return sum(losses) / len(losses)
@@ -68,7 +68,7 @@ def test_a_mask_that_nobody_drew_has_no_gradient(batch):
 
 def test_nothing_drawn_costs_nothing():
     logits = torch.randn(2, 1, 3, 3, requires_grad=True)
-    masks = torch.full((2, 1, 3, 3), NOT_DRAWN, dtype=torch.uint8)
+    masks = torch.full((2, 1, 3, 3), NOT_ANNOTATED, dtype=torch.uint8)
     loss = soft_dice(logits, masks) + pixel_bce(logits, masks)
     loss.backward()
     assert loss == 0

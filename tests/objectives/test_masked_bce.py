@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.masked_bce import labels_and_mask, masked_bce, per_sample_bce
+from medvlp.objectives import labels_and_mask, masked_bce, per_sample_bce
 
 STATES = torch.tensor([[1, -1, 0, 2], [0, -1, 1, -1], [1, -1, 1, 2]], dtype=torch.int8)
 
@@ -41,10 +41,10 @@ def test_equals_a_loop_for_each_policy(unmentioned, uncertain):
 
 
 def test_silence_says_something_only_where_there_is_a_report():
-    reported = torch.tensor([True, False, True])
-    _, mask = labels_and_mask(STATES, "negative", reported=reported)
+    has_report = torch.tensor([True, False, True])
+    _, mask = labels_and_mask(STATES, "negative", has_report=has_report)
     assert mask.tolist() == [[1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0]]
-    _, mask = labels_and_mask(STATES, "ignore", reported=reported)
+    _, mask = labels_and_mask(STATES, "ignore", has_report=has_report)
     assert mask.tolist() == [[1, 0, 1, 0], [1, 0, 1, 0], [1, 0, 1, 0]]
 
 

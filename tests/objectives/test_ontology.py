@@ -3,7 +3,7 @@
 import pytest
 
 from medvlp.knowledge import get_finding
-from medvlp.objectives.ontology import ancestor_matrix
+from medvlp.objectives import ancestor_matrix
 
 
 def test_a_finding_is_itself_and_what_it_is_a_kind_of():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
+from medvlp.objectives import patch_sentence_similarity, sentence_targets
 
 
 @pytest.fixture
@@ -130,9 +130,9 @@ def test_a_sentence_attends_to_patches_by_its_gradient_and_gains_by_each(unit):
 
 
 def test_what_a_report_leaves_unmentioned_may_count_as_absent():
-    reported = torch.tensor([True, True, True, False])
+    has_report = torch.tensor([True, True, True, False])
     target, valid = sentence_targets(
-        SENTENCES, IMAGES, OWNER, GROUP, "same_labels", unmentioned="negative", reported=reported
+        SENTENCES, IMAGES, OWNER, GROUP, "same_labels", unmentioned="negative", has_report=has_report
     )
     assert target.long().tolist() == [[1, 1, 1, 0, 0], [0, 1, 0, 0, 0], [1, 1, 1, 0, 1], [0, 0, 0, 1, 0]]
     assert valid.long().tolist() == [
@@ -144,13 +144,13 @@ def test_what_a_report_leaves_unmentioned_may_count_as_absent():
 
 
 def test_sentences_of_all_ranks_are_columns(on_two_ranks):
-    owner, group = torch.tensor([0, 1, 2, 3]), torch.tensor([10, 11, 10, 13])
+    image_index, group = torch.tensor([0, 1, 2, 3]), torch.tensor([10, 11, 10, 13])
     for kind in ("identity", "same_text", "same_labels"):
         parts = on_two_ranks(
             lambda rank, ranks, kind=kind: sentence_targets(
                 SENTENCES[:4].chunk(2)[rank], IMAGES.chunk(2)[rank], torch.arange(2), group.chunk(2)[rank], kind, ranks
             )
         )
-        expected = sentence_targets(SENTENCES[:4], IMAGES, owner, group, kind)
+        expected = sentence_targets(SENTENCES[:4], IMAGES, image_index, group, kind)
         for of_ranks, whole in zip(zip(*parts, strict=True), expected, strict=True):
             assert torch.equal(torch.cat(of_ranks), whole)

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.place_contrast import place_contrast
-from medvlp.objectives.triples import one_against_some
+from medvlp.objectives import one_against_some, place_contrast
 
 
 def states(images=3, findings=4, places=12):
@@ -32,26 +31,26 @@ def test_it_equals_the_loop(more, k):
     places = states()
     places[1, 2] = -1
     scores = torch.randn(3, 4, 12 + more, dtype=torch.float64, requires_grad=True)
-    torch.testing.assert_close(place_contrast(scores, places, k, draw=False), by_loop(scores, places, k))
-    assert torch.autograd.gradcheck(lambda s: place_contrast(s, places, k, draw=False), scores)
+    torch.testing.assert_close(place_contrast(scores, places, k, sample=False), by_loop(scores, places, k))
+    assert torch.autograd.gradcheck(lambda s: place_contrast(s, places, k, sample=False), scores)
 
 
-@pytest.mark.parametrize("draw", [True, False])
-def test_it_is_one_against_some_of_vectors(draw):
+@pytest.mark.parametrize("sample", [True, False])
+def test_it_is_one_against_some_of_vectors(sample):
     torch.manual_seed(0)
     query, book = torch.randn(2, 3, 5, dtype=torch.float64), torch.randn(4, 5, dtype=torch.float64)
     places = torch.full((2, 3, 4), -1, dtype=torch.int8)
     places[:, :2, 2] = 1
     right, wrong = book[2].expand(2, 3, 5), book[[0, 1, 3]].expand(2, 3, 3, 5)
     expected = one_against_some(query, right, wrong, torch.tensor([True, True, False]).expand(2, 3))
-    torch.testing.assert_close(place_contrast(query @ book.t(), places, 3, draw), expected)
+    torch.testing.assert_close(place_contrast(query @ book.t(), places, 3, sample), expected)
 
 
-@pytest.mark.parametrize("draw", [True, False])
-def test_equal_scores_are_a_fair_die(draw):
+@pytest.mark.parametrize("sample", [True, False])
+def test_equal_scores_are_a_fair_die(sample):
     places = torch.full((2, 3, 51), -1, dtype=torch.int8)
     places[:, :, 7:9] = 1
-    assert place_contrast(torch.zeros(2, 3, 51), places, 7, draw).item() == pytest.approx(math.log(8), abs=1e-6)
+    assert place_contrast(torch.zeros(2, 3, 51), places, 7, sample).item() == pytest.approx(math.log(8), abs=1e-6)
 
 
 def test_without_any_place_it_costs_nothing():
@@ -83,8 +82,8 @@ def test_where_every_place_is_true_there_is_nothing_to_tell_apart():
 def test_a_finding_with_fewer_other_places_is_compared_with_those():
     places = torch.tensor([[[1, 1, 1, 0]]], dtype=torch.int8)
     scores = torch.tensor([[[2.0, 2.0, 2.0, 1.0]]])
-    for draw, k in ((True, 3), (False, 3), (True, 9)):
-        assert place_contrast(scores, places, k, draw).item() == pytest.approx(math.log(1 + math.exp(-1)), abs=1e-6)
+    for sample, k in ((True, 3), (False, 3), (True, 9)):
+        assert place_contrast(scores, places, k, sample).item() == pytest.approx(math.log(1 + math.exp(-1)), abs=1e-6)
 
 
 def test_every_other_place_is_drawn_alike():
@@ -98,7 +97,7 @@ def test_every_other_place_is_drawn_alike():
 def test_the_order_of_images_and_an_added_constant_do_not_matter():
     places, order = states(), torch.tensor([2, 0, 1])
     scores = torch.randn(3, 4, 12, dtype=torch.float64)
-    loss = place_contrast(scores, places, 3, draw=False)
-    torch.testing.assert_close(place_contrast(scores[order], places[order], 3, draw=False), loss)
+    loss = place_contrast(scores, places, 3, sample=False)
+    torch.testing.assert_close(place_contrast(scores[order], places[order], 3, sample=False), loss)
     moved = scores + torch.randn(3, 4, 1, dtype=torch.float64)
-    torch.testing.assert_close(place_contrast(moved, places, 3, draw=False), loss)
+    torch.testing.assert_close(place_contrast(moved, places, 3, sample=False), loss)

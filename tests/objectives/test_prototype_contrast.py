@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.prototype_contrast import prototype_contrast
+from medvlp.objectives import prototypical_contrast
 
 
 @pytest.fixture
@@ -35,19 +35,19 @@ def loop(queries, states, book, choose):
 
 def test_equals_a_loop_over_all_negatives_when_all_are_drawn(case):
     expected = loop(*case, lambda rest: [(j, 1.0) for j in rest])
-    torch.testing.assert_close(prototype_contrast(*case, negatives=9), expected)
-    torch.testing.assert_close(prototype_contrast(*case, negatives=50), expected)
+    torch.testing.assert_close(prototypical_contrast(*case, negatives=9), expected)
+    torch.testing.assert_close(prototypical_contrast(*case, negatives=50), expected)
 
 
 def test_without_drawing_all_count_as_k_of_them(case):
     expected = loop(*case, lambda rest: [(j, min(3, len(rest)) / len(rest)) for j in rest])
-    torch.testing.assert_close(prototype_contrast(*case, negatives=3, draw=False), expected)
+    torch.testing.assert_close(prototypical_contrast(*case, negatives=3, sample=False), expected)
 
 
 def test_drawn_negatives_are_k_that_are_not_positive(case):
     queries, states, book = case
     torch.manual_seed(1)
-    got = prototype_contrast(queries, states, book, negatives=1)
+    got = prototypical_contrast(queries, states, book, negatives=1)
     torch.manual_seed(1)
     chosen = torch.rand(states.shape).masked_fill(states > 0, -1.0).argmax(-1)
     costs = []
@@ -60,18 +60,18 @@ def test_drawn_negatives_are_k_that_are_not_positive(case):
     torch.testing.assert_close(got, torch.stack(costs).mean())
 
 
-@pytest.mark.parametrize("draw", [True, False])
-def test_a_zero_query_costs_log_of_one_and_k(draw):
+@pytest.mark.parametrize("sample", [True, False])
+def test_a_zero_query_costs_log_of_one_and_k(sample):
     states = torch.full((2, 20), -1)
     states[:, 3:5] = 1
-    loss = prototype_contrast(torch.zeros(2, 6), states, torch.randn(20, 6), negatives=7, draw=draw)
+    loss = prototypical_contrast(torch.zeros(2, 6), states, torch.randn(20, 6), negatives=7, sample=sample)
     assert loss.item() == pytest.approx(math.log(8), abs=1e-5)
 
 
 def test_nothing_present_costs_nothing_and_all_present_has_no_negatives(case):
     queries, states, book = case
-    assert prototype_contrast(queries, torch.full_like(states, -1), book).item() == 0
-    everything = prototype_contrast(queries, torch.ones_like(states), book)
+    assert prototypical_contrast(queries, torch.full_like(states, -1), book).item() == 0
+    everything = prototypical_contrast(queries, torch.ones_like(states), book)
     assert everything.item() == pytest.approx(0, abs=1e-12)
     assert all(g.isfinite().all() for g in torch.autograd.grad(everything, (queries, book)))
 
@@ -79,7 +79,7 @@ def test_nothing_present_costs_nothing_and_all_present_has_no_negatives(case):
 def test_a_row_in_doubt_is_neither_right_nor_wrong(case):
     queries, states, book = case
     states[:, :, 4] = 2
-    loss = prototype_contrast(queries, states, book, draw=False)
+    loss = prototypical_contrast(queries, states, book, sample=False)
     (gradient,) = torch.autograd.grad(loss, book)
     assert not gradient[4].any()
     assert gradient[[0, 1, 2, 3, 5, 6, 7, 8]].any(1).all()
@@ -87,11 +87,11 @@ def test_a_row_in_doubt_is_neither_right_nor_wrong(case):
 
 def test_gradients(case):
     queries, states, book = case
-    assert torch.autograd.gradcheck(lambda q, k: prototype_contrast(q, states, k, 3, draw=False), (queries, book))
+    assert torch.autograd.gradcheck(lambda q, k: prototypical_contrast(q, states, k, 3, sample=False), (queries, book))
 
 
 def test_images_may_be_permuted(case):
     queries, states, book = case
     order = torch.tensor([2, 0, 1])
-    first = prototype_contrast(queries, states, book, draw=False)
-    torch.testing.assert_close(prototype_contrast(queries[order], states[order], book, draw=False), first)
+    first = prototypical_contrast(queries, states, book, sample=False)
+    torch.testing.assert_close(prototypical_contrast(queries[order], states[order], book, sample=False), first)

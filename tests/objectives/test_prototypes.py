@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives.prototypes import co_occurrence, sinkhorn, swapped_prediction
+from medvlp.objectives import co_occurrence, sinkhorn, swapped_prediction
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import torch
 
-from medvlp.objectives.sentence_sampling import row_hash, sample_sentences
+from medvlp.objectives import row_hash, sample_sentences
 
 # Two reports of up to four sentences; report 0 has three, of which the second states a finding; report 1 has one.
 TOKENS = torch.tensor([[[5, 6], [7, 0], [8, 9], [0, 0]], [[7, 0], [0, 0], [0, 0], [0, 0]]])
@@ -15,9 +15,9 @@ STATES[1, 0, 2] = 1
 def test_sentences_that_state_a_finding_come_first_then_others_then_nothing():
     drawn = sample_sentences(TOKENS, MASK, STATES, k=2, shuffle=False)
     assert drawn.tokens.tolist() == [[7, 0], [5, 6], [7, 0], [0, 0]]
-    assert drawn.owner.tolist() == [0, 0, 1, 1]
+    assert drawn.image_index.tolist() == [0, 0, 1, 1]
     assert drawn.exists.tolist() == [True, True, True, False]
-    assert drawn.states_present.tolist() == [False, False, True, False]
+    assert drawn.has_present.tolist() == [False, False, True, False]
     assert torch.equal(drawn.states[0], STATES[0, 1])
 
 
@@ -64,4 +64,4 @@ def test_sentences_of_what_is_there_come_before_denials_when_asked():
     states[0, 2, 1] = 1
     drawn = sample_sentences(TOKENS, MASK, states, k=3, shuffle=False, first="present")
     assert drawn.tokens[:3].tolist() == [[8, 9], [7, 0], [5, 6]]
-    assert drawn.states_present.tolist() == [True, False, False, True, False, False]
+    assert drawn.has_present.tolist() == [True, False, False, True, False, False]

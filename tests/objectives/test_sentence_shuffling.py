@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from medvlp.models.tokenizer import ReportTokenizer
-from medvlp.objectives.sentence_shuffling import join_sentences
+from medvlp.models import ReportTokenizer
+from medvlp.objectives import join_sentences
 
 REPORTS = [
     ["The heart is enlarged.", "No pneumothorax.", "There is a small left pleural effusion."],

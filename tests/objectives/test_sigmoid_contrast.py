@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.sigmoid_contrast import SigmoidScale, sigmoid_contrast
+from medvlp.models import SigmoidScale
+from medvlp.objectives import sigmoid_contrast
 
 
 def test_zero_logits_cost_a_coin_for_each_pair_of_a_row():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.soft_targets import self_similarity, soft_contrast
+from medvlp.objectives import self_similarity, soft_contrast
 
 
 def by_loop(logits, guide, own, valid, share, relations):
@@ -59,20 +59,20 @@ def test_with_no_share_and_no_relations_it_is_cross_entropy():
     torch.manual_seed(0)
     logits, own = torch.randn(4, 4), torch.eye(4, dtype=torch.bool)
     expected = torch.nn.functional.cross_entropy(logits, torch.arange(4))
-    got = soft_contrast(logits, torch.randn(4, 4), own, torch.ones_like(own), share=0.0, relations=0.0)
+    got = soft_contrast(logits, torch.randn(4, 4), own, torch.ones_like(own), alpha=0.0, relations=0.0)
     torch.testing.assert_close(got, expected)
 
 
 def test_a_prediction_equal_to_the_target_costs_nothing():
     guide, own = torch.randn(4, 4), torch.eye(4, dtype=torch.bool)
-    got = soft_contrast(guide, guide, own, torch.ones_like(own), share=1.0)
+    got = soft_contrast(guide, guide, own, torch.ones_like(own), alpha=1.0)
     assert got.item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_like_pair_is_pushed_away_less_than_a_strange_one():
     logits = torch.zeros(1, 3, requires_grad=True)
     own = torch.tensor([[True, False, False]])
-    soft_contrast(logits, torch.tensor([[5.0, 4.0, -4.0]]), own, torch.ones_like(own), share=0.5).backward()
+    soft_contrast(logits, torch.tensor([[5.0, 4.0, -4.0]]), own, torch.ones_like(own), alpha=0.5).backward()
     assert logits.grad[0, 1] < 0 < logits.grad[0, 2]  # the step raises the logit of the like pair
 
 
@@ -89,10 +89,10 @@ def test_similarity_is_that_of_what_features_do_not_share():
     features = torch.tensor([[10.0, 1.0], [10.0, -1.0], [10.0, 1.0], [50.0, 50.0]])
     counts = torch.tensor([True, True, True, False])
     alike = self_similarity(features, counts)
-    centred = features - features[:3].mean(0)
+    centered = features - features[:3].mean(0)
     for i in range(4):
         for j in range(4):
-            expected = torch.nn.functional.cosine_similarity(centred[i], centred[j], dim=0)
+            expected = torch.nn.functional.cosine_similarity(centered[i], centered[j], dim=0)
             torch.testing.assert_close(alike[i, j], expected)
     assert alike[0, 2] == pytest.approx(1.0)
     assert alike[0, 1] == pytest.approx(-1.0)

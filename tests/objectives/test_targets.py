@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from medvlp.objectives.ontology import ancestor_matrix
-from medvlp.objectives.targets import jaccard, target_ancestors, target_matrix
+from medvlp.objectives import ancestor_matrix, jaccard, target_ancestors, target_matrix
 
 GROUP = torch.tensor([7, 3, 7, 5])
 STATES = torch.tensor([[1, 0, -1], [-1, -1, 0], [0, 1, -1], [1, -1, 2]], dtype=torch.int8)

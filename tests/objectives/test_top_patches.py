@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives.sigmoid_contrast import sigmoid_contrast
-from medvlp.objectives.top_patches import top_patch_mean, top_patch_similarity
+from medvlp.objectives import sigmoid_contrast, top_patch_mean, top_patch_similarity
 
 
 @pytest.fixture
@@ -42,9 +41,9 @@ def test_one_patch_finds_the_planted_one(unit):
 
 def test_a_concept_that_is_a_patch_of_its_owner_is_nearly_free(unit):
     patches, _ = unit
-    owner = torch.tensor([0, 0, 1, 2])
-    concepts = patches[owner, torch.tensor([1, 2, 0, 4])]
-    positive = torch.arange(3)[:, None] == owner
+    image_index = torch.tensor([0, 0, 1, 2])
+    concepts = patches[image_index, torch.tensor([1, 2, 0, 4])]
+    positive = torch.arange(3)[:, None] == image_index
     similarity, count = top_patch_similarity(patches, concepts), torch.tensor(4)
     assert sigmoid_contrast(1000 * similarity - 995, positive, count=count) < 0.05
     strange = top_patch_similarity(patches.roll(1, 0), concepts)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from medvlp.objectives.triples import (
+from medvlp.objectives import (
     one_against_some,
     over_findings,
     over_places,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives.word_context import token_weights, word_context_contrast
+from medvlp.objectives import token_alignment_loss, token_weights
 
 LENGTHS = [4, 1, 3]
 MASK = torch.arange(4) < torch.tensor(LENGTHS)[:, None]
@@ -42,17 +42,17 @@ def slow(words, patches, weights, lengths):
 
 
 def test_equals_the_definition_on_unpadded_words(unit, weights):
-    got = word_context_contrast(*unit, MASK, weights=weights)
+    got = token_alignment_loss(*unit, MASK, weights=weights)
     torch.testing.assert_close(got, slow(*unit, weights, LENGTHS), atol=1e-9, rtol=0)
     alike = MASK.double() / MASK.sum(1, keepdim=True)
-    torch.testing.assert_close(word_context_contrast(*unit, MASK), slow(*unit, alike, LENGTHS), atol=1e-9, rtol=0)
+    torch.testing.assert_close(token_alignment_loss(*unit, MASK), slow(*unit, alike, LENGTHS), atol=1e-9, rtol=0)
 
 
 def test_gradcheck(unit, weights):
     words, patches = (x.clone().requires_grad_() for x in unit)
     some = torch.tensor([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 0, 0]]).bool()
     assert torch.autograd.gradcheck(
-        lambda w, v: word_context_contrast(w, v, MASK, some, weights=weights), (words, patches)
+        lambda w, v: token_alignment_loss(w, v, MASK, some, weights=weights), (words, patches)
     )
 
 
@@ -61,11 +61,11 @@ def test_what_stands_in_the_padding_of_either_side_does_not_matter(unit):
     there = torch.arange(6) < torch.tensor([6, 4, 2])[:, None]
     junk = torch.where(MASK[..., None], words, 1e3).requires_grad_()
     behind = torch.where(there[..., None], patches, float("nan")).requires_grad_()
-    loss = word_context_contrast(junk, behind, MASK, there)
-    torch.testing.assert_close(loss, word_context_contrast(words, patches, MASK, there))
+    loss = token_alignment_loss(junk, behind, MASK, there)
+    torch.testing.assert_close(loss, token_alignment_loss(words, patches, MASK, there))
     cut = torch.stack(
         [
-            word_context_contrast(words[b : b + 1], patches[b : b + 1, :n], MASK[b : b + 1])
+            token_alignment_loss(words[b : b + 1], patches[b : b + 1, :n], MASK[b : b + 1])
             for b, n in enumerate([6, 4, 2])
         ]
     )
@@ -77,39 +77,39 @@ def test_what_stands_in_the_padding_of_either_side_does_not_matter(unit):
 
 def test_one_word_costs_nothing_and_equal_contexts_cost_the_log_of_their_number(unit):
     words, patches = unit
-    assert word_context_contrast(words[1:2], patches[1:2], MASK[1:2]).item() == pytest.approx(0)
+    assert token_alignment_loss(words[1:2], patches[1:2], MASK[1:2]).item() == pytest.approx(0)
     one_patch = patches[:1, :1]  # all four words find the same: by context it is uniform for equal words
     same = words[:1, :1].expand(-1, 4, -1)
-    assert word_context_contrast(same, one_patch, MASK[:1]).item() == pytest.approx(math.log(4))
+    assert token_alignment_loss(same, one_patch, MASK[:1]).item() == pytest.approx(math.log(4))
 
 
 def test_at_an_infinite_temperature_all_words_are_alike(unit):
     words, patches = unit
-    loss = word_context_contrast(words[:1], patches[:1], MASK[:1], temperature=math.inf)
+    loss = token_alignment_loss(words[:1], patches[:1], MASK[:1], temperature=math.inf)
     assert loss.item() == pytest.approx(math.log(4))
-    assert word_context_contrast(words, patches, MASK, attention_temperature=math.inf).isfinite()
+    assert token_alignment_loss(words, patches, MASK, attention_temperature=math.inf).isfinite()
 
 
 def test_a_report_without_words_leaves_the_mean(unit):
     words, patches = (x.clone().requires_grad_() for x in unit)
     mask = MASK.clone()
     mask[1] = False
-    loss = word_context_contrast(words, patches, mask)
-    torch.testing.assert_close(loss, word_context_contrast(words[[0, 2]], patches[[0, 2]], MASK[[0, 2]]))
+    loss = token_alignment_loss(words, patches, mask)
+    torch.testing.assert_close(loss, token_alignment_loss(words[[0, 2]], patches[[0, 2]], MASK[[0, 2]]))
     loss.backward()
     assert not words.grad[1].any()
     assert not patches.grad[1].any()
-    nothing = word_context_contrast(words, patches, torch.zeros_like(mask))
+    nothing = token_alignment_loss(words, patches, torch.zeros_like(mask))
     assert nothing.item() == 0
-    assert word_context_contrast(patches, words, torch.ones(3, 6).bool(), torch.zeros_like(mask)).item() == 0
+    assert token_alignment_loss(patches, words, torch.ones(3, 6).bool(), torch.zeros_like(mask)).item() == 0
 
 
 def test_no_image_is_compared_with_another(unit):
     words, patches = (x.clone().requires_grad_() for x in unit)
     order = torch.tensor([2, 0, 1])
-    loss = word_context_contrast(words, patches, MASK)
-    torch.testing.assert_close(loss, word_context_contrast(words[order], patches[order], MASK[order]))
-    alone = [word_context_contrast(words[i : i + 1], patches[i : i + 1], MASK[i : i + 1]) for i in range(3)]
+    loss = token_alignment_loss(words, patches, MASK)
+    torch.testing.assert_close(loss, token_alignment_loss(words[order], patches[order], MASK[order]))
+    alone = [token_alignment_loss(words[i : i + 1], patches[i : i + 1], MASK[i : i + 1]) for i in range(3)]
     torch.testing.assert_close(loss, sum(alone) / 3)
 
 
@@ -129,4 +129,4 @@ def test_weights_are_the_clipped_attention_of_the_whole(unit):
 def test_it_asks_nothing_of_an_accelerator(unit):
     words, patches = (x.to("meta").requires_grad_() for x in unit)
     weights = token_weights(words[:, 0], words, MASK.to("meta"))
-    word_context_contrast(words, patches, MASK.to("meta"), weights=weights).backward()
+    token_alignment_loss(words, patches, MASK.to("meta"), weights=weights).backward()

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives import word_patch
-from medvlp.objectives.word_patch import word_patch_similarity
+from medvlp.objectives import word_patch, word_patch_similarity
 
 LENGTHS = [5, 2, 1, 4]
 MASK = torch.arange(5) < torch.tensor(LENGTHS)[:, None]

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from medvlp.evaluation import evaluate_grounding
-from medvlp.models.features import ImageFeatures
+from medvlp.models import ImageFeatures
 from medvlp.tasks import TaskError
 from medvlp.tasks.ground import evidence_map, heat_map_function
 from medvlp.training.model_folder import load_model

@@ -19,10 +19,8 @@ from medvlp.data.batch import Batch
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
 from medvlp.methods.registry import build_method
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.models.tokenizer import ReportTokenizer
-from medvlp.objectives.contrast import target_nce
+from medvlp.models import ImageEncoder, ReportTokenizer, TextEncoder
+from medvlp.objectives import info_nce
 from medvlp.training.gather import AllRanks
 
 RANKS, IMAGES = 2, 6
@@ -120,10 +118,10 @@ def run_rank(rank: int, folder: str) -> None:
 
     def noting_shapes(logits: Tensor, *arguments: Any, **settings: Any) -> Tensor:
         shapes.append(tuple(logits.shape))
-        return target_nce(logits, *arguments, **settings)
+        return info_nce(logits, *arguments, **settings)
 
     for module in (medvlp.methods.dual_encoder, medvlp.methods.devide, medvlp.methods.unicl):
-        module.target_nce = noting_shapes
+        module.info_nce = noting_shapes
     result: dict[str, Any] = {"ids": AllRanks().gather(torch.tensor([[rank, 7]]))}
     for name in METHODS:
         method = build(name)

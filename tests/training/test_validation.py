@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medvlp.data import Store
-from medvlp.models.ranks import ONE_RANK, Ranks
+from medvlp.models import ONE_RANK, Ranks
 from medvlp.reports.states import FindingState
 from medvlp.training.gather import AllRanks
 from medvlp.training.recipe import Recipe

@@ -12,9 +12,7 @@ from medvlp.data.batch import Batch
 from medvlp.methods.base import MethodParts
 from medvlp.methods.extras.step import Step
 from medvlp.methods.options import Options
-from medvlp.models.features import ImageFeatures
-from medvlp.models.ranks import ONE_RANK, Ranks
-from medvlp.models.text_encoder import TextEncoder
+from medvlp.models import ONE_RANK, ImageFeatures, Ranks, TextEncoder
 
 
 class ExtraOptions(Options):

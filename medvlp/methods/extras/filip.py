@@ -23,11 +23,8 @@ from medvlp.methods.dual_encoder import reported_pairs
 from medvlp.methods.extras.base import AddedLoss, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.methods.extras.step import Step
-from medvlp.models.projection import ProjectionHead
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.late_interaction import late_interaction
-from medvlp.objectives.targets import target_matrix
+from medvlp.models import ProjectionHead, Temperature
+from medvlp.objectives import info_nce, late_interaction, target_matrix
 
 
 class FILIPOptions(ExtraOptions):
@@ -60,6 +57,6 @@ class FILIP(AddedLoss):
         kind = self.options.false_negatives
         target = target_matrix(kind, text_group=batch.text_group, states=batch.findings, ranks=ranks)  # symmetric
         pairs = reported_pairs(batch, ranks)
-        by_image = target_nce(self.scale(found.t()), target, pairs, row_weight=0.0, ranks=ranks)
-        by_text = target_nce(self.scale(asked.t()), target, pairs, row_weight=1.0, ranks=ranks)
+        by_image = info_nce(self.scale(found.t()), target, pairs, row_weight=0.0, ranks=ranks)
+        by_text = info_nce(self.scale(asked.t()), target, pairs, row_weight=1.0, ranks=ranks)
         return {"contrast": 0.5 * (by_image + by_text)}

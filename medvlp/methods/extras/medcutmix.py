@@ -37,15 +37,18 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.extras.base import Augmentation, Change, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.methods.options import Share
-from medvlp.models.features import ImageFeatures
-from medvlp.models.projection import ProjectionHead
-from medvlp.models.temperature import Temperature
-from medvlp.models.text_encoder import TextEncoder
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.manifold_mix import attention_region, manifold_mix
-from medvlp.objectives.ontology import ancestor_matrix
-from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
-from medvlp.objectives.sentence_sampling import SampledSentences, row_hash, sample_sentences
+from medvlp.models import ImageFeatures, ProjectionHead, Temperature, TextEncoder
+from medvlp.objectives import (
+    SampledSentences,
+    ancestor_matrix,
+    attention_region,
+    info_nce,
+    manifold_mix,
+    patch_sentence_similarity,
+    row_hash,
+    sample_sentences,
+    sentence_targets,
+)
 
 
 class MedCutMixOptions(ExtraOptions):
@@ -91,7 +94,9 @@ class MedCutMix(Augmentation):
         vectors = self.sentence_head(text_encoder(drawn.tokens, drawn.mask).global_)
         rules = Contradictions(self.is_a, self.normal, *self.special)
         chosen, mixed = self._choose(batch, drawn, rules)
-        pasted = Pasted(drawn.tokens[chosen], drawn.mask[chosen], drawn.states[chosen], drawn.owner[chosen], mixed)
+        pasted = Pasted(
+            drawn.tokens[chosen], drawn.mask[chosen], drawn.states[chosen], drawn.image_index[chosen], mixed
+        )
         changed = sentence_cutmix(batch, pasted, rules, text_encoder.max_tokens)
         new_group = row_hash(changed.report_tokens, changed.report_mask)
         changed = replace(changed, text_group=torch.where(mixed, new_group, batch.text_group))
@@ -101,7 +106,7 @@ class MedCutMix(Augmentation):
 
     def _choose(self, batch: Batch, drawn: SampledSentences, rules: Contradictions) -> tuple[Tensor, Tensor]:
         """For each image a sentence `[B]` that fits it, and whether it is mixed, bool `[B]`."""
-        fits = may_be_pasted(batch, drawn.states, drawn.owner, rules) & drawn.exists
+        fits = may_be_pasted(batch, drawn.states, drawn.image_index, rules) & drawn.exists
         drawn_value, chosen = torch.rand(fits.shape, device=fits.device).masked_fill(~fits, -1.0).max(1)
         wanted = torch.rand(len(batch), device=fits.device) < self.options.share
         return chosen, (drawn_value >= 0) & wanted & self.training
@@ -126,7 +131,7 @@ class _Cut(Change):
 
     def features(self, features: ImageFeatures) -> ImageFeatures:
         """Patches, maps and global vector, mixed where the pasted sentence points in the image that it is of."""
-        donor = self.drawn.owner[self.chosen]
+        donor = self.drawn.image_index[self.chosen]
         self._patches = self.extra.patch_head(features.patches)
         sharpness = self.extra.attention_scale.scale
         region = attention_region(self.vectors[self.chosen], self._patches[donor], sharpness)
@@ -146,10 +151,10 @@ class _Cut(Change):
     def losses(self) -> dict[str, Tensor]:
         """What teaches sentences to point: the images as they are, with the sentences that say what is there."""
         assert self._patches is not None  # `Step` has seen to it that the encoder was asked
-        ranks, drawn, reported = self.extra.ranks, self.drawn, self.before.report_mask.any(1)
+        ranks, drawn, has_report = self.extra.ranks, self.drawn, self.before.report_mask.any(1)
         sharpness = self.extra.attention_scale.scale
         similarity = patch_sentence_similarity(self._patches, ranks.gather(self.vectors), sharpness)
-        stated = drawn.states, self.before.findings, drawn.owner, drawn.group
-        target, valid = sentence_targets(*stated, ranks=ranks, unmentioned="negative", reported=reported)
-        counts = ranks.gather(drawn.states_present & drawn.exists)
-        return {"pointing": target_nce(self.extra.scale(similarity), target.float(), valid & counts, ranks=ranks)}
+        stated = drawn.states, self.before.findings, drawn.image_index, drawn.group
+        target, valid = sentence_targets(*stated, ranks=ranks, unmentioned="negative", has_report=has_report)
+        counts = ranks.gather(drawn.has_present & drawn.exists)
+        return {"pointing": info_nce(self.extra.scale(similarity), target.float(), valid & counts, ranks=ranks)}

@@ -27,11 +27,8 @@ from medvlp.methods.extras.base import AddedLoss, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.methods.extras.step import Step
 from medvlp.methods.options import Share
-from medvlp.models.precision import cosines
-from medvlp.models.projection import ProjectionHead
-from medvlp.models.ranks import own_columns
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.soft_targets import self_similarity, soft_contrast
+from medvlp.models import ProjectionHead, Temperature, cosines, own_columns
+from medvlp.objectives import self_similarity, soft_contrast
 
 
 class SoftCLIPOptions(ExtraOptions):

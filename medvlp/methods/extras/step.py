@@ -10,9 +10,7 @@ from torch import nn
 
 from medvlp.data.batch import Batch
 from medvlp.methods.base import Method
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.text_encoder import TextEncoder
+from medvlp.models import ImageEncoder, ImageFeatures, TextEncoder, TextFeatures
 
 Changed = Callable[[ImageFeatures], ImageFeatures]
 

@@ -24,7 +24,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.extras.base import AddedLoss, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.methods.extras.step import Step
-from medvlp.objectives.bag_of_words import DocumentFrequency, bag_cross_entropy, bag_of_words
+from medvlp.models import DocumentFrequency
+from medvlp.objectives import bag_cross_entropy, bag_of_words
 
 
 @register_extra("superclass")

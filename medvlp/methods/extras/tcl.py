@@ -30,15 +30,8 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.extras.base import AddedLoss, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
 from medvlp.methods.extras.step import Step
-from medvlp.models.momentum import MomentumTwin
-from medvlp.models.precision import cosines
-from medvlp.models.projection import ProjectionHead
-from medvlp.models.ranks import own_columns
-from medvlp.models.temperature import Temperature
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.feature_queue import FeatureQueue
-from medvlp.objectives.intra_modal import global_local_contrast
-from medvlp.objectives.sentence_sampling import row_hash
+from medvlp.models import FeatureQueue, MomentumEncoder, ProjectionHead, Temperature, cosines, own_columns
+from medvlp.objectives import global_local_contrast, info_nce, row_hash
 
 _NOBODY = -1  # group of what is no text: an image without report, and slots of the queue that are still empty
 
@@ -70,10 +63,10 @@ class TCL(AddedLoss):
         self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim)
         self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim)
         self.scale = Temperature()
-        self.image_twin = MomentumTwin(parts.image_encoder, options.decay)
-        self.text_twin = MomentumTwin(parts.text_encoder, options.decay)
-        self.image_head_twin = MomentumTwin(self.image_head, options.decay)
-        self.text_head_twin = MomentumTwin(self.text_head, options.decay)
+        self.image_twin = MomentumEncoder(parts.image_encoder, options.decay)
+        self.text_twin = MomentumEncoder(parts.text_encoder, options.decay)
+        self.image_head_twin = MomentumEncoder(self.image_head, options.decay)
+        self.text_head_twin = MomentumEncoder(self.text_head, options.decay)
         self.images, self.texts = FeatureQueue(options.queue, options.dim), FeatureQueue(options.queue, options.dim)
         self.special = (parts.tokenizer.cls_id, parts.tokenizer.sep_id)
 
@@ -106,16 +99,16 @@ class TCL(AddedLoss):
 
     def _of_texts(self, step: Step) -> dict[str, Tensor]:
         batch = step.batch
-        reported = batch.report_mask.any(1)
+        has_report = batch.report_mask.any(1)
         query = self.text_head(step.report.global_)
         with torch.no_grad():
             view = self.text_twin(batch.report_tokens, batch.report_mask)
             key, parts = self.text_head_twin(view.global_), self.text_head_twin(view.tokens)
-        group = row_hash(batch.report_tokens, batch.report_mask).masked_fill(~reported, _NOBODY)
+        group = row_hash(batch.report_tokens, batch.report_mask).masked_fill(~has_report, _NOBODY)
         keys, groups = self.ranks.gather(key), self.ranks.gather(group)
         every_group = torch.cat([groups, self.texts.groups])
         target = group[:, None] == every_group
-        valid = reported[:, None] & (every_group != _NOBODY)
+        valid = has_report[:, None] & (every_group != _NOBODY)
         whole = self._against(query, keys, self.texts, target, valid)
         if self.training:
             self.texts.push(keys, groups)
@@ -128,4 +121,4 @@ class TCL(AddedLoss):
     def _against(self, query: Tensor, keys: Tensor, queue: FeatureQueue, target: Tensor, valid: Tensor) -> Tensor:
         """Queries against the keys of the batch and those of the queue, as rows."""
         columns = torch.cat([keys, queue.features.clone()])  # the queue is written over before the backward pass
-        return target_nce(self.scale(cosines(query, columns)), target, valid, row_weight=1.0, ranks=self.ranks)
+        return info_nce(self.scale(cosines(query, columns)), target, valid, row_weight=1.0, ranks=self.ranks)

@@ -12,8 +12,7 @@ from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.extras.base import AddedLoss, Augmentation, Change, Extra, ExtraOptions
 from medvlp.methods.extras.registry import extras_by_name
 from medvlp.methods.extras.step import Step
-from medvlp.models.features import ImageFeatures, TextFeatures
-from medvlp.models.ranks import Ranks
+from medvlp.models import ImageFeatures, Ranks, TextFeatures
 
 
 class WithExtras(Method):

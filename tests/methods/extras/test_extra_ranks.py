@@ -10,7 +10,7 @@ from medvlp.methods.base import MethodParts
 from medvlp.methods.extras.base import AddedLoss
 from medvlp.methods.extras.registry import extras_by_name
 from medvlp.methods.extras.step import Step
-from medvlp.models.image_encoder import ImageEncoder
+from medvlp.models import ImageEncoder
 
 LOSSES = [name for name, kind in extras_by_name().items() if issubclass(kind, AddedLoss)]
 

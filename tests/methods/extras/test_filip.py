@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from medvlp.methods.extras.step import Step
-from medvlp.objectives.late_interaction import late_interaction
+from medvlp.objectives import late_interaction
 
 
 @pytest.mark.parametrize("kind", ["identity", "same_text"])

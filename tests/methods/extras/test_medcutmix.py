@@ -4,11 +4,8 @@ import pytest
 import torch
 
 from medvlp.methods.extras.step import Step
-from medvlp.models.image_encoder import ImageEncoder
-from medvlp.models.patch_dropping import PatchesDroppedError
-from medvlp.objectives.contrast import target_nce
-from medvlp.objectives.manifold_mix import attention_region
-from medvlp.objectives.patch_alignment import patch_sentence_similarity, sentence_targets
+from medvlp.models import ImageEncoder, PatchesDroppedError
+from medvlp.objectives import attention_region, info_nce, patch_sentence_similarity, sentence_targets
 
 
 def begin(method, extra, batch):
@@ -74,7 +71,7 @@ def test_a_trunks_own_pooling_is_mixed_by_the_share_of_the_region(build, build_e
     extra.pools_patches = False
     plain = method.image_encoder(batch.images)
     change = begin(method, extra, batch)
-    donor, patches = change.drawn.owner[change.chosen], extra.patch_head(plain.patches)
+    donor, patches = change.drawn.image_index[change.chosen], extra.patch_head(plain.patches)
     region = attention_region(change.vectors[change.chosen], patches[donor], extra.attention_scale.scale)
     share = (change.strength * region.mean(1))[:, None]
     expected = (1 - share) * plain.global_ + share * plain.global_[donor]
@@ -91,10 +88,10 @@ def test_the_pointing_loss_is_of_sentences_that_say_what_is_there_and_of_images_
     change.features(plain)
     drawn, sharpness = change.drawn, extra.attention_scale.scale
     similarity = patch_sentence_similarity(extra.patch_head(plain.patches), change.vectors, sharpness)
-    stated = drawn.states, batch.findings, drawn.owner, drawn.group
+    stated = drawn.states, batch.findings, drawn.image_index, drawn.group
     target, valid = sentence_targets(*stated, unmentioned="negative")
-    assert not drawn.states_present.all()
-    expected = target_nce(similarity / 0.07, target.float(), valid & drawn.states_present)
+    assert not drawn.has_present.all()
+    expected = info_nce(similarity / 0.07, target.float(), valid & drawn.has_present)
     torch.testing.assert_close(change.losses()["pointing"], expected)
 
 

@@ -4,8 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from medvlp.methods.extras.step import Step
-from medvlp.objectives.intra_modal import global_local_contrast
-from medvlp.objectives.sentence_sampling import row_hash
+from medvlp.objectives import global_local_contrast, row_hash
 
 
 def test_the_whole_terms_are_cross_entropy_against_batch_and_queue(build, build_extra, make_batch):

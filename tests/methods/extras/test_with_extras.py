@@ -9,7 +9,7 @@ from medvlp.methods.clip import CLIP
 from medvlp.methods.extras.base import AddedLoss, Augmentation
 from medvlp.methods.extras.registry import extras_by_name, register_extra
 from medvlp.methods.extras.step import Step
-from medvlp.models.ranks import ONE_RANK, OneRank
+from medvlp.models import ONE_RANK, OneRank
 
 LOSSES = [name for name, kind in extras_by_name().items() if issubclass(kind, AddedLoss)]
 AUGMENTATIONS = [name for name, kind in extras_by_name().items() if issubclass(kind, Augmentation)]

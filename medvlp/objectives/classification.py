@@ -1,4 +1,4 @@
-"""Binary cross-entropy on labels in four states: what a report does not say is not learnt, unless asked for."""
+"""Classification losses: binary cross-entropy on labels in four states, and the words of a report as labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def labels_and_mask(
     states: Tensor,
     unmentioned: Unmentioned = "ignore",
     uncertain: Uncertain = "ignore",
-    reported: Tensor | None = None,
+    has_report: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Four states `[B, F]` -> labels in {0, 0.5, 1} and mask in {0, 1}, float32.
 
@@ -42,17 +42,17 @@ def labels_and_mask(
     label = (states == FindingState.PRESENT).float()
     mask = ((states == FindingState.PRESENT) | (states == FindingState.ABSENT)).float()
     if unmentioned == "negative":
-        mask = torch.where(silence_counts(states, reported), 1.0, mask)
+        mask = torch.where(unmentioned_as_negative(states, has_report), 1.0, mask)
     if uncertain != "ignore":
         mask = torch.where(doubtful, 1.0, mask)
         label = torch.where(doubtful, {"absent": 0.0, "present": 1.0, "half": 0.5}[uncertain], label)
     return label, mask
 
 
-def silence_counts(states: Tensor, reported: Tensor | None = None) -> Tensor:
+def unmentioned_as_negative(states: Tensor, has_report: Tensor | None = None) -> Tensor:
     """bool `[B, F]`: unmentioned findings of images that have a report."""
     unmentioned = states == FindingState.UNMENTIONED
-    return unmentioned if reported is None else unmentioned & reported[:, None]
+    return unmentioned if has_report is None else unmentioned & has_report[:, None]
 
 
 def masked_bce(
@@ -61,7 +61,7 @@ def masked_bce(
     unmentioned: Unmentioned = "ignore",
     uncertain: Uncertain = "ignore",
     unmentioned_weight: float = 1.0,
-    reported: Tensor | None = None,
+    has_report: Tensor | None = None,
     ranks: Ranks = ONE_RANK,
 ) -> Tensor:
     """Mean of the binary cross-entropy over the entries that count; 0 when none does.
@@ -76,7 +76,7 @@ def masked_bce(
         ranks: of a distributed run; the mean is then over the entries of all ranks.
     """
     logits = at_least_float32(logits)
-    label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain, reported))
+    label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain, has_report))
     logits = logits.masked_fill(mask == 0, 0.0)
     weight = torch.where(states == FindingState.UNMENTIONED, mask * unmentioned_weight, mask)
     bce = F.binary_cross_entropy_with_logits(logits, label, reduction="none")
@@ -88,7 +88,7 @@ def per_sample_bce(
     states: Tensor,
     unmentioned: Unmentioned = "ignore",
     uncertain: Uncertain = "ignore",
-    reported: Tensor | None = None,
+    has_report: Tensor | None = None,
 ) -> Tensor:
     """Binary cross-entropy averaged within each image first, then over images (DLILP, Silva-Rodriguez et al. 2025).
 
@@ -97,6 +97,39 @@ def per_sample_bce(
     An image with two stated findings weighs as much as one with fourteen. Arguments as in `masked_bce`.
     """
     logits = at_least_float32(logits)
-    label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain, reported))
+    label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain, has_report))
     bce = F.binary_cross_entropy_with_logits(logits.masked_fill(mask == 0, 0.0), label, reduction="none")
     return ((bce * mask).sum(1) / (mask.sum(1) + 1e-3)).mean()
+
+
+def bag_of_words(tokens: Tensor, mask: Tensor, vocabulary: int) -> Tensor:
+    """Which entries of a vocabulary a text holds, however often: float32 `[N, V]` of zeros and ones.
+
+    Args:
+        tokens: int64 `[N, T]`. mask: bool `[N, T]`, True at tokens that count. vocabulary: V.
+    """
+    bag = torch.zeros(len(tokens), vocabulary, device=tokens.device)
+    return bag.scatter_reduce(1, tokens, mask.to(bag.dtype), "amax")
+
+
+def bag_cross_entropy(logits: Tensor, weighted: Tensor, ranks: Ranks = ONE_RANK) -> Tensor:
+    """Cross-entropy of one softmax over the vocabulary with the share that each word has in a text.
+
+        L = mean_b [ - sum_c y_bc log softmax_c(l_b)_c ],     y_bc = w_c x_bc / sum_c' w_c' x_bc'
+
+    The loss of SuperClass (Huang et al., NeurIPS 2024). A text of n words of equal weight costs at least log n. Texts
+    without any weight leave the mean.
+
+    Args:
+        logits: l, `[B, V]`. weighted: `w x`, `[B, V]`, not negative.
+        ranks: of a distributed run.
+
+    Returns:
+        a scalar in at least float32; 0 where no text has weight.
+    """
+    mass = weighted.sum(1)
+    logits = at_least_float32(logits).masked_fill((mass == 0)[:, None], 0.0)
+    counts = (mass > 0).to(logits.dtype)
+    share = weighted / mass.clamp_min(torch.finfo(weighted.dtype).tiny)[:, None]
+    loss = logits.logsumexp(1) * counts - (share * logits).sum(1)
+    return loss.sum() / mean_over_ranks(counts.sum(), ranks).clamp_min(1e-6)

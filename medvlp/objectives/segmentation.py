@@ -1,4 +1,4 @@
-"""Losses of a segmentation head: soft Dice and pixel cross entropy, over the masks that somebody drew."""
+"""Losses of a segmentation head: soft Dice and pixel cross-entropy, over the masks that are annotated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from medvlp.models.precision import at_least_float32
 
-NOT_DRAWN = 255  # the value of every pixel of a mask that nobody drew, as in `Store.masks`
+NOT_ANNOTATED = 255  # the value of every pixel of a mask that nobody drew, as in `Store.masks`
 
 
 def soft_dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
@@ -20,14 +20,14 @@ def soft_dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
 
     Args:
         logits: `[B, K, H, W]`.
-        masks: uint8 `[B, K, H, W]`, 0 or 1, or `NOT_DRAWN` throughout a mask that does not count.
+        masks: uint8 `[B, K, H, W]`, 0 or 1, or `NOT_ANNOTATED` throughout a mask that does not count.
         smooth: `s`, in pixels.
 
     Returns:
         Scalar between 0 and 1; 0, with zero gradients, where no mask was drawn.
     """
-    logits = at_least_float32(logits).masked_fill(masks == NOT_DRAWN, 0.0)
-    drawn = (masks[:, :, 0, 0] != NOT_DRAWN).to(logits.dtype)
+    logits = at_least_float32(logits).masked_fill(masks == NOT_ANNOTATED, 0.0)
+    drawn = (masks[:, :, 0, 0] != NOT_ANNOTATED).to(logits.dtype)
     truth = (masks == 1).to(logits.dtype)
     probability = logits.sigmoid()
     overlap = (probability * truth).sum((-2, -1))
@@ -42,7 +42,7 @@ def pixel_bce(logits: Tensor, masks: Tensor) -> Tensor:
     Returns:
         Scalar; 0, with zero gradients, where no mask was drawn.
     """
-    drawn = masks != NOT_DRAWN
+    drawn = masks != NOT_ANNOTATED
     logits = at_least_float32(logits).masked_fill(~drawn, 0.0)
     loss = F.binary_cross_entropy_with_logits(logits, (masks == 1).to(logits.dtype), reduction="none")
     return (loss * drawn).sum() / drawn.sum().clamp(min=1)

@@ -1,0 +1,143 @@
+"""Draws from the texts of a batch, without a loop: sentences or concepts of each report, reordered sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medvlp.models.tokenizer import ReportTokenizer
+from medvlp.objectives.masked_tokens import word_token_mask
+from medvlp.reports.states import FindingState
+
+_NOTHING = (0, 0, -1, int(FindingState.UNMENTIONED))
+
+
+@dataclass
+class SampledSentences:
+    """N = B k sentences of a batch, k of each report; a report with fewer fills up with sentences without tokens.
+
+    Attributes:
+        tokens: int64 `[N, U]`. mask: bool `[N, U]`. states: int8 `[N, F]`, what each states of each finding.
+        owner: int64 `[N]`, the image that each is of. group: int64 `[N]`, equal for equal sentences.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    states: Tensor
+    image_index: Tensor
+    group: Tensor
+
+    @property
+    def exists(self) -> Tensor:
+        """bool `[N]`: False for sentences that only fill up."""
+        return self.mask.any(1)
+
+    @property
+    def has_present(self) -> Tensor:
+        """bool `[N]`: whether the sentence states that any finding is there."""
+        return (self.states == FindingState.PRESENT).any(1)
+
+
+def sample_sentences(
+    tokens: Tensor,
+    mask: Tensor,
+    states: Tensor,
+    k: int,
+    shuffle: bool = True,
+    first: Literal["any", "stated", "present"] = "stated",
+) -> SampledSentences:
+    """Draw k sentences of each report, without a loop and without asking the device how many there are.
+
+    Args:
+        tokens: int64 `[B, S, U]`. mask: bool `[B, S, U]`. states: int8 `[B, S, F]`.
+        k: sentences of each report, also where S is less: ranks of a distributed run then hold equally many.
+        shuffle: draw at random; False takes them in the order of the report.
+        first: `stated` takes sentences that state a finding, and others only where those are fewer than k; `present`
+            takes before these the ones that state that a finding is there; `any` draws all alike.
+    """
+    short = max(0, k - tokens.shape[1])
+    tokens, mask = F.pad(tokens, (0, 0, 0, short)), F.pad(mask, (0, 0, 0, short))
+    states = F.pad(states, (0, 0, 0, short), value=FindingState.UNMENTIONED)
+    images, sentences = tokens.shape[:2]
+    order = torch.rand(images, sentences, device=tokens.device) if shuffle else _falling(sentences, tokens.device)
+    rank = order + 4.0 * mask.any(2)
+    if first != "any":
+        rank = rank + (states != FindingState.UNMENTIONED).any(2)
+    if first == "present":
+        rank = rank + 2.0 * (states == FindingState.PRESENT).any(2)
+    chosen = rank.topk(k, dim=1).indices
+    image_index = torch.arange(images, device=tokens.device)[:, None].expand(-1, k)
+    tokens, mask, states = (x[image_index, chosen].flatten(0, 1) for x in (tokens, mask, states))
+    return SampledSentences(tokens, mask, states, image_index.flatten(), row_hash(tokens, mask))
+
+
+def row_hash(tokens: Tensor, mask: Tensor) -> Tensor:
+    """int64 `[N]`: equal for rows with equal tokens, whatever their padding; by chance once in 2^64 for others.
+
+    A polynomial in an odd base with the wrap-around of 64-bit integers.
+    """
+    base = torch.full(tokens.shape[1:], 6364136223846793005, dtype=torch.int64, device=tokens.device).cumprod(0)
+    return ((tokens + 1) * mask * base).sum(1)
+
+
+def _falling(n: int, device: torch.device) -> Tensor:
+    return torch.linspace(0.9, 0.0, n, device=device)
+
+
+def join_sentences(
+    tokens: Tensor, mask: Tensor, order: Tensor, width: int, tokenizer: ReportTokenizer
+) -> tuple[Tensor, Tensor]:
+    """Sentences -> texts, in any order; a text of the sentences in their own order is the report itself.
+
+    Each sentence's [CLS] and [SEP] are left out, and each text gets its own.
+
+    Args:
+        tokens: int64 `[B, S, U]`. mask: bool `[B, S, U]`; a sentence without any token is padding.
+        order: int64 `[B, S]`, a permutation for each text; BioViL draws it, `torch.rand(B, S).argsort(1)`.
+        width: of the texts; what is beyond loses its end, and the closing [SEP] stays.
+        tokenizer: whose special tokens are used.
+
+    Returns:
+        ids int64 `[B, width]` and mask bool `[B, width]`; a row of padding where no sentence has a word.
+    """
+    pick = order[..., None].expand(tokens.shape)
+    tokens, mask = tokens.gather(1, pick).flatten(1), mask.gather(1, pick).flatten(1)
+    words = word_token_mask(tokens, mask, tokenizer)
+    room = max(width - 2, 0)
+    place = words.cumsum(1)  # behind [CLS]
+    length = words.sum(1, keepdim=True).clamp_max(room)
+    place = torch.where(
+        words & (place <= room), place, width
+    )  # what has no place is written behind the end, and cut off
+    ids = tokens.new_full((len(tokens), width + 1), tokenizer.pad_id).scatter(1, place, tokens)[:, :width]
+    column = torch.arange(width, device=tokens.device)
+    filled = (column <= length + 1) & (length > 0)
+    ids = torch.where(column == 0, tokenizer.cls_id, torch.where(column == length + 1, tokenizer.sep_id, ids))
+    return torch.where(filled, ids, tokenizer.pad_id), filled
+
+
+def sample_concepts(concepts: Tensor, k: int, shuffle: bool = True) -> Tensor:
+    """k concepts of each report that it affirms, `[B, k, 4]`; rows of `(0, 0, -1, -1)` fill up.
+
+    A denied or doubtful finding is named too, but has no place in the image. Ranks of a distributed run hold equally
+    many, whatever their reports name.
+
+    Args:
+        concepts: int64 `[B, K, 4]`, of `Batch.concepts`.
+        k: concepts of each report, also where K is less.
+        shuffle: draw at random; False takes the first ones.
+    """
+    images, known = concepts.shape[:2]
+    affirmed = concepts[..., 3] == FindingState.PRESENT
+    nothing = concepts.new_tensor(_NOTHING)
+    concepts = torch.where(affirmed[..., None], concepts, nothing)
+    concepts = torch.cat([concepts, nothing.expand(images, max(0, k - known), 4)], dim=1)
+    affirmed = F.pad(affirmed, (0, max(0, k - known)))
+    shape, device = affirmed.shape, concepts.device
+    order = torch.rand(shape, device=device) if shuffle else torch.linspace(0.9, 0, shape[1], device=device)
+    chosen = (order + affirmed).topk(k, dim=1).indices
+    return concepts[torch.arange(images, device=device)[:, None], chosen]
