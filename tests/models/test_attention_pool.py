@@ -35,7 +35,7 @@ def test_equals_attention_written_out(pool, tokens):
     torch.testing.assert_close(pool(tokens)[0], pool.out(torch.cat(heads)))
 
 
-@pytest.mark.parametrize("query", ["mean", "learnt"])
+@pytest.mark.parametrize("query", ["mean", "learned"])
 def test_a_masked_tail_is_as_if_cut_off(tokens, query):
     pool = AttentionPool(8, heads=2, query=query).double()
     mask = torch.tensor([[1, 1, 1, 0, 0]] * 3).bool()
@@ -66,7 +66,7 @@ def test_a_position_code_makes_the_order_matter_and_leaves_padding_out(pool, tok
 
 
 def test_a_query_of_zero_is_the_mean_of_the_values(tokens):
-    pool, mask = AttentionPool(8, heads=2, query="learnt").double(), torch.tensor([[1, 0, 1, 1, 0]] * 3).bool()
+    pool, mask = AttentionPool(8, heads=2, query="learned").double(), torch.tensor([[1, 0, 1, 1, 0]] * 3).bool()
     with torch.no_grad():
         pool.query.weight.zero_()
         pool.query.bias.zero_()
