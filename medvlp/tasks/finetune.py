@@ -16,8 +16,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from medvlp.data.store import Store
-from medvlp.models import ImageEncoder
-from medvlp.models import SegmentationNet
+from medvlp.models import ImageEncoder, SegmentationNet
 from medvlp.objectives import pixel_bce, soft_dice
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.tasks.inference import TaskError, check_preprocessing
