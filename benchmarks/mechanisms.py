@@ -33,7 +33,7 @@ from medvlp.data import Store
 from medvlp.data.loader import BatchLoader
 from medvlp.evaluation.grounding import evaluate_grounding
 from medvlp.evaluation.label import evaluate_labels
-from medvlp.experiments.plan import plan_folder
+from medvlp.experiments.plan import recipe_folder
 from medvlp.knowledge import PLACES
 from medvlp.methods.medslip import MeDSLIP
 from medvlp.metrics import Estimate, group_mean, macro_auroc, resample
@@ -83,7 +83,7 @@ def trained(arm: str, seed: int, store: Store, arguments: argparse.Namespace) ->
             f"training.checkpoint_every={max(1, steps // 4)}",
         )
         print(f"training {arm}, seed {seed}", flush=True)
-        recipe = Recipe.load(plan_folder() / "phantom_devide.yaml", [*settings, *budget])
+        recipe = Recipe.load(recipe_folder() / "phantom_devide.yaml", [*settings, *budget])
         pretrain(recipe, folder, resume=folder.exists(), progress=False)
     return load_model(folder / "last")
 

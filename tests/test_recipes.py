@@ -6,20 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from medvlp.experiments.comparison import contest_of_plan
-from medvlp.experiments.comparison_plan import ComparePlan
-from medvlp.experiments.plan import Plan, plan_folder
+from medvlp.experiments.comparison import comparison_from_plan
+from medvlp.experiments.plan import ComparisonPlan, Plan, recipe_folder
 from medvlp.methods.registry import method_names
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.training.assemble import finding_ids
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_file import RecipeFile, read_settings
 
-FILES = sorted(plan_folder().glob("*.yaml"))
+FILES = sorted(recipe_folder().glob("*.yaml"))
 
 
 def kind(path: Path) -> type[RecipeFile]:
-    kinds: dict[str, type[RecipeFile]] = {"models": Plan, "methods": ComparePlan, "structures": FinetuneRecipe}
+    kinds: dict[str, type[RecipeFile]] = {"models": Plan, "methods": ComparisonPlan, "structures": FinetuneRecipe}
     settings = read_settings(path)
     return next((found for key, found in kinds.items() if key in settings), Recipe)
 
@@ -56,11 +55,11 @@ def test_validation_over_several_hospitals_chooses_no_model(path: Path) -> None:
     assert kept == {"last" if len(plan.data) > 1 else "best"}
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if kind(p) is ComparePlan], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [p for p in FILES if kind(p) is ComparisonPlan], ids=lambda p: p.stem)
 def test_comparisons_hold_every_method_on_the_same_data_encoder_and_budget(path: Path) -> None:
-    contest = contest_of_plan(ComparePlan.load(path), path.parent)
-    assert not contest.added
-    recipes = list(contest.recipes.values())
+    comparison = comparison_from_plan(ComparisonPlan.load(path), path.parent)
+    assert not comparison.added
+    recipes = list(comparison.recipes.values())
     assert {recipe.method for recipe in recipes} == set(method_names())
     for part in ("image_encoder", "findings", "training"):
         assert len({repr(getattr(recipe, part)) for recipe in recipes}) == 1, part

@@ -21,9 +21,9 @@ def demo(
 
     Takes about a quarter of an hour on two CPU cores; the page is index.html in the folder.
     """
-    from medvlp.experiments.plan import plan_folder
+    from medvlp.experiments.plan import recipe_folder
 
-    _run(plan_folder() / "demo.yaml", out, Path())
+    _run(recipe_folder() / "demo.yaml", out, Path())
 
 
 def experiment(
@@ -38,21 +38,9 @@ def experiment(
     _run(plan, out, data)
 
 
-def _run(file: Path, out: Path, data: Path) -> None:
+def _run(plan: Path, out: Path, data: Path) -> None:
     with user_errors():
-        import logging
+        from medvlp.experiments.experiment import run_experiment
 
-        from medvlp.experiments.make import make_store, train_models, train_segmenters
-        from medvlp.experiments.measure import measure
-        from medvlp.experiments.page import write_page
-        from medvlp.experiments.plan import Plan
-        from medvlp.experiments.work_dir import Workplace
-
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what the recipes say already
-        plan, place = Plan.load(file), Workplace(out)
-        out.mkdir(parents=True, exist_ok=True)
-        store = make_store(plan, place, data)
-        train_models(plan, file.parent, place, store)
-        train_segmenters(plan, file.parent, place)
-        write_page(plan, place, store, measure(plan, place, store))
-    typer.echo(f"{place.page}: {sum(place.seconds.values()) / 60:.1f} minutes in all")
+        made = run_experiment(plan, out, data)
+    typer.echo(f"{made.page}: {sum(made.seconds.values()) / 60:.1f} minutes in all")

@@ -1,4 +1,4 @@
-"""`Contest`: recipes that are trained under one budget, and the protocol that all of them are measured by."""
+"""`Comparison`: recipes that are trained under one budget, and the protocol that all of them are measured by."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medvlp.experiments.comparison_plan import ComparePlan, MethodPlan
-from medvlp.experiments.plan import ZeroShotPlan
+from medvlp.experiments.plan import ComparisonPlan, MethodPlan, ZeroShotPlan
 from medvlp.knowledge import name_of
 from medvlp.training.assemble import check_recipe, finding_ids
 from medvlp.training.recipe import Recipe
@@ -32,7 +31,7 @@ class Budget:
     def __str__(self) -> str:
         return f"{self.samples:,} samples" if self.samples else f"{self.minutes:g} minutes of training steps"
 
-    def of(self, recipe: Recipe) -> Recipe:
+    def apply(self, recipe: Recipe) -> Recipe:
         """The recipe under this budget: warm-up and cosine fit it, the last model is kept, and little is validated."""
         training = recipe.training
         changes: dict[str, Any] = {"epochs": _ENDLESS, "keep": "last", "patience": None, "max_steps": None}
@@ -53,17 +52,17 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Contest:
-    """Who is compared, and how.
+class Comparison:
+    """Which recipes are compared, and how.
 
     Attributes:
         title, summary, limits: of the page.
         recipes: name in the table -> its recipe, under the budget.
         budget, seeds, resamples: of each.
         zero_shot: source, split, views, labels and large findings.
-        findings: that every method is asked.
+        findings: that every method is scored on.
         reference: the method that the others are held against. baseline: the unimodal one.
-        added: whether the baseline was added, since nobody named one.
+        baseline_added: whether the baseline was added, since none of the recipes is one.
     """
 
     title: str
@@ -77,21 +76,21 @@ class Contest:
     findings: tuple[str, ...]
     reference: str
     baseline: str
-    added: bool
+    baseline_added: bool
 
-    def on(self, store: Path) -> Contest:
+    def with_store(self, store: Path) -> Comparison:
         """The same with every recipe on one store."""
-        on = {
+        recipes = {
             n: r.model_copy(update={"data": r.data.model_copy(update={"store": store})})
             for n, r in self.recipes.items()
         }
-        return replace(self, recipes=on)
+        return replace(self, recipes=recipes)
 
 
-def contest_of_plan(
-    plan: ComparePlan, folder: Path, overrides: Sequence[str] = (), chosen: Sequence[str] | None = None
-) -> Contest:
-    """The contest of a plan whose recipe stands in `folder`, or of some of its lines.
+def comparison_from_plan(
+    plan: ComparisonPlan, folder: Path, overrides: Sequence[str] = (), chosen: Sequence[str] | None = None
+) -> Comparison:
+    """The comparison of a plan whose recipe stands in `folder`, or of some of its lines.
 
     Where none of the chosen lines is unimodal, the plan's own line is added, or one of the shared recipe and changes
     alone: a plan that is split over machines has the same baseline on each.
@@ -111,41 +110,45 @@ def contest_of_plan(
         return Recipe.from_dict(with_overrides(settings, overrides), f"methods.{name}")
 
     recipes = {name: recipe_of(name, line) for name, line in lines.items()}
-    spare = None
+    fallback = None
     if _baseline(recipes) is None:
         own = next((name for name, line in plan.methods.items() if (line.method or name) == BASELINE), None)
-        whole = recipe_of(own, plan.methods[own]) if own else _plain(recipe_of(BASELINE, MethodPlan()))
-        spare = own or BASELINE, whole
-    return make_contest(
+        whole = recipe_of(own, plan.methods[own]) if own else _as_unimodal(recipe_of(BASELINE, MethodPlan()))
+        fallback = own or BASELINE, whole
+    return new_comparison(
         recipes,
         Budget(plan.samples, plan.minutes),
         plan.seeds,
         plan.zero_shot,
-        spare=spare,
+        fallback=fallback,
         reference=plan.reference,
         resamples=plan.resamples,
-        words=(plan.title, plan.summary, plan.limits),
+        title=plan.title,
+        summary=plan.summary,
+        limits=plan.limits,
     )
 
 
-def make_contest(
+def new_comparison(
     recipes: Mapping[str, Recipe],
     budget: Budget,
     seeds: int,
     zero_shot: ZeroShotPlan,
     *,
-    spare: tuple[str, Recipe] | None = None,
+    fallback: tuple[str, Recipe] | None = None,
     reference: str | None = None,
     resamples: int = 1000,
-    words: tuple[str, str, tuple[str, ...]] = ("Methods compared", "", ()),
-) -> Contest:
+    title: str = "Methods compared",
+    summary: str = "",
+    limits: tuple[str, ...] = (),
+) -> Comparison:
     """Check the recipes, add the unimodal baseline where there is none, and put all under the budget.
 
     Args:
         recipes: name in the table -> recipe.
-        budget, seeds, zero_shot, reference, resamples: as in `Contest`.
-        spare: name and recipe of the baseline where it has to be added; None makes it of the first recipe.
-        words: title, summary and limits of the page.
+        budget, seeds, zero_shot, reference, resamples: as in `Comparison`.
+        fallback: name and recipe of the baseline where none of the recipes is one; None makes it of the first recipe.
+        title, summary, limits: of the page.
 
     Raises:
         RecipeError: a wrong method or option, an unknown reference, two names for one folder, or no finding that all
@@ -154,9 +157,9 @@ def make_contest(
     """
     recipes = dict(recipes)
     first, baseline = next(iter(recipes)), _baseline(recipes)
-    added = baseline is None
+    baseline_added = baseline is None
     if baseline is None:
-        baseline, plain = spare or (BASELINE, _plain(recipes[first]))
+        baseline, plain = fallback or (BASELINE, _as_unimodal(recipes[first]))
         if baseline in recipes:
             trained = f"{baseline} is trained with {recipes[baseline].method}"
             raise RecipeError(f"{trained}, and the baseline would have the same name; rename the line.")
@@ -174,16 +177,15 @@ def make_contest(
             raise RecipeError(f"{other} and {name} would be the same folder, {folder_name(name)}; rename one.")
     for finding in (*zero_shot.findings, *zero_shot.large):
         name_of(finding)
-    asked = zero_shot.findings or finding_ids(recipes[first])
-    findings = tuple(f for f in asked if all(f in finding_ids(recipe) for recipe in recipes.values()))
+    wanted = zero_shot.findings or finding_ids(recipes[first])
+    findings = tuple(f for f in wanted if all(f in finding_ids(recipe) for recipe in recipes.values()))
     if not findings:
         raise RecipeError("findings: no finding is in all recipes, so there is nothing to compare them by.")
-    title, summary, limits = words
-    return Contest(
+    return Comparison(
         title=title,
         summary=summary,
         limits=limits,
-        recipes={name: budget.of(recipe) for name, recipe in recipes.items()},
+        recipes={name: budget.apply(recipe) for name, recipe in recipes.items()},
         budget=budget,
         seeds=seeds,
         resamples=resamples,
@@ -191,7 +193,7 @@ def make_contest(
         findings=findings,
         reference=reference or first,
         baseline=baseline,
-        added=added,
+        baseline_added=baseline_added,
     )
 
 
@@ -200,7 +202,7 @@ def _baseline(recipes: Mapping[str, Recipe]) -> str | None:
     return next((name for name, recipe in recipes.items() if recipe.method == BASELINE), None)
 
 
-def _plain(recipe: Recipe) -> Recipe:
+def _as_unimodal(recipe: Recipe) -> Recipe:
     """The unimodal method with its default options on the settings of another recipe."""
     return recipe.model_copy(update={"method": BASELINE, "options": {}, "extras": {}})
 

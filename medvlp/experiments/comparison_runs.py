@@ -13,8 +13,8 @@ from typing import Any
 from medvlp.data.store import Store
 from medvlp.evaluation.label import labeled_rows
 from medvlp.evaluation.measured_run import MeasuredRun, measure_run
-from medvlp.experiments.comparison import Contest, folder_name
-from medvlp.experiments.work_dir import Workplace
+from medvlp.experiments.comparison import Comparison, folder_name
+from medvlp.experiments.work_dir import WorkDir
 from medvlp.io.atomic_write import DiskFullError
 from medvlp.reports.states import FindingState
 from medvlp.tasks.inference import TaskError
@@ -38,62 +38,68 @@ class Runs:
     failed: dict[str, dict[int, str]] = field(default_factory=dict)
 
 
-def model_folder(place: Workplace, name: str, seed: int) -> Path:
+def model_folder(work_dir: WorkDir, name: str, seed: int) -> Path:
     """Where a run is trained."""
-    return place.model(folder_name(name)) / f"seed{seed}"
+    return work_dir.model(folder_name(name)) / f"seed{seed}"
 
 
-def check_measurable(contest: Contest, store: Store, labels: Path | None) -> None:
+def check_measurable(comparison: Comparison, store: Store, labels: Path | None) -> None:
     """Refuse, before anything is trained, what could not be measured afterwards.
 
     Raises:
         TaskError: no held-out images, labels that do not fit them, or no finding that some have and others have not.
     """
-    rows, states = labeled_rows(store, **_protocol(contest, labels))
+    rows, states = labeled_rows(store, **_protocol(comparison, labels))
     present, absent = ((states == state).any(0) for state in (FindingState.PRESENT, FindingState.ABSENT))
     if not (present & absent).any():
         raise TaskError(
-            f"None of the {len(contest.findings)} findings is both present and absent among the {len(rows)} held-out "
-            "images, so no AUROC can be measured. Give labels with --labels, or hold out more patients."
+            f"None of the {len(comparison.findings)} findings is both present and absent among the {len(rows)} "
+            "held-out images, so no AUROC can be measured. Give labels with --labels, or hold out more patients."
         )
 
 
-def run_all(contest: Contest, place: Workplace, store: Store, labels: Path | None, show: bool) -> Iterator[Runs]:
+def run_all(
+    comparison: Comparison, work_dir: WorkDir, store: Store, labels: Path | None, progress: bool
+) -> Iterator[Runs]:
     """Train and measure what is not there yet, one seed of every method after the other.
 
     Gives what there is after each seed, so that a page can be written long before the last.
 
     Args:
-        contest: its recipes name the store.
-        place: the comparison's folder.
+        comparison: its recipes name the store.
+        work_dir: the comparison's folder.
         store: opened.
         labels: a table of known labels instead of the store's own.
-        show: draw a bar for each run.
+        progress: draw a bar for each run.
 
     Raises:
         ResumeError: the folder holds runs of other settings.
         DiskFullError: no room; what is finished stays.
     """
-    runs = Runs({name: {} for name in contest.recipes})
-    asked = _asked(contest, store, labels)
+    runs = Runs({name: {} for name in comparison.recipes})
+    measured = _measured(comparison, store, labels)
     parts: dict[str, Parts] = {}
-    total, position = contest.seeds * len(contest.recipes), 0
-    for seed in range(contest.seeds):
-        for name, recipe in contest.recipes.items():
+    if comparison.baseline_added and progress:
+        _say(f"added: {comparison.baseline}, the supervised baseline")
+    total, position = comparison.seeds * len(comparison.recipes), 0
+    for seed in range(comparison.seeds):
+        for name, recipe in comparison.recipes.items():
             position += 1
             recipe = recipe.model_copy(update={"seed": seed})
-            model, results = model_folder(place, name, seed), place.results(folder_name(name), f"seed{seed}")
+            model, results = model_folder(work_dir, name, seed), work_dir.results(folder_name(name), f"seed{seed}")
             if (model / "recipe.yaml").exists():
                 check_same_recipe(Recipe.load(model / "recipe.yaml"), recipe, model)
             run = MeasuredRun.load(results)
-            if run is not None and run.asked == asked:
+            if run is not None and run.asked == measured:
                 runs.done[name][seed] = run
                 continue
-            if show:
+            if progress:
                 _say(f"[{position}/{total}] {name}, seed {seed}")
             try:
-                _train(recipe, model, store, parts, show)
-                runs.done[name][seed] = run = measure_run(load_model(model), store, asked, **_protocol(contest, labels))
+                _train(recipe, model, store, parts, progress)
+                runs.done[name][seed] = run = measure_run(
+                    load_model(model), store, measured, **_protocol(comparison, labels)
+                )
                 run.save(results)
                 (results / "error.txt").unlink(missing_ok=True)
                 shutil.rmtree(model / STATE_FOLDER, ignore_errors=True)
@@ -107,42 +113,42 @@ def run_all(contest: Contest, place: Workplace, store: Store, labels: Path | Non
         yield runs
 
 
-def _train(recipe: Recipe, folder: Path, store: Store, parts: dict[str, Parts], show: bool) -> None:
-    """Train or go on; a model that is there is finished, since these runs save one at their end only."""
+def _train(recipe: Recipe, folder: Path, store: Store, parts: dict[str, Parts], progress: bool) -> None:
+    """Train, or continue; a model folder that is there is finished, since these runs save one at their end only."""
     if (folder / "card.json").exists():
         return
     key = repr((recipe.text_encoder, recipe.knowledge, recipe.findings, recipe.data.train_split, recipe.data.sections))
     if key not in parts:
         parts[key] = parts_from_store(recipe, store)
-    pretrain(recipe, folder, resume=True, progress=show, parts=parts[key])
+    pretrain(recipe, folder, resume=True, progress=progress, parts=parts[key])
 
 
-def _protocol(contest: Contest, labels: Path | None) -> dict[str, Any]:
-    asked = contest.zero_shot
+def _protocol(comparison: Comparison, labels: Path | None) -> dict[str, Any]:
+    zero_shot = comparison.zero_shot
     return {
-        "split": asked.split,
-        "findings": contest.findings,
-        "views": asked.views,
-        "source": asked.source,
+        "split": zero_shot.split,
+        "findings": comparison.findings,
+        "views": zero_shot.views,
+        "source": zero_shot.source,
         "labels": labels,
     }
 
 
-def _asked(contest: Contest, store: Store, labels: Path | None) -> dict[str, Any]:
+def _measured(comparison: Comparison, store: Store, labels: Path | None) -> dict[str, Any]:
     """All that decides the figures of a trained model, as plain values."""
-    protocol = _protocol(contest, labels) | {"store": store.hash, "findings": list(contest.findings)}
-    protocol["views"] = list(contest.zero_shot.views) if contest.zero_shot.views else None
+    protocol = _protocol(comparison, labels) | {"store": store.hash, "findings": list(comparison.findings)}
+    protocol["views"] = list(comparison.zero_shot.views) if comparison.zero_shot.views else None
     protocol["labels"] = hashlib.sha256(labels.read_bytes()).hexdigest()[:16] if labels else None
     return protocol
 
 
 def _reason(error: Exception) -> str:
-    """One line, with the kind of error where it is none of ours."""
-    words = " ".join(str(error).split())
-    return words if type(error).__module__.startswith("medvlp.") else f"{type(error).__name__}: {words}"
+    """One line, with the kind of error unless the package raised it itself."""
+    text = " ".join(str(error).split())
+    return text if type(error).__module__.startswith("medvlp.") else f"{type(error).__name__}: {text}"
 
 
-def _say(words: str, style: str = "") -> None:
+def _say(text: str, style: str = "") -> None:
     from rich.console import Console
 
-    Console(stderr=True, highlight=False).print(words, style=style, markup=False)
+    Console(stderr=True, highlight=False).print(text, style=style, markup=False)

@@ -9,9 +9,9 @@ from medvlp.evaluation.grounding import GroundingResult, evaluate_grounding
 from medvlp.evaluation.label import LabelResult, compare_auroc, evaluate_labels
 from medvlp.evaluation.retrieval import RetrievalResult, evaluate_retrieval
 from medvlp.evaluation.segmentation import SegmentationResult, compare_dice, evaluate_segmentation
-from medvlp.experiments.make import PRETRAINED, SCRATCH
-from medvlp.experiments.plan import UNTRAINED, Plan
-from medvlp.experiments.work_dir import Workplace
+from medvlp.experiments.experiment import PRETRAINED, SCRATCH
+from medvlp.experiments.plan import UNTRAINED, ExperimentPlan
+from medvlp.experiments.work_dir import WorkDir
 from medvlp.metrics import Estimate, bootstrap_by_patient, macro_auroc
 from medvlp.tasks.segmenter import Segmenter, load_segmenter
 from medvlp.training.model_folder import TrainedModel, load_model
@@ -42,30 +42,30 @@ class Measured:
     grounding: dict[str, GroundingResult] = field(default_factory=dict)
 
 
-def measure(plan: Plan, place: Workplace, store: Store) -> Measured:
+def measure(plan: ExperimentPlan, work_dir: WorkDir, store: Store) -> Measured:
     """Evaluate every model of the plan; every result is also saved under `results/`."""
     names = [plan.main, *(name for name in plan.models if name != plan.main), UNTRAINED]
-    measured = Measured({name: load_model(place.model(name)) for name in names})
-    with place.stage("measuring", "Measuring on held-out patients"):
-        _zero_shot(plan, place, store, measured)
+    measured = Measured({name: load_model(work_dir.model(name)) for name in names})
+    with work_dir.stage("measuring", "Measuring on held-out patients"):
+        _zero_shot(plan, work_dir, store, measured)
         if plan.segment:
-            _segmentation(plan, place, store, measured)
+            _segmentation(plan, work_dir, store, measured)
         reading = {name: model for name, model in measured.models.items() if model.method.reads_text}
         if plan.retrieve:
             for name, model in reading.items():
                 measured.retrieval[name] = evaluate_retrieval(model, store, views=plan.zero_shot.views)
-                measured.retrieval[name].save(place.results("retrieval", name))
+                measured.retrieval[name].save(work_dir.results("retrieval", name))
         if plan.ground:
             kind = plan.ground.heat_map
             for name, model in (reading if kind == "phrase" else measured.models).items():
                 measured.grounding[name] = evaluate_grounding(
                     model, store, findings=plan.ground.findings, views=plan.zero_shot.views, kind=kind
                 )
-                measured.grounding[name].save(place.results("grounding", name))
+                measured.grounding[name].save(work_dir.results("grounding", name))
     return measured
 
 
-def _zero_shot(plan: Plan, place: Workplace, store: Store, measured: Measured) -> None:
+def _zero_shot(plan: ExperimentPlan, work_dir: WorkDir, store: Store, measured: Measured) -> None:
     protocol = plan.zero_shot
     for name, model in measured.models.items():
         measured.zero_shot[name] = evaluate_labels(
@@ -75,9 +75,9 @@ def _zero_shot(plan: Plan, place: Workplace, store: Store, measured: Measured) -
             source=protocol.source,
             views=protocol.views,
             findings=protocol.findings or None,
-            labels=place.truth if protocol.labels == "truth" else None,
+            labels=work_dir.truth if protocol.labels == "truth" else None,
         )
-        measured.zero_shot[name].save(place.results("zero_shot", name))
+        measured.zero_shot[name].save(work_dir.results("zero_shot", name))
         if protocol.large:
             measured.large[name] = _macro(measured.zero_shot[name], protocol.large)
     main = measured.zero_shot[plan.main]
@@ -94,12 +94,12 @@ def _macro(result: LabelResult, findings: tuple[str, ...]) -> Estimate:
     )
 
 
-def _segmentation(plan: Plan, place: Workplace, store: Store, measured: Measured) -> None:
+def _segmentation(plan: ExperimentPlan, work_dir: WorkDir, store: Store, measured: Measured) -> None:
     assert plan.segment is not None
     for name in (PRETRAINED, SCRATCH):
-        measured.segmenters[name] = load_segmenter(place.segmenter(name))
+        measured.segmenters[name] = load_segmenter(work_dir.segmenter(name))
         measured.segmentation[name] = evaluate_segmentation(
             measured.segmenters[name], store, split=plan.segment.split, views=plan.zero_shot.views
         )
-        measured.segmentation[name].save(place.results("segmentation", name))
+        measured.segmentation[name].save(work_dir.results("segmentation", name))
     measured.dice_gain = compare_dice(measured.segmentation[PRETRAINED], measured.segmentation[SCRATCH])

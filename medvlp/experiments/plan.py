@@ -1,11 +1,11 @@
-"""`Plan`: what an experiment reads, trains, evaluates and shows; one YAML file beside the recipes that it names."""
+"""Plans: what an experiment or a comparison reads, trains, evaluates and shows; one YAML file beside its recipes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from medvlp.training.recipe_file import RecipeFile, RecipePart
 
@@ -91,8 +91,8 @@ class DataPlan(RecipeFile):
     limits: tuple[str, ...] = ()
 
 
-class Plan(DataPlan):
-    """An experiment. `Plan.load` reads it; a wrong key or value names the nearest valid one.
+class ExperimentPlan(DataPlan):
+    """An experiment. `ExperimentPlan.load` reads it; a wrong key or value names the nearest valid one.
 
     Attributes, beside those of `DataPlan`:
         models: name on the page -> recipe file beside the plan. Their `data.store` is the experiment's own store.
@@ -106,7 +106,7 @@ class Plan(DataPlan):
     ground: GroundPlan | None = None
 
     @model_validator(mode="after")
-    def _main_is_a_model(self) -> Plan:
+    def _main_is_a_model(self) -> ExperimentPlan:
         if self.main not in self.models:
             raise ValueError(f"main is {self.main!r}, which is none of the models {', '.join(self.models)}")
         if UNTRAINED in self.models:
@@ -114,6 +114,57 @@ class Plan(DataPlan):
         return self
 
 
-def plan_folder() -> Path:
+class MethodPlan(RecipePart):
+    """What one line of the table is trained with.
+
+    Attributes:
+        method: a registered method; None takes the line's name.
+        options: of the method.
+        changes: settings of the recipe that only this line changes, such as `{text_encoder: {freeze: true}}`.
+    """
+
+    method: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    changes: dict[str, Any] = Field(default_factory=dict)
+
+
+class ComparisonPlan(DataPlan):
+    """A comparison. `ComparisonPlan.load` reads it; a wrong key or value names the nearest valid one.
+
+    Attributes, beside those of `DataPlan`:
+        recipe: a recipe beside the plan, which all runs share. `data.store` is the comparison's own store.
+        changes: settings that differ from it in all runs.
+        methods: name in the table -> what it is trained with; a name with nothing behind it is that method with its
+            default options.
+        seeds: runs of each method.
+        samples, minutes: the budget of each run, one of the two.
+        reference: the method that the others are held against; None takes the first.
+        resamples: of the bootstrap over patients and seeds.
+    """
+
+    recipe: str
+    changes: dict[str, Any] = Field(default_factory=dict)
+    methods: dict[str, MethodPlan] = Field(min_length=1)
+    seeds: int = Field(default=3, ge=1)
+    samples: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    reference: str | None = None
+    resamples: int = Field(default=1000, ge=1)
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _bare_names(cls, methods: Any) -> Any:
+        if not isinstance(methods, dict):
+            return methods
+        return {name: MethodPlan() if line is None else line for name, line in methods.items()}
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> ComparisonPlan:
+        if (self.samples is None) == (self.minutes is None):
+            raise ValueError("a budget is `samples` or `minutes`, one of the two")
+        return self
+
+
+def recipe_folder() -> Path:
     """Where the plans and recipes that come with the package are."""
     return Path(__file__).resolve().parents[2] / "recipes"

@@ -1,4 +1,4 @@
-"""`Workplace`: where an experiment keeps what it made. Data and models that are there already are not made again."""
+"""`WorkDir`: the folder layout of an experiment, and which of its stages are finished."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from medvlp.io.atomic_write import atomic_folder
 
 
 @dataclass(frozen=True)
-class Workplace:
+class WorkDir:
     """The folder of one experiment.
 
     Attributes:
@@ -39,7 +39,7 @@ class Workplace:
 
     @property
     def truth(self) -> Path:
-        """What the generator drew in each image, as a table of labels."""
+        """Table of labels: what the generator drew in each image."""
         return self.phantom / "truth" / "images.csv"
 
     def model(self, name: str) -> Path:
@@ -56,16 +56,16 @@ class Workplace:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Stage -> how long it took, over all starts of the experiment."""
+        """Stage -> duration, over all starts of the experiment."""
         path = self.out / "seconds.json"
         return json.loads(path.read_text()) if path.is_file() else {}
 
     @contextmanager
-    def stage(self, name: str, words: str) -> Iterator[None]:
-        """Say what begins, and add the time it took to `seconds.json` when it ends well."""
+    def stage(self, name: str, title: str) -> Iterator[None]:
+        """Print the title of a stage, and add its duration to `seconds.json` when it succeeds."""
         from rich.console import Console
 
-        Console(stderr=True).rule(f"[bold]{words}", align="left")
+        Console(stderr=True).rule(f"[bold]{title}", align="left")
         started = time.monotonic()
         yield
         seconds = self.seconds

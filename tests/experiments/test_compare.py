@@ -13,10 +13,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from medvlp.cli.compare import _plan
 from medvlp.cli.main import app
-from medvlp.experiments.comparison import contest_of_plan
-from medvlp.experiments.comparison_plan import ComparePlan
+from medvlp.experiments.compare import _Settings, read_plan
+from medvlp.experiments.comparison import comparison_from_plan
+from medvlp.experiments.plan import ComparisonPlan
 from medvlp.training.loop import Trainer
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
@@ -283,9 +283,9 @@ def test_lines_without_the_plans_reference_are_held_against_the_first(plan: Path
     (plan.parent / "held.yaml").write_text(yaml.safe_dump(PLAN | {"reference": "clip"}, sort_keys=False))
 
     def reference(chosen: list[str] | None, asked: str | None = None) -> str:
-        loaded = _plan([plan.parent / "held.yaml"], {"samples": None, "minutes": None, "reference": asked}, chosen)
+        loaded = read_plan([plan.parent / "held.yaml"], _Settings(None, None, None, asked), chosen)
         assert loaded is not None
-        return contest_of_plan(loaded, plan.parent, (), chosen).reference
+        return comparison_from_plan(loaded, plan.parent, (), chosen).reference
 
     assert reference(None) == reference(["clip, wide", "clip"]) == "clip"
     assert reference(["clip, wide"]) == "clip, wide"
@@ -299,9 +299,9 @@ def test_the_added_baseline_is_the_same_whichever_lines_are_chosen(plan: Path) -
     }
 
     def baseline(lines: dict[str, Any], *chosen: str) -> tuple[str, Recipe, bool]:
-        loaded = ComparePlan.from_dict(PLAN | {"methods": lines})
-        contest = contest_of_plan(loaded, plan.parent, ["data.batch_size=4", "options.dim=16"], chosen or None)
-        return contest.baseline, contest.recipes[contest.baseline], contest.added
+        loaded = ComparisonPlan.from_dict(PLAN | {"methods": lines})
+        comparison = comparison_from_plan(loaded, plan.parent, ["data.batch_size=4", "options.dim=16"], chosen or None)
+        return comparison.baseline, comparison.recipes[comparison.baseline], comparison.baseline_added
 
     name, recipe, added = baseline(methods)
     assert (name, added, recipe.method, recipe.options) == ("unimodal", True, "unimodal", {})

@@ -1,14 +1,19 @@
-"""The page of a comparison: the table, the intervals, the differences, the curves, and the protocol behind them."""
+"""What a comparison writes: its page, and beside it `compare.json`, `compare.csv` and `table.md`."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 from medvlp.data.store import Store
 from medvlp.evaluation.compare_methods import ComparisonResult
-from medvlp.experiments.comparison import Contest
+from medvlp.experiments.comparison import Comparison
 from medvlp.experiments.comparison_runs import Runs, model_folder
-from medvlp.experiments.work_dir import Workplace
+from medvlp.experiments.work_dir import WorkDir
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate
+from medvlp.training.model_folder import with_notice
 from medvlp.training.recipe import Recipe
 from medvlp.training.run_log import METRICS_FILE, logged
 from medvlp.viz.curve_panels import curve_panels
@@ -16,28 +21,28 @@ from medvlp.viz.intervals import interval_figure
 from medvlp.viz.page import Cell, Page
 
 
-def write_page(contest: Contest, place: Workplace, store: Store, runs: Runs, result: ComparisonResult) -> None:
+def write_page(comparison: Comparison, work_dir: WorkDir, store: Store, runs: Runs, result: ComparisonResult) -> None:
     """Write `index.html`, self-contained."""
-    page = Page(contest.title, contest.summary, notice=result.notice)
-    _table(page, contest, runs, result)
+    page = Page(comparison.title, comparison.summary, notice=result.notice)
+    _table(page, comparison, runs, result)
     _differences(page, result)
     _findings(page, result)
-    _curves(page, contest, place, runs, result)
-    _protocol(page, contest, store, result)
-    _reading(page, contest, result)
-    page.write(place.page)
+    _curves(page, comparison, work_dir, runs, result)
+    _protocol(page, comparison, store, result)
+    _how_to_read(page, comparison, result)
+    page.write(work_dir.page)
 
 
-def _table(page: Page, contest: Contest, runs: Runs, result: ComparisonResult) -> None:
+def _table(page: Page, comparison: Comparison, runs: Runs, result: ComparisonResult) -> None:
     page.section("The table")
     ranked = result.ranked()
     page.facts(
         {
-            "methods": len(contest.recipes),
-            "seeds of each": contest.seeds,
-            "budget of a run": str(contest.budget),
+            "methods": len(comparison.recipes),
+            "seeds of each": comparison.seeds,
+            "budget of a run": str(comparison.budget),
             "held-out patients": result.protocol["patients"],
-            "runs finished": f"{sum(map(len, runs.done.values()))} of {contest.seeds * len(contest.recipes)}",
+            "runs finished": f"{sum(map(len, runs.done.values()))} of {comparison.seeds * len(comparison.recipes)}",
             "hours in steps": f"{sum(f.seconds * len(f.seeds) for f in result.methods.values()) / 3600:.2f}",
         }
     )
@@ -49,8 +54,8 @@ def _table(page: Page, contest: Contest, runs: Runs, result: ComparisonResult) -
         digits=3,
         emphasis=[i for i, name in enumerate(ranked) if name == result.baseline],
     )
-    if contest.added:
-        page.note(f"`{contest.baseline}`, the supervised baseline, was not named and has been added.")
+    if comparison.baseline_added:
+        page.note(f"`{comparison.baseline}`, the supervised baseline, was not named and has been added.")
     if failures := result.failures():
         page.note("These runs have no figure:")
         page.steps(failures)
@@ -112,19 +117,21 @@ def _findings(page: Page, result: ComparisonResult) -> None:
         )
 
 
-def _curves(page: Page, contest: Contest, place: Workplace, runs: Runs, result: ComparisonResult) -> None:
+def _curves(page: Page, comparison: Comparison, work_dir: WorkDir, runs: Runs, result: ComparisonResult) -> None:
     folders = {
-        name: [f for seed in range(contest.seeds) if (f := model_folder(place, name, seed) / METRICS_FILE).is_file()]
+        name: [
+            f for seed in range(comparison.seeds) if (f := model_folder(work_dir, name, seed) / METRICS_FILE).is_file()
+        ]
         for name in dict.fromkeys([*result.ranked(), *runs.done])
     }
     page.section("Curves")
     for split, number, axis in (("validate", "auroc", "validation AUROC"), ("train", "loss", "training loss")):
         lines = {
-            name: [_by_samples(contest.recipes[name], *logged(f.parent, split, number)) for f in files]
+            name: [_by_samples(comparison.recipes[name], *logged(f.parent, split, number)) for f in files]
             for name, files in folders.items()
         }
         if any(steps for each in lines.values() for steps, _ in each):
-            beside = contest.baseline if number == "auroc" else None
+            beside = comparison.baseline if number == "auroc" else None
             page.figure(
                 curve_panels(lines, beside=beside, axis=axis, across="samples", one_scale=number == "auroc"),
                 f"The {axis} while training: a thin line a seed, a thick one their mean"
@@ -140,25 +147,25 @@ def _by_samples(recipe: Recipe, steps: list[int], values: list[float]) -> tuple[
     return [step * recipe.data.batch_size * recipe.training.accumulate for step in steps], values
 
 
-def _protocol(page: Page, contest: Contest, store: Store, result: ComparisonResult) -> None:
+def _protocol(page: Page, comparison: Comparison, store: Store, result: ComparisonResult) -> None:
     page.section("Protocol")
-    protocol, asked = result.protocol, contest.zero_shot
+    protocol, zero_shot = result.protocol, comparison.zero_shot
     training = store.rows("train")
     page.table(
         ["what", "value"],
         [
-            ["budget of a run", str(contest.budget)],
-            ["seeds", ", ".join(map(str, range(contest.seeds)))],
+            ["budget of a run", str(comparison.budget)],
+            ["seeds", ", ".join(map(str, range(comparison.seeds)))],
             [
                 "trained on",
                 f"{len(training):,} images of {store.table['patient_id'].iloc[training].nunique():,} patients",
             ],
             ["measured on", f"{protocol['images']:,} images of {protocol['patients']:,} patients"],
-            ["split", f"{asked.split}" + (f", data set {asked.source}" if asked.source else "")],
-            ["views", ", ".join(asked.views) if asked.views else "all"],
-            ["labels", "the truth of the pictures" if asked.labels == "truth" else str(protocol["labels"])],
+            ["split", f"{zero_shot.split}" + (f", data set {zero_shot.source}" if zero_shot.source else "")],
+            ["views", ", ".join(zero_shot.views) if zero_shot.views else "all"],
+            ["labels", "the truth of the pictures" if zero_shot.labels == "truth" else str(protocol["labels"])],
             ["unmentioned, uncertain findings", f"{protocol['unmentioned']}, {protocol['uncertain']}"],
-            ["findings asked", ", ".join(name_of(f) for f in contest.findings)],
+            ["findings", ", ".join(name_of(f) for f in comparison.findings)],
             ["findings left out", "; ".join(f"{k}: {v}" for k, v in protocol["left_out"].items()) or "none"],
             ["prompts", "each method's own, by finding name; its recipe and page say which"],
             ["model measured", "the last one; no validation chooses it"],
@@ -167,35 +174,60 @@ def _protocol(page: Page, contest: Contest, store: Store, result: ComparisonResu
         ],
         caption="The same for every method",
     )
-    first = contest.recipes[contest.reference].flat()
+    first = comparison.recipes[comparison.reference].flat()
     rows: list[list[Cell]] = []
-    for name, recipe in contest.recipes.items():
+    for name, recipe in comparison.recipes.items():
         other = {k: v for k, v in recipe.flat().items() if first.get(k) != v and k != "method"}
         rows.append([name, recipe.method, ", ".join(f"{k}={v}" for k, v in other.items()) or "nothing"])
     page.table(
-        ["line", "method", f"set differently from {contest.reference}"],
+        ["line", "method", f"set differently from {comparison.reference}"],
         rows,
         caption="What each method is trained with",
     )
 
 
-def _reading(page: Page, contest: Contest, result: ComparisonResult) -> None:
+def _how_to_read(page: Page, comparison: Comparison, result: ComparisonResult) -> None:
     page.section("How to read this page")
     spread = (
         "95 % intervals hold other patients, who are resampled, and other runs, by Student's distribution from the "
         "spread of these: how far the mean over seeds may be from that of many runs on many patients. `between seeds` "
-        f"is the standard deviation of runs; {contest.seeds} of them tell it roughly, which is in the intervals."
+        f"is the standard deviation of runs; {comparison.seeds} of them tell it roughly, which is in the intervals."
         if result.over_seeds
         else "There is one seed, so the intervals hold patients alone, and nothing is known of the spread between runs."
     )
     page.steps(
         [
             spread,
-            f"`{contest.baseline}` is the supervised baseline on the same images, labels and budget.",
+            f"`{comparison.baseline}` is the supervised baseline on the same images, labels and budget.",
             "A small budget compares how fast methods learn from scratch, with the same encoders for all. It does not "
             "repeat the papers' tables, whose budgets and pretrained towers differ.",
             "precision@5: how much the findings of the five nearest reports of other patients agree with those of the "
             "image's own report. Pointing game: the hottest point of a finding's map lies in its box.",
-            *contest.limits,
+            *comparison.limits,
         ]
     )
+
+
+def write_tables(result: ComparisonResult, folder: Path) -> None:
+    """Write all three; the notice of generated data stands in each."""
+    (folder / "compare.json").write_text(json.dumps(result.to_json(), indent=2) + "\n")
+    for name, table in result.tables().items():
+        with_notice(table, result.notice).to_csv(folder / name, index=False)
+    (folder / "table.md").write_text(_markdown_table(result))
+
+
+def _markdown_table(result: ComparisonResult) -> str:
+    """The table as Markdown, for a page of documentation."""
+    head, rows = result.summary()
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    below = [*result.remarks(), *([result.notice] if result.notice else [])]
+    return "\n".join(lines) + "\n" + "".join(f"\n{words}\n" for words in below)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Estimate):
+        return value.text(digits=3)
+    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("|", "\\|")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from medvlp.data.store import Store
 from medvlp.evaluation.label import LabelResult
-from medvlp.experiments.make import PRETRAINED, SCRATCH
+from medvlp.experiments.experiment import PRETRAINED, SCRATCH
+from medvlp.experiments.experiment_figures import grounding_pictures, retrieved_reports, segmentation_pictures
 from medvlp.experiments.measure import Measured
-from medvlp.experiments.pictures import grounding_pictures, retrieved_reports, segmentation_pictures
-from medvlp.experiments.plan import UNTRAINED, Plan
-from medvlp.experiments.work_dir import Workplace
+from medvlp.experiments.plan import UNTRAINED, ExperimentPlan
+from medvlp.experiments.work_dir import WorkDir
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate
 from medvlp.training.run_log import logged
@@ -18,15 +18,15 @@ from medvlp.viz.roc import Curve, roc_figure
 from medvlp.viz.training_curve import training_figure
 
 
-def write_page(plan: Plan, place: Workplace, store: Store, measured: Measured) -> None:
+def write_page(plan: ExperimentPlan, work_dir: WorkDir, store: Store, measured: Measured) -> None:
     """Write `index.html`, self-contained."""
     page = Page(plan.title, plan.summary, notice=measured.models[plan.main].notice)
-    _trained(page, plan, place, store)
+    _trained(page, plan, work_dir, store)
     _zero_shot(page, plan, measured)
     if plan.segment:
         _segmentation(page, plan, store, measured)
     if plan.retrieve:
-        _retrieval(page, plan, place, store, measured)
+        _retrieval(page, plan, work_dir, store, measured)
     if plan.ground:
         _grounding(page, plan, store, measured)
     page.section("How to read this page")
@@ -40,13 +40,13 @@ def write_page(plan: Plan, place: Workplace, store: Store, measured: Measured) -
             *plan.limits,
         ]
     )
-    page.write(place.page)
+    page.write(work_dir.page)
 
 
-def _trained(page: Page, plan: Plan, place: Workplace, store: Store) -> None:
+def _trained(page: Page, plan: ExperimentPlan, work_dir: WorkDir, store: Store) -> None:
     page.section("What was trained")
     table = store.table
-    minutes = {name: seconds / 60 for name, seconds in place.seconds.items()}
+    minutes = {name: seconds / 60 for name, seconds in work_dir.seconds.items()}
     page.facts(
         {
             "patients": int(table["patient_id"].nunique()),
@@ -64,7 +64,7 @@ def _trained(page: Page, plan: Plan, place: Workplace, store: Store) -> None:
         ],
         caption="No patient stands in two splits",
     )
-    if lines := {name: line for name in plan.models if (line := logged(place.model(name), "validate", "auroc"))[0]}:
+    if lines := {name: line for name in plan.models if (line := logged(work_dir.model(name), "validate", "auroc"))[0]}:
         page.figure(
             training_figure(lines, axis="AUROC", title="Validation AUROC"),
             "Zero-shot AUROC on validation patients of all data sets while training, against the labels of the store.",
@@ -76,7 +76,7 @@ def _trained(page: Page, plan: Plan, place: Workplace, store: Store) -> None:
     )
 
 
-def _zero_shot(page: Page, plan: Plan, measured: Measured) -> None:
+def _zero_shot(page: Page, plan: ExperimentPlan, measured: Measured) -> None:
     results = measured.zero_shot
     main = results[plan.main]
     page.section("Labels without annotations")
@@ -116,7 +116,7 @@ def _curve(result: LabelResult, finding: str) -> Curve:
     return Curve(points["rates"], points["hits"], points["low"], points["high"], result.findings[finding].auroc)
 
 
-def _segmentation(page: Page, plan: Plan, store: Store, measured: Measured) -> None:
+def _segmentation(page: Page, plan: ExperimentPlan, store: Store, measured: Measured) -> None:
     first, second = measured.segmentation[PRETRAINED], measured.segmentation[SCRATCH]
     page.section("Segmentation")
     images = measured.segmenters[PRETRAINED].card["training_images"]
@@ -135,7 +135,7 @@ def _segmentation(page: Page, plan: Plan, store: Store, measured: Measured) -> N
     page.gallery(segmentation_pictures(plan, store, measured), "Three pictures a patient: truth, pretrained, scratch.")
 
 
-def _retrieval(page: Page, plan: Plan, place: Workplace, store: Store, measured: Measured) -> None:
+def _retrieval(page: Page, plan: ExperimentPlan, work_dir: WorkDir, store: Store, measured: Measured) -> None:
     page.section("Reports for an image")
     page.text(
         "Precision counts, among the nearest reports of other patients, how much of the findings agrees with the "
@@ -148,7 +148,7 @@ def _retrieval(page: Page, plan: Plan, place: Workplace, store: Store, measured:
         [[model, *(result.figures[name] for name in names)] for model, result in measured.retrieval.items()],
         caption="Retrieval among the test reports",
     )
-    for picture, quotes in retrieved_reports(plan, place, store, measured):
+    for picture, quotes in retrieved_reports(plan, work_dir, store, measured):
         page.beside(picture, quotes)
 
 
@@ -158,7 +158,7 @@ _MAPS = {
 }
 
 
-def _grounding(page: Page, plan: Plan, store: Store, measured: Measured) -> None:
+def _grounding(page: Page, plan: ExperimentPlan, store: Store, measured: Measured) -> None:
     assert plan.ground is not None
     page.section("Where a finding is")
     page.text(

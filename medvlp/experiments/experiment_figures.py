@@ -10,10 +10,10 @@ from PIL import Image as PillowImage
 
 from medvlp.data.store import Store
 from medvlp.evaluation.grounding import boxed_rows
-from medvlp.experiments.make import PRETRAINED, SCRATCH
+from medvlp.experiments.experiment import PRETRAINED, SCRATCH
 from medvlp.experiments.measure import Measured
-from medvlp.experiments.plan import Plan
-from medvlp.experiments.work_dir import Workplace
+from medvlp.experiments.plan import ExperimentPlan
+from medvlp.experiments.work_dir import WorkDir
 from medvlp.knowledge import name_of
 from medvlp.metrics import dice
 from medvlp.tasks.build_index import index_store
@@ -33,7 +33,7 @@ def spread(rows: NDArray[np.integer], count: int) -> NDArray[np.integer]:
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
 
 
-def segmentation_pictures(plan: Plan, store: Store, measured: Measured) -> list[Picture]:
+def segmentation_pictures(plan: ExperimentPlan, store: Store, measured: Measured) -> list[Picture]:
     """For some held-out images the true masks, and those of both heads with their Dice."""
     assert plan.segment is not None
     first = measured.segmenters[PRETRAINED]
@@ -53,7 +53,7 @@ def segmentation_pictures(plan: Plan, store: Store, measured: Measured) -> list[
     return pictures
 
 
-def grounding_pictures(plan: Plan, store: Store, measured: Measured) -> list[Picture]:
+def grounding_pictures(plan: ExperimentPlan, store: Store, measured: Measured) -> list[Picture]:
     """One held-out image a finding: the heat map of its name and the true box."""
     assert plan.ground is not None
     model = measured.models[plan.main]
@@ -78,13 +78,13 @@ def grounding_pictures(plan: Plan, store: Store, measured: Measured) -> list[Pic
 
 
 def retrieved_reports(
-    plan: Plan, place: Workplace, store: Store, measured: Measured
+    plan: ExperimentPlan, work_dir: WorkDir, store: Store, measured: Measured
 ) -> list[tuple[Picture, list[Quote]]]:
     """For some held-out images: the image, its own report, and the nearest reports of training patients."""
     assert plan.retrieve is not None
     model = measured.models[plan.main]
-    index = index_store(model, place.model(plan.main), store, split="train", views=plan.zero_shot.views)
-    index.save(place.out / "index")
+    index = index_store(model, work_dir.model(plan.main), store, split="train", views=plan.zero_shot.views)
+    index.save(work_dir.out / "index")
     states = store.states(model.findings)
     rows = store.rows("test", plan.zero_shot.views)
     with_findings = rows[((states[rows] == 1).sum(axis=1) >= 2) & (store.table["report"].to_numpy()[rows] >= 0)]
