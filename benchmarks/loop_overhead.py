@@ -1,11 +1,11 @@
-"""What the training loop costs over the bare forward, backward and optimiser step, and how often a step waits.
+"""What the training loop costs over the bare forward, backward and optimizer step, and how often a step waits.
 
     python benchmarks/loop_overhead.py --method devide --size 128 --batch 32 --out loop_overhead.json
 
 Three things run in turn, a few steps each, so that other work on the machine slows all of them alike:
 
 - bare: the same model on batches in memory: autocast, losses, backward, fused AdamW, nothing else;
-- loop: `Trainer` on the same batches in memory: clipping, schedule, seeds, the window of losses, log lines, the bar;
+- loop: `Trainer` on the same batches in memory: clipping, schedule, seeds, the buffer of losses, log lines, the bar;
 - loop and data: the same with batches made from the store by the loader's threads.
 
 Printed are medians over rounds of wall time and of CPU time of all threads a step, both as ratio to bare too, and the
@@ -35,8 +35,8 @@ from medvlp.methods.base import Method
 from medvlp.training.assemble import assemble, parts_from_store
 from medvlp.training.host_syncs import HostSyncs
 from medvlp.training.loop import Trainer, step_batches
-from medvlp.training.loss_window import LossWindow
-from medvlp.training.optimiser import make_optimiser
+from medvlp.training.loss_buffer import LossBuffer
+from medvlp.training.optimizer import make_optimizer
 from medvlp.training.recipe import Recipe
 from medvlp.training.run_log import RunLog
 
@@ -56,16 +56,16 @@ def recipe_of(store: Store, method: str, batch: int, image_encoder: str) -> Reci
 
 
 def bare_steps(method: Method, recipe: Recipe, batches: Iterator[Batch], device: torch.device) -> Callable[[], None]:
-    optimiser = make_optimiser(method, recipe.training)
+    optimizer = make_optimizer(method, recipe.training)
 
     def step() -> None:
         batch = next(batches).to(device)
         with torch.autocast(device.type, torch.bfloat16):
             losses = method.losses(batch)
         sum(losses.values()).backward()
-        optimiser.step()
+        optimizer.step()
         torch.autograd.graph.increment_version(list(method.parameters()))
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
 
     return step
 
@@ -79,7 +79,7 @@ def loop_steps(
         trainer.train_step(next(batches))
         log.advance(trainer.step)
         if trainer.step % every == 0:
-            log.train(trainer.step, 0.0, trainer.window.read(), trainer.rate, loader.everywhere)
+            log.train(trainer.step, 0.0, trainer.buffer.read(), trainer.rate, loader.global_batch_size)
 
     return step
 
@@ -106,8 +106,8 @@ def measure(arguments: argparse.Namespace, work: Path) -> dict[str, object]:
     for name in ("memory", "data"):
         folder = work / name
         folder.mkdir()
-        window = LossWindow(fabric, recipe.training.log_every, folder)
-        trainer = Trainer(fabric, copy.deepcopy(method), recipe.training, 0, TOTAL, window)
+        buffer = LossBuffer(fabric, recipe.training.log_every, folder)
+        trainer = Trainer(fabric, copy.deepcopy(method), recipe.training, 0, TOTAL, buffer)
         trainers.append((trainer, RunLog(folder, 0, TOTAL, 0.0)))
     (memory, memory_log), (data, data_log) = trainers
     with memory_log, data_log:

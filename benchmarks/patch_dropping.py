@@ -71,7 +71,7 @@ class Steps:
 
     def __init__(self, method: Method, batch: Batch) -> None:
         self.method, self.batch = method, batch
-        self.optimiser = torch.optim.AdamW(method.parameters(), lr=1e-4)
+        self.optimizer = torch.optim.AdamW(method.parameters(), lr=1e-4)
         self.on_gpu = batch.images.is_cuda
 
     def seconds(self, count: int) -> float:
@@ -82,8 +82,8 @@ class Steps:
             with torch.autocast("cuda", torch.bfloat16) if self.on_gpu else nullcontext():
                 loss = torch.stack(list(self.method.losses(self.batch).values())).sum()
             loss.backward()
-            self.optimiser.step()
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
         self._wait()
         return time.perf_counter() - start
 

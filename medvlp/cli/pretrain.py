@@ -30,7 +30,7 @@ def pretrain(
         import logging
 
         from medvlp.io.atomic_write import DiskFullError
-        from medvlp.training.loss_window import DivergedError
+        from medvlp.training.loss_buffer import DivergedError
         from medvlp.training.pretrain import pretrain as run
         from medvlp.training.recipe import Recipe
 

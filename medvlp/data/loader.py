@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medvlp.data.ahead import made_ahead
 from medvlp.data.augment import Augment
 from medvlp.data.batch import Batch
+from medvlp.data.prefetch import prefetch
 from medvlp.data.report_text import READ_SECTIONS
 from medvlp.data.store import Store
 from medvlp.data.store_texts import StoreTexts
@@ -34,11 +34,11 @@ class BatchLoader:
         max_tokens, max_sentences, max_sentence_tokens: what is beyond is cut off; batches are padded to their longest.
         sections: of the reports, which are read; a report without any of them is read whole.
         places: also make `Batch.places`. concepts: also `Batch.concepts`, with a tokenizer that has `offsets`.
-        rates: how often an epoch shows the rows of a data set (the table's `source`): 2 is twice, 0.5 a new half each
-            time; 1 where it is not named. Ignored unless `train`.
+        sampling_weights: how often an epoch shows the rows of a data set (the table's `source`): 2 is twice, 0.5 a new
+            half each time; 1 where it is not named. Ignored unless `train`.
         rank, world_size: this process and how many there are. The batches of all processes together are those of one
             process with `batch_size * world_size`, augmentation included.
-        threads: batches that are made ahead, each in its own thread.
+        threads: batches that are prefetched, each in its own thread.
 
     Raises:
         ValueError: no row, or fewer rows than processes need for one batch; or an augmentation of the other kind.
@@ -61,7 +61,7 @@ class BatchLoader:
         sections: Sequence[str] = READ_SECTIONS,
         places: bool = False,
         concepts: bool = False,
-        rates: Mapping[str, float] | None = None,
+        sampling_weights: Mapping[str, float] | None = None,
         rank: int = 0,
         world_size: int = 1,
         threads: int = 2,
@@ -74,10 +74,10 @@ class BatchLoader:
             )
         if train and len(self.rows) < world_size:
             raise ValueError(f"{len(self.rows)} rows cannot be shared by {world_size} processes")
-        self._portions = self._by_source(rates or {}) if train else [(self.rows, 1.0)]
-        self.shown = sum(_repeats(rows, rate) for rows, rate in self._portions)
-        self.batch_size = min(batch_size, self.shown // world_size) if train else batch_size
-        self.everywhere = self.batch_size * world_size
+        self._sources = self._by_source(sampling_weights or {}) if train else [(self.rows, 1.0)]
+        self.samples_per_epoch = sum(_repeats(rows, weight) for rows, weight in self._sources)
+        self.batch_size = min(batch_size, self.samples_per_epoch // world_size) if train else batch_size
+        self.global_batch_size = self.batch_size * world_size
         self.findings = tuple(findings)
         self.states = torch.from_numpy(store.states(self.findings))
         numbers = store.table["report"].to_numpy()[self.rows]
@@ -97,34 +97,35 @@ class BatchLoader:
 
     def __len__(self) -> int:
         """Batches of an epoch."""
-        return self.shown // self.everywhere if self.train else -(-self.shown // self.everywhere)
+        whole, rest = divmod(self.samples_per_epoch, self.global_batch_size)
+        return whole + bool(rest and not self.train)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """The rows in the order in which an epoch shows them."""
         if not self.train:
             return self.rows
         random = np.random.default_rng([self.seed, epoch])
-        parts = [np.resize(random.permutation(rows), _repeats(rows, rate)) for rows, rate in self._portions]
+        parts = [np.resize(random.permutation(rows), _repeats(rows, weight)) for rows, weight in self._sources]
         return random.permutation(np.concatenate(parts))
 
-    def _by_source(self, rates: Mapping[str, float]) -> list[tuple[NDArray[np.int64], float]]:
+    def _by_source(self, sampling_weights: Mapping[str, float]) -> list[tuple[NDArray[np.int64], float]]:
         """The rows of each data set, and how often an epoch shows them."""
         sources = self.store.table["source"].to_numpy(object)[self.rows]
-        unknown = sorted(set(rates) - set(sources))
+        unknown = sorted(set(sampling_weights) - set(sources))
         if unknown:
             raise ValueError(f"no row is of {unknown[0]!r}; the rows are of {', '.join(sorted(set(sources)))}")
-        return [(self.rows[sources == name], rates.get(name, 1.0)) for name in sorted(set(sources))]
+        return [(self.rows[sources == name], sampling_weights.get(name, 1.0)) for name in sorted(set(sources))]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch from step `start` on, made ahead in threads."""
+        """The batches of one epoch from step `start` on, prefetched in threads."""
         order = self.order(epoch)
         steps = range(start, len(self))
-        return made_ahead(
+        return prefetch(
             lambda step: self._batch(order, epoch, step), steps, max(1, self.threads), self.threads, "batch"
         )
 
     def _batch(self, order: NDArray[np.int64], epoch: int, step: int) -> Batch:
-        together = order[step * self.everywhere : (step + 1) * self.everywhere]
+        together = order[step * self.global_batch_size : (step + 1) * self.global_batch_size]
         mine = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
         rows = together[mine]
         pixels = self.store.images(rows)
@@ -143,9 +144,9 @@ class BatchLoader:
         )
 
 
-def _repeats(rows: NDArray[np.int64], rate: float) -> int:
+def _repeats(rows: NDArray[np.int64], weight: float) -> int:
     """How many rows of a data set an epoch shows."""
-    return round(len(rows) * rate)
+    return round(len(rows) * weight)
 
 
 def _augment_of(store: Store, augment: Augment | VolumeAugment | None) -> Augment | VolumeAugment:

@@ -13,7 +13,7 @@ from medvlp.knowledge import name_of
 from medvlp.training.assemble import check_recipe, finding_ids
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError, name_nearest
-from medvlp.training.recipe_file import laid_over, read_settings, with_overrides
+from medvlp.training.recipe_file import deep_merge, read_settings, with_overrides
 
 BASELINE = "unimodal"
 _VALIDATIONS = 4  # points of a run's curve
@@ -102,11 +102,11 @@ def comparison_from_plan(
         if name not in plan.methods:
             raise RecipeError(name_nearest("--methods", name, plan.methods))
     lines = {name: plan.methods[name] for name in chosen or plan.methods}
-    shared = laid_over(read_settings(folder / plan.recipe), {"data": {"store": "store"}})
+    shared = deep_merge(read_settings(folder / plan.recipe), {"data": {"store": "store"}})
 
     def recipe_of(name: str, line: MethodPlan) -> Recipe:
-        settings = laid_over(shared, {"method": line.method or name})
-        settings = laid_over(laid_over(laid_over(settings, plan.changes), line.changes), {"options": line.options})
+        settings = deep_merge(shared, {"method": line.method or name})
+        settings = deep_merge(deep_merge(deep_merge(settings, plan.changes), line.changes), {"options": line.options})
         return Recipe.from_dict(with_overrides(settings, overrides), f"methods.{name}")
 
     recipes = {name: recipe_of(name, line) for name, line in lines.items()}

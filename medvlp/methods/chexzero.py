@@ -12,7 +12,7 @@ probabilities over several (theirs: over ten checkpoints; here: over pairs of pr
 over checkpoints is the mean of the label files of several models.
 
 Faithful: the loss, linear heads, the prompt pair, the softmax without scale and the mean of probabilities.
-Departs: `false_negatives` (the identity in the paper); the optimiser and encoders are the recipe's (theirs: OpenAI's
+Departs: `false_negatives` (the identity in the paper); the optimizer and encoders are the recipe's (theirs: OpenAI's
 CLIP ViT-B/32, SGD). That only impressions are read is said by the recipe, `data.sections: [impression]`; a report
 without one is then read whole. "no no finding" is nonsense, and gave their "No Finding" an AUROC of 0.07 (their issue
 19): it is asked as "normal chest" against "abnormal chest". An image without report is neither right nor wrong for any

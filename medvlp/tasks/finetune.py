@@ -126,7 +126,7 @@ def _train(
     """Steps until the last, or until the validation gets no better."""
     recipe, net, device = segmenter.recipe, segmenter.net, segmenter.device
     settings, step, summed = recipe.training, 0, torch.zeros(2, device=device)
-    optimiser, schedule = _optimiser(segmenter, total)
+    optimizer, schedule = _optimiser(segmenter, total)
     for epoch in range(settings.epochs):
         net.train()
         net.trunk.train(not recipe.encoder.freeze)  # a frozen encoder keeps its batch statistics too
@@ -140,8 +140,8 @@ def _train(
             (settings.dice_weight * dice + (1 - settings.dice_weight) * bce).backward()
             if settings.clip_norm:
                 torch.nn.utils.clip_grad_norm_(net.parameters(), settings.clip_norm)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
             schedule.step()
             summed += torch.stack([dice.detach(), bce.detach()])
             step += 1
@@ -149,7 +149,7 @@ def _train(
             if step == total:
                 break
         means = dict(zip(("dice_loss", "bce_loss"), (summed / (step - first)).tolist(), strict=True))
-        log.train(step, epoch + 1.0, means, optimiser.param_groups[0]["lr"], batches.batch_size)
+        log.train(step, epoch + 1.0, means, optimizer.param_groups[0]["lr"], batches.batch_size)
         if step == total or (epoch + 1) % settings.validate_every == 0:
             validate(step)
         if step == total or best.should_stop:
@@ -165,7 +165,7 @@ def _optimiser(segmenter: Segmenter, total: int) -> tuple[AdamW, LambdaLR]:
     if trunk:
         rate = 1.0 if segmenter.recipe.encoder.from_scratch else settings.encoder_rate
         groups.append({"params": trunk, "lr": settings.learning_rate * rate})
-    optimiser = AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    optimizer = AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     warmup = min(settings.warmup_steps, total // 10)
 
     def share(step: int) -> float:
@@ -173,4 +173,4 @@ def _optimiser(segmenter: Segmenter, total: int) -> tuple[AdamW, LambdaLR]:
             return (step + 1) / warmup
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
-    return optimiser, LambdaLR(optimiser, share)
+    return optimizer, LambdaLR(optimizer, share)

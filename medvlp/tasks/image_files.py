@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.data.ahead import made_ahead
+from medvlp.data.prefetch import prefetch
 from medvlp.data.preprocess import Preprocess
 from medvlp.io import Image, ReadError, read_image
 
@@ -65,7 +65,7 @@ def read_files(sources: Sequence[ImageSource], preprocess: Preprocess, keep_imag
         keep_image: also give the image at its original size (30 MB for a radiograph of 3000 x 2500).
     """
     workers = min(8, (os.cpu_count() or 1) + 1)
-    return made_ahead(lambda source: _read(source, preprocess, keep_image), sources, workers, 2 * workers, "read")
+    return prefetch(lambda source: _read(source, preprocess, keep_image), sources, workers, 2 * workers, "read")
 
 
 def _read(source: ImageSource, preprocess: Preprocess, keep_image: bool) -> ReadFile:

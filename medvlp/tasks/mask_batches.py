@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medvlp.data.ahead import made_ahead
 from medvlp.data.augment import Augment
+from medvlp.data.prefetch import prefetch
 from medvlp.data.store import Store
 from medvlp.tasks.inference import TaskError
 
@@ -50,7 +50,7 @@ class MaskBatches:
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalized images `[B, 1, H, W]` and masks uint8 `[B, K, H, W]`, made ahead in threads."""
         order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
-        return made_ahead(lambda step: self._batch(order, epoch, step), range(len(self)), _AHEAD, _AHEAD, "masks")
+        return prefetch(lambda step: self._batch(order, epoch, step), range(len(self)), _AHEAD, _AHEAD, "masks")
 
     def _batch(self, order: NDArray[np.integer], epoch: int, step: int) -> tuple[Tensor, Tensor]:
         rows = order[step * self.batch_size : (step + 1) * self.batch_size]

@@ -17,7 +17,7 @@ from medvlp.methods.extras.registry import extras_by_name
 from medvlp.methods.registry import method_class
 from medvlp.training.assemble import Parts
 from medvlp.training.loop import step_batches
-from medvlp.training.loss_window import diverged_file
+from medvlp.training.loss_buffer import diverged_file
 from medvlp.training.model_folder import read_parts
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
@@ -65,7 +65,7 @@ def make_loader(
             rank=rank if train else 0,
             world_size=world_size if train else 1,
             threads=data.prefetch,
-            rates=data.rates,
+            sampling_weights=data.sampling_weights,
         )
     except ValueError as error:
         raise RecipeError(f"data: {error}") from error

@@ -35,7 +35,7 @@ class RunState:
         step: steps done.
         seconds: training time so far, for the log.
         recipe: as YAML. store: hash of the store.
-        method, optimiser: their state dicts. moving_average: the averaged weights, or None.
+        method, optimizer: their state dicts. moving_average: the averaged weights, or None.
         best: state of `BestModel`.
         trained_seconds: spent in steps alone, which `training.max_minutes` limits.
     """
@@ -45,7 +45,7 @@ class RunState:
     recipe: str
     store: str
     method: dict[str, Tensor]
-    optimiser: dict[str, Any]
+    optimizer: dict[str, Any]
     moving_average: dict[str, Tensor] | None
     best: dict[str, float | int | None]
     trained_seconds: float = 0.0

@@ -14,9 +14,9 @@ from medvlp.data.batch import Batch
 from medvlp.methods.base import Method
 from medvlp.models import ONE_RANK
 from medvlp.training.gather import AllRanks
-from medvlp.training.loss_window import LossWindow
+from medvlp.training.loss_buffer import LossBuffer
 from medvlp.training.moving_average import MovingAverage
-from medvlp.training.optimiser import learning_rate, make_optimiser, set_learning_rate
+from medvlp.training.optimizer import learning_rate, make_optimizer, set_learning_rate
 from medvlp.training.recipe import TrainingRecipe
 from medvlp.training.recipe_errors import RecipeError
 
@@ -44,7 +44,7 @@ class _Losses(nn.Module):
 
 
 class Trainer:
-    """A method with its optimiser: `train_step` is all that happens to the weights.
+    """A method with its optimizer: `train_step` is all that happens to the weights.
 
     Args:
         fabric: launched; decides device, precision and ranks.
@@ -52,7 +52,7 @@ class Trainer:
         settings: of the recipe.
         seed: of everything random in a step (dropout): a function of seed, step and rank, whatever ran before.
         total_steps: of the run, for the schedule.
-        window: where the losses of each step go.
+        buffer: where the losses of each step go.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class Trainer:
         settings: TrainingRecipe,
         seed: int,
         total_steps: int,
-        window: LossWindow,
+        buffer: LossBuffer,
     ) -> None:
         self.fabric, self.method, self.settings = fabric, method, settings
-        self.seed, self.total_steps, self.window = seed, total_steps, window
+        self.seed, self.total_steps, self.buffer = seed, total_steps, buffer
         method.ranks = AllRanks() if fabric.world_size > 1 else ONE_RANK
-        self.model, self.optimiser = fabric.setup(_Losses(method), make_optimiser(method, settings))
+        self.model, self.optimizer = fabric.setup(_Losses(method), make_optimizer(method, settings))
         self.average = MovingAverage(method, settings.ema) if settings.ema is not None else None
         self._trainable = [parameter for parameter in method.parameters() if parameter.requires_grad]
         self.step = 0
@@ -80,7 +80,7 @@ class Trainer:
     def train_step(self, batches: Sequence[Batch]) -> None:
         """One update of the weights from `training.accumulate` batches. No host sync: nothing is read back."""
         torch.manual_seed(_seed_of(self.seed, self.step, self.fabric.global_rank))
-        set_learning_rate(self.optimiser, self.rate)
+        set_learning_rate(self.optimizer, self.rate)
         losses: dict[str, Tensor] = {}
         for i, batch in enumerate(batches):
             with self.fabric.no_backward_sync(self.model, enabled=i + 1 < len(batches)):
@@ -89,20 +89,20 @@ class Trainer:
             for name, term in terms.items():
                 losses[name] = losses.get(name, 0) + term.detach() / len(batches)
         norm = self._clip()
-        self.optimiser.step()
+        self.optimizer.step()
         torch.autograd.graph.increment_version(self._trainable)  # fused kernels do not; TextBank relies on it
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         if self.average:
             self.average.update(self.step)
         self.step += 1
-        self.window.add(self.step, losses, norm, [image for batch in batches for image in batch.image_ids])
+        self.buffer.add(self.step, losses, norm, [image for batch in batches for image in batch.image_ids])
 
     def _clip(self) -> Tensor | None:
         if self.settings.clip_norm is None:
             return None
-        # error_if_nonfinite would read the norm back; the window looks at it at the next log step instead
+        # error_if_nonfinite would read the norm back; the buffer looks at it at the next log step instead
         return self.fabric.clip_gradients(
-            self.model, self.optimiser, max_norm=self.settings.clip_norm, error_if_nonfinite=False
+            self.model, self.optimizer, max_norm=self.settings.clip_norm, error_if_nonfinite=False
         )
 
     def weights(self) -> dict[str, Tensor]:

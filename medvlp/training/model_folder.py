@@ -27,6 +27,7 @@ from torch import Tensor
 import medvlp
 from medvlp.data.base_preprocess import BasePreprocess
 from medvlp.data.preprocess import Preprocess
+from medvlp.errors import MedVLPError
 from medvlp.io.atomic_write import atomic_folder
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
@@ -39,7 +40,7 @@ COMPUTED_BUFFERS = ("position_ids", "token_type_ids")
 GENERATED_NOTICE = "Trained on generated data. Not for clinical use."
 
 
-class ModelFolderError(RuntimeError):
+class ModelFolderError(MedVLPError, RuntimeError):
     """A folder that is not a loadable model; says what is missing or does not fit."""
 
 

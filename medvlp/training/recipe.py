@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from medvlp.training.recipe_file import RecipeFile, RecipePart
 
@@ -33,8 +33,8 @@ class DataRecipe(RecipePart):
         store: the folder that `medvlp data prepare` wrote.
         batch_size: images of a batch over all ranks; a step sees `training.accumulate` times as many.
         views: views to train on (`PA`, `AP`, `LATERAL`, ...); None takes all.
-        rates: how often an epoch shows the images of a data set of the store, `{nih_cxr: 2, covid_cxr: 0.5}`; 1 where
-            it is not named. For data sets of unequal size.
+        sampling_weights: how often an epoch shows the images of a data set of the store, such as
+            `{nih_cxr: 2, covid_cxr: 0.5}`; 1 where it is not named. For data sets of unequal size.
         sections: of the reports, which are read; a report that has none of them is read whole.
         train_split, validate_split: names in the store's `split` column.
         validate_images: at most so many validation images are scored, the same ones each time.
@@ -46,7 +46,7 @@ class DataRecipe(RecipePart):
     store: Path
     batch_size: int = Field(default=32, ge=2)
     views: tuple[str, ...] | None = None
-    rates: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    sampling_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     sections: tuple[SectionName, ...] = ("findings", "impression")
     train_split: str = "train"
     validate_split: str = "validate"
@@ -108,16 +108,6 @@ class KnowledgeRecipe(RecipePart):
     book: str = "default"
     facets: tuple[str, ...] = Field(default=("definition", "radiographic"), min_length=1)
     homogenize: HomogenizeRecipe | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _old_spelling(cls, value: Any) -> Any:
-        """Read `homogenise`, the key of recipes before version 0.2, under its name of today."""
-        if isinstance(value, dict) and "homogenise" in value and "homogenize" not in value:
-            message = "knowledge.homogenise is called knowledge.homogenize; the old name will be refused"
-            warnings.warn(message, FutureWarning, stacklevel=2)
-            return {"homogenize" if key == "homogenise" else key: entry for key, entry in value.items()}
-        return value
 
 
 class TrainingRecipe(RecipePart):
@@ -185,6 +175,11 @@ class Recipe(RecipeFile):
         findings: a label space's name or file, or a list of finding ids; the columns of every `[B, F]` tensor.
         seed: of weights, order and augmentation.
     """
+
+    old_keys: ClassVar[Mapping[str, str]] = {
+        "data.rates": "data.sampling_weights",
+        "knowledge.homogenise": "knowledge.homogenize",
+    }
 
     method: str
     options: dict[str, Any] = Field(default_factory=dict)

@@ -8,8 +8,10 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from medvlp.errors import MedVLPError
 
-class RecipeError(ValueError):
+
+class RecipeError(MedVLPError, ValueError):
     """A recipe that cannot be run; the message says where it is wrong and what is valid there."""
 
 

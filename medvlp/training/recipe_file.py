@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,7 +21,13 @@ class RecipePart(BaseModel):
 
 
 class RecipeFile(RecipePart):
-    """A whole recipe: a subclass names its settings."""
+    """A whole recipe: a subclass names its settings.
+
+    Class attributes:
+        old_keys: dotted key of an earlier version -> its name today. Read for one version, with a warning.
+    """
+
+    old_keys: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
@@ -43,7 +50,7 @@ class RecipeFile(RecipePart):
     def from_dict(cls, settings: dict[str, Any], source: str = "recipe") -> Self:
         """Validate nested settings. Raises RecipeError with one line for each wrong entry."""
         try:
-            return cls.model_validate(settings)
+            return cls.model_validate(_with_new_names(settings, cls.old_keys, source))
         except ValidationError as error:
             raise RecipeError(f"{source}: {explain(error, cls)}") from error
 
@@ -73,6 +80,21 @@ def with_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[s
     return settings
 
 
+def _with_new_names(settings: dict[str, Any], old_keys: Mapping[str, str], source: str) -> dict[str, Any]:
+    """A copy in which keys of an earlier version have the names of today; each is named in a warning."""
+    settings = deepcopy(settings)
+    for old, new in old_keys.items():
+        *parents, last = old.split(".")
+        level: Any = settings
+        for parent in parents:
+            level = level.get(parent) if isinstance(level, dict) else None
+        if isinstance(level, dict) and last in level:
+            value = level.pop(last)
+            warnings.warn(f"{source}: {old} is called {new} now; the old name will be refused", FutureWarning, 4)
+            _set_key(settings, new, value, f"{source}: {old}")
+    return settings
+
+
 def _read(path: Path, inside: tuple[Path, ...]) -> dict[str, Any]:
     """Settings of a file, laid over those of its base."""
     if path.resolve() in inside:
@@ -85,7 +107,7 @@ def _read(path: Path, inside: tuple[Path, ...]) -> dict[str, Any]:
     base = settings.pop("base", None)
     if base is None:
         return settings
-    return laid_over(_read(path.parent / str(base), (*inside, path.resolve())), settings)
+    return deep_merge(_read(path.parent / str(base), (*inside, path.resolve())), settings)
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:
@@ -98,7 +120,7 @@ def _parse(text: str, source: str) -> dict[str, Any]:
     return settings
 
 
-def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def deep_merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Nested settings, where both say something the upper ones hold; `options` of another method are not taken over."""
     other_method = "method" in above and above["method"] != below.get("method")
     return _joined({k: v for k, v in below.items() if k != "options"} if other_method else below, above)
@@ -129,10 +151,14 @@ def _override(settings: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"Override {override!r}: the value is not valid YAML: {error}") from error
-    *parents, last = name.strip().split(".")
+    _set_key(settings, name.strip(), value, f"Override {override!r}")
+
+
+def _set_key(settings: dict[str, Any], name: str, value: Any, source: str) -> None:
+    *parents, last = name.split(".")
     level = settings
     for depth, parent in enumerate(parents):
         level = level.setdefault(parent, {})
         if not isinstance(level, dict):
-            raise RecipeError(f"Override {override!r}: {'.'.join(parents[: depth + 1])} holds a value, not keys.")
+            raise RecipeError(f"{source}: {'.'.join(parents[: depth + 1])} holds a value, not keys.")
     level[last] = value

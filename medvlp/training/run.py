@@ -16,16 +16,16 @@ from medvlp.training.assemble import Parts, assemble
 from medvlp.training.batches import make_loader
 from medvlp.training.checkpoint import RunState, save_state
 from medvlp.training.clock import TrainingClock
-from medvlp.training.cut_texts import CutTexts
+from medvlp.training.data_requirements import check_needs
 from medvlp.training.dry_run import check_patch_dropping
 from medvlp.training.early_stop import BestModel
 from medvlp.training.loop import Trainer, step_batches
-from medvlp.training.loss_window import LossWindow
+from medvlp.training.loss_buffer import LossBuffer
 from medvlp.training.model_folder import save_model, write_parts
-from medvlp.training.needs import check_needs
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 from medvlp.training.run_log import RunLog
+from medvlp.training.truncation import TruncatedTexts
 from medvlp.training.validation import ValidationLoss, ZeroShotAuroc, validation_rows
 
 
@@ -57,9 +57,9 @@ class Run:
         self.checkpoint_every = self.settings.checkpoint_every or self.validate_every
         self.best = BestModel(self.settings.metric == "auroc", self.settings.patience)
         self.validation = self._validation()
-        self.cut_texts = CutTexts(recipe, self.method)
-        self.window = LossWindow(fabric, self.settings.log_every, out)
-        self.trainer = Trainer(fabric, self.method, self.settings, recipe.seed, self.total_steps, self.window)
+        self.truncation = TruncatedTexts(recipe, self.method)
+        self.buffer = LossBuffer(fabric, self.settings.log_every, out)
+        self.trainer = Trainer(fabric, self.method, self.settings, recipe.seed, self.total_steps, self.buffer)
         self.seconds = 0.0
         if state is not None:
             self._restore(state)
@@ -81,7 +81,7 @@ class Run:
                     self.total_steps = trainer.total_steps = self.clock.fitted_steps(trainer.step, self.planned_steps)
                     log.advance(trainer.step, self.total_steps)
                     if trainer.step == first and rank0:
-                        self.cut_texts.warn()
+                        self.truncation.warn()
                     validates, saves = self._due(self.validate_every), self._due(self.checkpoint_every)
                     if validates or saves or trainer.step % self.settings.log_every == 0:
                         self._log(log, rate)
@@ -96,9 +96,9 @@ class Run:
         return self.trainer.step % every == 0 or self.trainer.step == self.total_steps
 
     def _log(self, log: RunLog, rate: float) -> None:
-        values = self.window.read()
+        values = self.buffer.read()
         step, accumulate = self.trainer.step, self.settings.accumulate
-        images = self.loader.everywhere * accumulate
+        images = self.loader.global_batch_size * accumulate
         log.train(step, round(step * accumulate / len(self.loader), 3), values, rate, images)
 
     def _validate(self, log: RunLog) -> None:
@@ -115,7 +115,7 @@ class Run:
         else:
             values = self.validation(self.method, self.fabric)
         if self.fabric.is_global_zero:
-            self.cut_texts.warn()  # of prompts, which are read when findings are scored
+            self.truncation.warn()  # of prompts, which are read when findings are scored
         values = self.fabric.broadcast(values)  # ranks differ in the last digit, and must decide alike
         value, metric = values[self.settings.metric], self.settings.metric
         better = self.best.update(value, self.trainer.step)
@@ -139,7 +139,7 @@ class Run:
                 weights=self.trainer.weights(),
                 result={
                     "step": self.trainer.step,
-                    "samples": self.trainer.step * self.loader.everywhere * self.settings.accumulate,
+                    "samples": self.trainer.step * self.loader.global_batch_size * self.settings.accumulate,
                     "trained_seconds": round(self.clock.seconds, 3),
                     **result,
                 },
@@ -155,7 +155,7 @@ class Run:
                 recipe=self.recipe.to_yaml(),
                 store=self.store.hash,
                 method=self.method.state_dict(),
-                optimiser=self.trainer.optimiser.state_dict(),
+                optimizer=self.trainer.optimizer.state_dict(),
                 moving_average=average.average if average else None,
                 best=self.best.state(),
                 trained_seconds=self.clock.seconds,
@@ -165,7 +165,7 @@ class Run:
 
     def _restore(self, state: RunState) -> None:
         self.method.load_state_dict(state.method)
-        self.trainer.optimiser.load_state_dict(state.optimiser)
+        self.trainer.optimizer.load_state_dict(state.optimizer)
         if self.trainer.average and state.moving_average:
             self.trainer.average.load(state.moving_average)
         self.trainer.step, self.seconds = state.step, state.seconds

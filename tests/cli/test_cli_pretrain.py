@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from medvlp.cli.main import app
 from medvlp.io.atomic_write import DiskFullError
-from medvlp.training.loss_window import DivergedError
+from medvlp.training.loss_buffer import DivergedError
 from medvlp.training.recipe import Recipe
 
 RECIPE = "method: clip\nfindings: phantom15\ndata: {store: nowhere}\n"

@@ -124,7 +124,7 @@ def test_rates_repeat_and_thin_out_data_sets(small_store: Store) -> None:
     sources = small_store.table["source"].to_numpy()
     rows = np.arange(len(small_store))
     first, second = np.flatnonzero(sources == "a"), np.flatnonzero(sources == "b")
-    rated = loader(small_store, batch_size=1, train=True, rates={"a": 2, "b": 0.5})
+    rated = loader(small_store, batch_size=1, train=True, sampling_weights={"a": 2, "b": 0.5})
     order = rated.order(0)
     assert np.bincount(order, minlength=len(rows))[first].tolist() == [2] * len(first)
     assert np.isin(order, second).sum() == round(len(second) / 2)
@@ -132,7 +132,7 @@ def test_rates_repeat_and_thin_out_data_sets(small_store: Store) -> None:
     halves = [set(rated.order(epoch)) & set(second.tolist()) for epoch in range(8)]
     assert len(set.union(*halves)) == len(second)
     with pytest.raises(ValueError, match="no row is of 'c'; the rows are of a, b"):
-        loader(small_store, train=True, rates={"c": 1})
+        loader(small_store, train=True, sampling_weights={"c": 1})
 
 
 def test_small_and_empty_row_sets(small_store: Store) -> None:

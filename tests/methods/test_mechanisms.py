@@ -123,11 +123,11 @@ def small(patches_of_codes):
 
 
 def train(method, batches, learning_rate=5e-3):
-    optimiser = torch.optim.AdamW(method.train().parameters(), lr=learning_rate)
+    optimizer = torch.optim.AdamW(method.train().parameters(), lr=learning_rate)
     for batch in batches:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         sum(method.losses(batch).values()).backward()
-        optimiser.step()
+        optimizer.step()
     return method.eval()
 
 

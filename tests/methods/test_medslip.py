@@ -191,11 +191,11 @@ def trained(book, tokenizer, make_batch, patches_of_codes):
             book=book,
             options={"gate": gate, "decoder_width": 32, "decoder_layers": 1},
         ).train()
-        optimiser = torch.optim.AdamW(method.parameters(), lr=1e-2)
+        optimizer = torch.optim.AdamW(method.parameters(), lr=1e-2)
         for step in range(steps):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             sum(method.losses(generated(make_batch, 32, step)[0]).values()).backward()
-            optimiser.step()
+            optimizer.step()
         return method.eval()
 
     return make

@@ -63,11 +63,11 @@ def test_no_text_parameter_trains_or_moves_whatever_the_recipe_says(narrow, make
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.5
     before = {name: p.clone() for name, p in method.text_encoder.named_parameters()}
-    optimiser = torch.optim.AdamW(method.parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(method.parameters(), lr=1e-2)
     for _ in range(2):
         method.train()
         sum(method.losses(batch).values()).backward()
-        optimiser.step()
+        optimizer.step()
     first, second = (method.text_encoder(batch.report_tokens, batch.report_mask).global_ for _ in range(2))
     assert torch.equal(first, second)  # no dropout, though `.train()` was called
     method.text_encoder.network.train()
@@ -89,12 +89,12 @@ def distance_after_training(method, images, batch, steps=50):
 
     batch.images = images
     before = distance()
-    optimiser = torch.optim.AdamW(method.parameters(), lr=5e-3)
+    optimizer = torch.optim.AdamW(method.parameters(), lr=5e-3)
     for _ in range(steps):
         method.train()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         sum(method.losses(batch).values()).backward()
-        optimiser.step()
+        optimizer.step()
     return before, distance()
 
 

@@ -107,8 +107,8 @@ def test_the_encoder_is_that_of_the_model_unless_from_scratch(recipe, store, mod
 def test_an_encoder_from_scratch_learns_at_the_full_rate(recipe, store):
     rates = {}
     for scratch in (False, True):
-        optimiser, _ = _optimiser(build_segmenter(recipe(f"encoder.scratch={scratch}"), store), total=20)
-        rates[scratch] = [group["initial_lr"] for group in optimiser.param_groups]
+        optimizer, _ = _optimiser(build_segmenter(recipe(f"encoder.scratch={scratch}"), store), total=20)
+        rates[scratch] = [group["initial_lr"] for group in optimizer.param_groups]
     assert rates == {False: [5e-3, pytest.approx(1.5e-3)], True: [5e-3, 5e-3]}
 
 

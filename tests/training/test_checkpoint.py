@@ -18,16 +18,16 @@ from medvlp.training.recipe import Recipe
 @pytest.fixture
 def state(tiny_recipe: Callable[..., Recipe]) -> RunState:
     model = torch.nn.Linear(600, 600)
-    optimiser = torch.optim.AdamW(model.parameters())
+    optimizer = torch.optim.AdamW(model.parameters())
     model(torch.ones(1, 600)).sum().backward()
-    optimiser.step()
+    optimizer.step()
     return RunState(
         step=3,
         seconds=1.5,
         recipe=tiny_recipe().to_yaml(),
         store="abc",
         method=model.state_dict(),
-        optimiser=optimiser.state_dict(),
+        optimizer=optimizer.state_dict(),
         moving_average=None,
         best={"value": 0.5, "step": 2, "waited": 1},
     )
@@ -40,7 +40,7 @@ def test_what_was_saved_comes_back(state: RunState, tmp_path: Path) -> None:
     assert got is not None
     assert (got.step, got.best, got.recipe) == (3, state.best, state.recipe)
     assert torch.equal(got.method["weight"], state.method["weight"])
-    assert torch.equal(got.optimiser["state"][0]["exp_avg"], state.optimiser["state"][0]["exp_avg"])
+    assert torch.equal(got.optimizer["state"][0]["exp_avg"], state.optimizer["state"][0]["exp_avg"])
 
 
 def test_a_full_disk_leaves_the_previous_state(state: RunState, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from lightning_fabric import Fabric
 
 from medvlp.training.host_syncs import HostSyncs
 from medvlp.training.loop import Trainer, step_batches
-from medvlp.training.loss_window import LossWindow
-from medvlp.training.optimiser import learning_rate
+from medvlp.training.loss_buffer import LossBuffer
+from medvlp.training.optimizer import learning_rate
 from medvlp.training.recipe import TrainingRecipe
 from medvlp.training.recipe_errors import RecipeError
 
@@ -24,7 +24,7 @@ def make_trainer(method: Any, folder: Path, **settings: Any) -> Trainer:
     precision = {"bf16": "bf16-mixed", "32": "32-true"}[recipe.precision]
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)  # type: ignore[arg-type]
     method.train()
-    return Trainer(fabric, method, recipe, 0, 20, LossWindow(fabric, 50, folder))
+    return Trainer(fabric, method, recipe, 0, 20, LossBuffer(fabric, 50, folder))
 
 
 def test_steps_equal_a_bare_loop(toy_method: Callable, toy_loader: Callable, tmp_path: Path) -> None:
@@ -32,17 +32,17 @@ def test_steps_equal_a_bare_loop(toy_method: Callable, toy_loader: Callable, tmp
     bare, loader = toy_method(dropout=0.0), toy_loader()
     matrices = [p for p in bare.parameters() if p.ndim > 1]
     vectors = [p for p in bare.parameters() if p.ndim < 2]
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": 0.3}, {"params": vectors, "weight_decay": 0.0}], betas=(0.9, 0.98)
     )
     for step, batches in enumerate(islice(step_batches(loader, 0, 1), 8)):
         trainer.train_step(batches)
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, trainer.settings, 20)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         sum(bare.losses(batches[0]).values()).backward()
         torch.nn.utils.clip_grad_norm_(bare.parameters(), 0.1)
-        optimiser.step()
+        optimizer.step()
     for (name, got), expected in zip(trainer.method.named_parameters(), bare.parameters(), strict=True):
         torch.testing.assert_close(got, expected, msg=name)
 
@@ -70,7 +70,7 @@ def test_accumulated_batches_give_the_gradient_of_one_large_batch(
         trainer.train_step(step)
     for got, expected in zip(*(t.method.parameters() for t in trainers), strict=True):
         torch.testing.assert_close(got, expected)
-    values = [trainer.window.read() for trainer in trainers]
+    values = [trainer.buffer.read() for trainer in trainers]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
@@ -90,7 +90,7 @@ def test_no_host_sync_in_a_step(
 ) -> None:
     trainer = make_trainer(toy_method(), tmp_path, **settings)
     batches = [toy_loader().batch(0, i) for i in range(settings.get("accumulate", 1))]
-    trainer.train_step(batches)  # the first step makes the optimiser's state
+    trainer.train_step(batches)  # the first step makes the optimizer's state
     with HostSyncs() as syncs:
         trainer.train_step(batches)
         trainer.train_step(batches)
@@ -115,7 +115,7 @@ def test_dropout_changes_from_step_to_step(toy_method: Callable, toy_loader: Cal
     losses = []
     for _ in range(2):
         trainer.train_step([batch])
-        losses.append(trainer.window.read()["loss"])
+        losses.append(trainer.buffer.read()["loss"])
     assert losses[0] != losses[1]
 
 

@@ -19,7 +19,7 @@ from medvlp.data.sources import load
 from medvlp.phantom import generate
 from medvlp.training.assemble import parts_from_store
 from medvlp.training.checkpoint import ResumeError
-from medvlp.training.loss_window import DivergedError
+from medvlp.training.loss_buffer import DivergedError
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretrain import pretrain
 from medvlp.training.recipe import Recipe

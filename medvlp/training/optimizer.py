@@ -11,7 +11,7 @@ from torch.optim import AdamW
 from medvlp.training.recipe import TrainingRecipe
 
 
-def make_optimiser(method: nn.Module, settings: TrainingRecipe) -> AdamW:
+def make_optimizer(method: nn.Module, settings: TrainingRecipe) -> AdamW:
     """AdamW (Loshchilov & Hutter 2019) on what is trainable; weight decay on matrices and kernels only.
 
     Biases, norms and scales (one axis or none) are not decayed: there zero is no simpler value than another.
@@ -39,7 +39,7 @@ def learning_rate(step: int, settings: TrainingRecipe, total_steps: int) -> floa
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total_steps - warmup)))
 
 
-def set_learning_rate(optimiser: Any, rate: float) -> None:
+def set_learning_rate(optimizer: Any, rate: float) -> None:
     """Give every parameter group the same rate."""
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = rate

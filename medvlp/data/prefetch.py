@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-def made_ahead(
+def prefetch(
     make: Callable[[Item], Made], items: Iterable[Item], threads: int, ahead: int, name: str
 ) -> Generator[Made, None, None]:
     """`make(item)` of each item, in their order; at most `ahead` wait while one is used, whatever their number.

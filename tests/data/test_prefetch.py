@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from medvlp.data.ahead import made_ahead
+from medvlp.data.prefetch import prefetch
 
 
 def test_order_does_not_depend_on_who_is_first() -> None:
@@ -18,12 +18,12 @@ def test_order_does_not_depend_on_who_is_first() -> None:
         return item * item
 
     for threads, ahead in ((1, 0), (3, 1), (3, 8)):
-        assert list(made_ahead(make, range(5), threads, ahead, "test")) == [0, 1, 4, 9, 16]
+        assert list(prefetch(make, range(5), threads, ahead, "test")) == [0, 1, 4, 9, 16]
 
 
 def test_items_are_taken_as_they_are_needed() -> None:
     taken: list[int] = []
-    results = made_ahead(str, (taken.append(i) or i for i in range(100)), 2, 3, "test")
+    results = prefetch(str, (taken.append(i) or i for i in range(100)), 2, 3, "test")
     assert taken == []
     assert [next(results), next(results)] == ["0", "1"]
     assert len(taken) == 5
@@ -31,7 +31,7 @@ def test_items_are_taken_as_they_are_needed() -> None:
 
 
 def test_an_error_comes_where_its_result_would_have_come() -> None:
-    results = made_ahead(lambda item: 1 / item, [1, 2, 0, 4], 2, 4, "test")
+    results = prefetch(lambda item: 1 / item, [1, 2, 0, 4], 2, 4, "test")
     assert [next(results), next(results)] == [1, 0.5]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -53,8 +53,8 @@ def test_whoever_stops_leaves_nothing_to_be_made(monkeypatch: pytest.MonkeyPatch
             go.wait(20)
         return item
 
-    monkeypatch.setattr("medvlp.data.ahead.ThreadPoolExecutor", Pool)
-    results = made_ahead(make, range(10), 1, 4, "test")
+    monkeypatch.setattr("medvlp.data.prefetch.ThreadPoolExecutor", Pool)
+    results = prefetch(make, range(10), 1, 4, "test")
     assert next(results) == 0
     assert first.wait(20)  # the thread is at 1, and 2 to 4 wait for it
     results.close()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from medvlp.training.optimiser import learning_rate, make_optimiser, set_learning_rate
+from medvlp.training.optimizer import learning_rate, make_optimizer, set_learning_rate
 from medvlp.training.recipe import TrainingRecipe
 
 
@@ -30,8 +30,8 @@ def test_a_run_shorter_than_its_warm_up_still_comes_down() -> None:
 def test_only_matrices_are_decayed_and_frozen_parameters_left_out() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.LayerNorm(2), nn.Linear(2, 2))
     model[2].bias.requires_grad_(False)
-    optimiser = make_optimiser(model, TrainingRecipe(weight_decay=0.1))
-    decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+    optimizer = make_optimizer(model, TrainingRecipe(weight_decay=0.1))
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert decay == {
         id(model[0].weight): 0.1,
         id(model[2].weight): 0.1,
@@ -43,9 +43,9 @@ def test_only_matrices_are_decayed_and_frozen_parameters_left_out() -> None:
 
 def test_rate_reaches_the_update() -> None:
     model = nn.Linear(1, 1, bias=False)
-    optimiser = make_optimiser(model, TrainingRecipe(weight_decay=0.0))
+    optimizer = make_optimizer(model, TrainingRecipe(weight_decay=0.0))
     before = model.weight.detach().clone()
-    set_learning_rate(optimiser, 0.125)
+    set_learning_rate(optimizer, 0.125)
     model(torch.ones(1, 1)).sum().backward()
-    optimiser.step()
+    optimizer.step()
     assert (before - model.weight).item() == pytest.approx(0.125, rel=1e-4)  # Adam's first step is the rate itself

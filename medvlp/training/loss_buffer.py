@@ -1,6 +1,6 @@
-"""`LossWindow`: the losses of the steps since the last log line, kept on the device until somebody reads them.
+"""`LossBuffer`: the losses of the steps since the last log line, kept on the device until somebody reads them.
 
-Reading a loss waits for the device. So a step only writes into the window; the log step reads all of it at once, and
+Reading a loss waits for the device. So a step only writes into the buffer; the log step reads all of it at once, and
 that is also when a loss that is no number is found, with the images of its batch.
 """
 
@@ -15,16 +15,18 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from medvlp.errors import MedVLPError
 
-class DivergedError(RuntimeError):
+
+class DivergedError(MedVLPError, RuntimeError):
     """A loss or gradient that is no finite number; the message says where its batch was saved."""
 
 
-class LossWindow:
+class LossBuffer:
     """Losses by name and gradient norm of up to `length` steps.
 
     Args:
-        fabric: its ranks are averaged when the window is read.
+        fabric: its ranks are averaged when the buffer is read.
         length: steps between two reads, at most.
         replay_folder: where the image ids of a diverged batch are written.
     """
@@ -50,7 +52,7 @@ class LossWindow:
         self._images.append(images)
 
     def read(self) -> dict[str, float]:
-        """Mean of each scalar since the last read, and `loss`, their sum without the norm; empties the window.
+        """Mean of each scalar since the last read, and `loss`, their sum without the norm; empties the buffer.
 
         This waits for the device, once.
 

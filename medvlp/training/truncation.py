@@ -13,7 +13,7 @@ from medvlp.training.recipe import Recipe
 _SHOWN = 30  # texts that the warning lists
 
 
-class CutTexts:
+class TruncatedTexts:
     """Names the texts of the book, the captions and the prompts that have lost their end, each once in a run.
 
     What a method reads is known when it has read it: its losses' texts after the first step, its prompts after the
