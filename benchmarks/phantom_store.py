@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medvlp.data import Preprocess, Store, prepare
-from medvlp.data.sources import load
+from medvlp.data import Preprocess, Store, index_data_set, prepare
 from medvlp.phantom import generate
 
 
@@ -22,7 +21,7 @@ def phantom_store(folder: Path, patients: int, size: int, name: str = "phantom",
         archive = truth_of(made).parent.parent
         if not truth_of(made).exists():
             generate(archive, patients, seed=0, size=max(size, 128), **world)
-        prepare(load("phantom", archive), made, Preprocess(size=size))
+        prepare(index_data_set("phantom", archive), made, Preprocess(size=size))
     return Store.open(made)
 
 

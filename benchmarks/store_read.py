@@ -31,7 +31,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from medvlp.data import Augment, Manifest, Preprocess, Store, prepare
-from medvlp.data.survey import FRONTAL_CHEST
+from medvlp.data.image_statistics import FRONTAL_CHEST
 from medvlp.io import read_image
 
 BATCH = 64

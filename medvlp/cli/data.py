@@ -5,12 +5,12 @@ from __future__ import annotations
 import typer
 
 from medvlp.cli.data_check import check
-from medvlp.cli.data_index import index
+from medvlp.cli.data_index import IndexCommand, index
 from medvlp.cli.data_phantom import phantom
 from medvlp.cli.data_prepare import prepare
 
 app = typer.Typer(no_args_is_help=True, help="Make, index, prepare and check data.")
 app.command("phantom")(phantom)
-app.command("index")(index)
+app.command("index", cls=IndexCommand)(index)
 app.command("prepare")(prepare)
 app.command("check")(check)

@@ -14,7 +14,7 @@ from medvlp.progress import progress_bar
 if TYPE_CHECKING:
     import numpy as np
 
-    from medvlp.data.check import Concern
+    from medvlp.data.data_issues import DataIssue
     from medvlp.data.store import Store
     from medvlp.viz.page import Page
 
@@ -34,13 +34,13 @@ def check(
 
     Ends with status 1 where there is something to look at. The page shows pictures without any id or report text.
     """
-    from medvlp.data import check as checks
+    from medvlp.data import find_data_issues
     from medvlp.data.store import Store
 
     with data_errors():
         opened = Store.open(store)
     with progress_bar("images", quiet=as_json) as progress:
-        found = checks.check(opened, progress)
+        found = find_data_issues(opened, progress)
     if out:
         _page(opened, found).write(out)
     if table:
@@ -56,10 +56,10 @@ def check(
     raise typer.Exit(1 if found else 0)
 
 
-def _page(store: Store, found: list[Concern]) -> Page:
+def _page(store: Store, found: list[DataIssue]) -> Page:
     import numpy as np
 
-    from medvlp.data.check import disagreement_table
+    from medvlp.data.data_issues import disagreement_table
     from medvlp.viz.page import Page
 
     data = store.table
@@ -115,7 +115,7 @@ def _pictures(store: Store, rows: np.ndarray) -> list:
     return pictures
 
 
-def _write_table(store: Store, found: list[Concern], path: Path) -> None:
+def _write_table(store: Store, found: list[DataIssue], path: Path) -> None:
     """`kind, image_id, other_image_id`, one line for each image or pair concerned."""
     import pandas as pd
 

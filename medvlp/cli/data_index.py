@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from medvlp.cli.user_errors import data_errors
 
 _SHOWN = 5  # missing files that are named
+
+
+class IndexCommand(TyperCommand):
+    """The command, whose help names the data sources that are registered."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # typer's or click's classes, by version
+        """Write the help; the registry is imported only here, so that other verbs start fast."""
+        from medvlp.data import SOURCES
+
+        self.epilog = f"Data sets: {', '.join(SOURCES)}."
+        super().format_help(ctx, formatter)
 
 
 def index(
@@ -23,16 +35,12 @@ def index(
     """Index a data set: one row an image, splits by patient, labels named by finding.
 
     Example: `medvlp data index mimic_cxr /data/mimic-cxr -o mimic.parquet --option labels=negbio`
-
-    Data sets: mimic_cxr, chexpert, nih_cxr, padchest, rsna_pneumonia, siim_pneumothorax, vindr_cxr, openi, ms_cxr,
-    covid_cxr, pediatric_pneumonia, roco, ct_rate, rad_chest_ct, msd, phantom, folder. `docs/data.md` says what is
-    peculiar to each.
     """
-    from medvlp.data import sources
+    from medvlp.data import index_data_set
 
     pairs = [text.partition("=") for text in option or []]
     with data_errors():
-        manifest = sources.load(source, root, **{name: value for name, _, value in pairs})
+        manifest = index_data_set(source, root, **{name: value for name, _, value in pairs})
         manifest.save(out)
     missing = manifest.missing_files() if root.is_file() else []  # of a folder, only what is there was indexed
     table = manifest.table

@@ -15,8 +15,8 @@ from medvlp.cli.user_errors import data_errors
 from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
+    from medvlp.data.image_kind import AnyPreprocess
     from medvlp.data.manifest import Manifest
-    from medvlp.data.preprocess_kinds import AnyPreprocess
 
 _ONLY = {"radiographs": False, "volumes": True}  # is a volume
 
@@ -83,11 +83,11 @@ def _preprocess(manifest: Manifest, sizes: list[str] | None, spacings: list[str]
     Raises:
         ValueError: a size or spacing that does not fit the kind, or another number of spacings than of sizes.
     """
-    from medvlp.data.image_kind import kind_of
+    from medvlp.data.image_kind import preprocess_class
     from medvlp.data.preprocess import Preprocess
     from medvlp.data.volume_preprocess import VolumePreprocess
 
-    if kind_of(manifest.table) is Preprocess:
+    if preprocess_class(manifest.table) is Preprocess:
         if spacings:
             raise ValueError("--spacing is of volumes, and these are radiographs: leave it out")
         return [Preprocess(size=int(_numbers("--size", text, 1)[0])) for text in sizes] if sizes else None

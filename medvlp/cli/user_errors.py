@@ -34,7 +34,8 @@ def user_errors() -> Iterator[None]:
 @contextmanager
 def data_errors() -> Iterator[None]:
     """Tell what is wrong with what was asked of `medvlp data`, or that the disk is full, and end with status 2."""
+    from medvlp.errors import MedVLPError
     from medvlp.knowledge import UnknownNameError
 
-    with told(ValueError, UnknownNameError, OSError):
+    with told(MedVLPError, ValueError, UnknownNameError, OSError):
         yield

@@ -1,4 +1,8 @@
-"""Data sets -> manifest -> prepared store -> batches. Torch is imported with the names that need it, not before."""
+"""Data sets -> `Manifest` -> prepared `Store` -> `Batch`.
+
+Belongs here: sources, manifests, what `prepare` writes and training reads, augmentation. May import: io, reports,
+knowledge, phantom. Begin with `manifest.py`, then `preparation.py` and `store.py`; a data set is a file of `sources/`.
+"""
 
 from __future__ import annotations
 
@@ -6,47 +10,57 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medvlp.data.augment import Augment
+    from medvlp.data.augment import Augment, random_view
     from medvlp.data.batch import Batch
-    from medvlp.data.engine import RayEngine, prepare_on
+    from medvlp.data.data_issues import DataIssue, find_data_issues
+    from medvlp.data.executors import RayExecutor, prepare_on
+    from medvlp.data.indexing import SOURCES, SourceError, index_data_set, register_source
     from medvlp.data.loader import BatchLoader
-    from medvlp.data.manifest import Manifest, ManifestError
+    from medvlp.data.manifest import Manifest, ManifestError, splits_by_patient
     from medvlp.data.preparation import prepare, prepare_part
     from medvlp.data.preprocess import Preprocess
     from medvlp.data.store import Store
     from medvlp.data.volume_augment import VolumeAugment
     from medvlp.data.volume_preprocess import VolumePreprocess
 
-_LAZY = {
-    "Augment": "medvlp.data.augment",
-    "Batch": "medvlp.data.batch",
-    "BatchLoader": "medvlp.data.loader",
-    "Manifest": "medvlp.data.manifest",
-    "ManifestError": "medvlp.data.manifest",
-    "Preprocess": "medvlp.data.preprocess",
-    "RayEngine": "medvlp.data.engine",
-    "Store": "medvlp.data.store",
-    "VolumeAugment": "medvlp.data.volume_augment",
-    "VolumePreprocess": "medvlp.data.volume_preprocess",
-    "prepare": "medvlp.data.preparation",
-    "prepare_on": "medvlp.data.engine",
-    "prepare_part": "medvlp.data.preparation",
+_MODULES = {
+    "augment": ("Augment", "random_view"),
+    "batch": ("Batch",),
+    "data_issues": ("DataIssue", "find_data_issues"),
+    "executors": ("RayExecutor", "prepare_on"),
+    "indexing": ("SOURCES", "SourceError", "index_data_set", "register_source"),
+    "loader": ("BatchLoader",),
+    "manifest": ("Manifest", "ManifestError", "splits_by_patient"),
+    "preparation": ("prepare", "prepare_part"),
+    "preprocess": ("Preprocess",),
+    "store": ("Store",),
+    "volume_augment": ("VolumeAugment",),
+    "volume_preprocess": ("VolumePreprocess",),
 }
+_LAZY = {name: f"medvlp.data.{module}" for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "SOURCES",
     "Augment",
     "Batch",
     "BatchLoader",
+    "DataIssue",
     "Manifest",
     "ManifestError",
     "Preprocess",
-    "RayEngine",
+    "RayExecutor",
+    "SourceError",
     "Store",
     "VolumeAugment",
     "VolumePreprocess",
+    "find_data_issues",
+    "index_data_set",
     "prepare",
     "prepare_on",
     "prepare_part",
+    "random_view",
+    "register_source",
+    "splits_by_patient",
 ]
 
 
@@ -54,3 +68,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'medvlp.data' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medvlp.data.report_text import ReadSentences
-from medvlp.data.reports_table import ReportTable
+from medvlp.data.report_table import ReportTable, SelectedSentences
 from medvlp.knowledge import load_findings
 from medvlp.reports.states import FindingState
 
@@ -41,7 +40,9 @@ class ConceptTable:
     first: NDArray[np.int64]
 
     @classmethod
-    def of(cls, reports: ReportTable, read: ReadSentences, tokenizer: OffsetTokenizer, max_length: int) -> ConceptTable:
+    def of(
+        cls, reports: ReportTable, read: SelectedSentences, tokenizer: OffsetTokenizer, max_length: int
+    ) -> ConceptTable:
         """The mentions of the sentences that are read, found again in the tokens of the reports' texts.
 
         Args:
@@ -73,7 +74,7 @@ class ConceptTable:
         return gathered
 
 
-def _characters(reports: ReportTable, read: ReadSentences) -> tuple[NDArray[np.int64], ...]:
+def _characters(reports: ReportTable, read: SelectedSentences) -> tuple[NDArray[np.int64], ...]:
     """Mentions of the sentences that are read: report, begin and end in its read text, concept, state; each `[C]`."""
     mentions, sentences = reports.flat("mentions"), reports.flat("sentences")
     row = read.rows(mentions["report"], mentions["sentence"])

@@ -1,10 +1,12 @@
-"""Which rows of a manifest are volumes: told by the file's name and its modality, so that no file has to be opened.
+"""Radiographs or volumes: which of them a manifest's rows are, and the preprocessing of each kind.
 
-A store holds one kind, and volumes have to be CT, for what is stored of them is Hounsfield units.
+A file's name and its modality decide, so that no file has to be opened. A store holds one kind, and volumes have to be
+CT, since they are stored in Hounsfield units.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medvlp.data.preprocess import Preprocess
-from medvlp.data.preprocess_kinds import AnyPreprocess
 from medvlp.data.volume_preprocess import VolumePreprocess
+
+AnyPreprocess = Preprocess | VolumePreprocess
+_KINDS: dict[str, type[AnyPreprocess]] = {kind.kind: kind for kind in (Preprocess, VolumePreprocess)}
 
 VOLUMETRIC = ("CT", "MR", "PT", "NM")  # DICOM modalities whose files are slices of a volume
 _VOLUME_ENDINGS = (".nii", ".nii.gz", ".npz")
@@ -42,11 +46,11 @@ def _is_volume(path: str, modality: str) -> bool:
     return not name.endswith(_DICOM_ENDINGS) and Path(path).is_dir()
 
 
-def kind_of(table: pd.DataFrame) -> type[AnyPreprocess]:
+def preprocess_class(table: pd.DataFrame) -> type[AnyPreprocess]:
     """The preprocessing that a manifest's images need.
 
     Raises:
-        ValueError: radiographs and volumes are mixed, or a volume is no CT; says how to part them.
+        ValueError: radiographs and volumes are mixed, or a volume is no CT; says how to separate them.
     """
     volumes = are_volumes(table["path"].tolist(), table["modality"].tolist())
     if not volumes.any():
@@ -65,3 +69,12 @@ def kind_of(table: pd.DataFrame) -> type[AnyPreprocess]:
             'drop these rows, with manifest.select((manifest.table["modality"] == "CT").to_numpy())'
         )
     return VolumePreprocess
+
+
+def preprocess_from_json(text: str) -> AnyPreprocess:
+    """The preprocessing that wrote this JSON.
+
+    Raises:
+        ValueError: another version of medvlp did, or none.
+    """
+    return _KINDS.get(json.loads(text).get("kind"), Preprocess).from_json(text)

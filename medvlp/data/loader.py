@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from medvlp.data.augment import Augment
 from medvlp.data.batch import Batch
 from medvlp.data.prefetch import prefetch
-from medvlp.data.report_text import READ_SECTIONS
+from medvlp.data.report_table import DEFAULT_SECTIONS
 from medvlp.data.store import Store
-from medvlp.data.store_texts import StoreTexts
-from medvlp.data.token_table import Tokenizer
+from medvlp.data.tokenized_reports import TokenizedReports, Tokenizer
 from medvlp.data.volume_augment import VolumeAugment
 from medvlp.data.volume_preprocess import VolumePreprocess
 
@@ -58,7 +57,7 @@ class BatchLoader:
         max_tokens: int = 128,
         max_sentences: int = 16,
         max_sentence_tokens: int = 48,
-        sections: Sequence[str] = READ_SECTIONS,
+        sections: Sequence[str] = DEFAULT_SECTIONS,
         places: bool = False,
         concepts: bool = False,
         sampling_weights: Mapping[str, float] | None = None,
@@ -81,7 +80,7 @@ class BatchLoader:
         self.findings = tuple(findings)
         self.states = torch.from_numpy(store.states(self.findings))
         numbers = store.table["report"].to_numpy()[self.rows]
-        self.texts = StoreTexts.of(
+        self.texts = TokenizedReports.of(
             store,
             numbers,
             tokenizer,

@@ -17,18 +17,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medvlp.data import prepare_plan as plans
 from medvlp.data.base_preprocess import BasePreprocess
-from medvlp.data.finish import finish
-from medvlp.data.image_kind import kind_of
-from medvlp.data.image_task import ImageTask, prepare_image
+from medvlp.data.image_kind import AnyPreprocess, preprocess_class
 from medvlp.data.manifest import Manifest
-from medvlp.data.prepare_plan import Plan
+from medvlp.data.prepare_image import ImageTask, prepare_image
 from medvlp.data.preprocess import Preprocess
-from medvlp.data.preprocess_kinds import AnyPreprocess
-from medvlp.data.reports_table import report_row, unparsed_row, write_reports
-from medvlp.data.shard_writer import write_images
+from medvlp.data.report_table import failed_report_row, report_row, write_reports
 from medvlp.data.store import Store
+from medvlp.data.store_layout import StoreLayout, report_file, rows_file
+from medvlp.data.store_writer import finalize_store, write_images
 from medvlp.data.volume_preprocess import VolumePreprocess
 from medvlp.io.process_pool import Failure, ProcessPool
 
@@ -86,18 +83,18 @@ def prepare_part(
     if not 1 <= part <= parts:
         raise ValueError(f"part {part}/{parts}: the first number goes from 1 to the second")
     sizes = sizes_of(manifest, preprocess)
-    out, plan = Path(out), Plan.of(manifest, sizes)
+    out, layout = Path(out), StoreLayout.of(manifest, sizes)
     out.mkdir(parents=True, exist_ok=True)
-    plan.settle(out)
+    layout.write_or_verify(out)
     workers = (os.cpu_count() or 1) if workers is None else workers
     report = progress or (lambda stage, done, total: None)
     if (out / "store.json").is_file():
         return 0
-    _prepare_reports(manifest, plan, out, range(part - 1, plan.report_shards, parts), workers, report)
-    _prepare_images(manifest, plan, sizes, out, range(part - 1, plan.image_shards, parts), workers, report)
-    missing = _missing(plan, out)
+    _prepare_reports(manifest, layout, out, range(part - 1, layout.report_shards, parts), workers, report)
+    _prepare_images(manifest, layout, sizes, out, range(part - 1, layout.image_shards, parts), workers, report)
+    missing = _missing(layout, out)
     if not missing:
-        finish(manifest, plan, out)
+        finalize_store(manifest, layout, out)
     return missing
 
 
@@ -109,7 +106,7 @@ def sizes_of(
     Raises:
         ValueError: as `prepare`.
     """
-    kind = kind_of(manifest.table)
+    kind = preprocess_class(manifest.table)
     given = (preprocess,) if isinstance(preprocess, BasePreprocess) else tuple(preprocess or (kind(),))
     if len({p.name for p in given}) < len(given):
         raise ValueError("two preprocessings have one size; a store holds one for each size")
@@ -119,36 +116,36 @@ def sizes_of(
     return given
 
 
-def _missing(plan: Plan, out: Path) -> int:
-    images = sum(not plans.rows_file(out, s).is_file() for s in range(plan.image_shards))
-    return images + sum(not plans.report_file(out, s).is_file() for s in range(plan.report_shards))
+def _missing(layout: StoreLayout, out: Path) -> int:
+    images = sum(not rows_file(out, s).is_file() for s in range(layout.image_shards))
+    return images + sum(not report_file(out, s).is_file() for s in range(layout.report_shards))
 
 
 def _prepare_reports(
-    manifest: Manifest, plan: Plan, out: Path, shards: range, workers: int, progress: Progress
+    manifest: Manifest, layout: StoreLayout, out: Path, shards: range, workers: int, progress: Progress
 ) -> None:
     texts = manifest.table["report"]
     first = np.flatnonzero(((texts != "") & ~texts.duplicated()).to_numpy())  # report n stands first in row first[n]
     work = _Work(
-        shards=[s for s in shards if not plans.report_file(out, s).is_file()],
-        rows=plan.report_rows,
+        shards=[s for s in shards if not report_file(out, s).is_file()],
+        rows=layout.report_rows,
         tasks=lambda numbers: _report_tasks(manifest.table.iloc[first[numbers]]),
     )
-    total = sum(len(plan.report_rows(s)) for s in shards)
+    total = sum(len(layout.report_rows(s)) for s in shards)
     tick = functools.partial(_tick, progress, "reports", total - work.count, total)
     with ProcessPool(report_row, workers if work.count > _WORTH_A_POOL else 0, chunk=32) as pool:
         for shard, results in _by_shard(pool, work, tick):
-            tasks = work.tasks(plan.report_rows(shard))
+            tasks = work.tasks(layout.report_rows(shard))
             parsed = [
-                unparsed_row(task[0], row.reason) if isinstance(row, Failure) else row
+                failed_report_row(task[0], row.reason) if isinstance(row, Failure) else row
                 for task, row in zip(tasks, results, strict=True)
             ]
-            write_reports(parsed, plans.report_file(out, shard))
+            write_reports(parsed, report_file(out, shard))
 
 
 def _prepare_images(
     manifest: Manifest,
-    plan: Plan,
+    layout: StoreLayout,
     sizes: tuple[AnyPreprocess, ...],
     out: Path,
     shards: range,
@@ -156,15 +153,15 @@ def _prepare_images(
     progress: Progress,
 ) -> None:
     work = _Work(
-        shards=[s for s in shards if not plans.rows_file(out, s).is_file()],
-        rows=plan.rows,
-        tasks=lambda rows: _image_tasks(manifest.table.iloc[list(rows)], plan),
+        shards=[s for s in shards if not rows_file(out, s).is_file()],
+        rows=layout.rows,
+        tasks=lambda rows: _image_tasks(manifest.table.iloc[list(rows)], layout),
     )
-    total = sum(len(plan.rows(s)) for s in shards)
+    total = sum(len(layout.rows(s)) for s in shards)
     tick = functools.partial(_tick, progress, "images", total - work.count, total)
     with ProcessPool(functools.partial(prepare_image, preprocess=sizes), workers, **_LIMITS[type(sizes[0])]) as pool:
         for shard, results in _by_shard(pool, work, tick):
-            write_images(plan, shard, results, out)
+            write_images(layout, shard, results, out)
 
 
 @dataclass(frozen=True)
@@ -206,9 +203,9 @@ def _report_tasks(table: pd.DataFrame) -> list[tuple[str, str | None]]:
     return [(text, study if source == "mimic_cxr" else None) for text, study, source in rows]
 
 
-def _image_tasks(table: pd.DataFrame, plan: Plan) -> list[ImageTask]:
+def _image_tasks(table: pd.DataFrame, layout: StoreLayout) -> list[ImageTask]:
     frames = table["frame"].tolist() if "frame" in table else [np.nan] * len(table)
-    masks = zip(*(table[f"mask_{name}"] for name in plan.masks), strict=True) if plan.masks else [()] * len(table)
+    masks = zip(*(table[f"mask_{name}"] for name in layout.masks), strict=True) if layout.masks else [()] * len(table)
     return [
         ImageTask(path, None if np.isnan(frame) else int(frame), tuple(cells), source)
         for path, frame, cells, source in zip(table["path"], frames, masks, table["source"], strict=True)

@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medvlp.data import prepare_plan as plans
 from medvlp.data.base_preprocess import Crop
+from medvlp.data.image_kind import AnyPreprocess
 from medvlp.data.manifest_columns import SPLITS
-from medvlp.data.prepare_plan import Plan
 from medvlp.data.preprocess import Preprocess
-from medvlp.data.preprocess_kinds import AnyPreprocess
-from medvlp.data.reports_table import WHOLE, ReportTable
+from medvlp.data.report_table import WHOLE, ReportTable
+from medvlp.data.store_layout import StoreLayout, image_file, mask_file, report_file
 from medvlp.knowledge import get_finding, load_findings
 from medvlp.reports.states import FindingState
 
@@ -51,18 +50,18 @@ class Store:
                 else f"no store at {self.path}; `medvlp data prepare MANIFEST -o {self.path}` makes one"
             )
         summary = json.loads((self.path / "store.json").read_text())
-        plan = Plan.load(self.path)
-        made = {p.name: p for p in plan.sizes}
+        layout = StoreLayout.load(self.path)
+        made = {p.name: p for p in layout.sizes}
         name = next(iter(made)) if size is None else str(size)
         if name not in made:
             raise ValueError(f"{self.path} holds images of {', '.join(made)} pixels, none of {name}")
         self.preprocess: AnyPreprocess = made[name]
-        self.mask_names = plan.masks
+        self.mask_names = layout.masks
         self.generated: bool = summary["generated"]
         self.hash: str = summary["hash"]
         self.quarantined: int = summary["quarantined"]
         self.table = pd.read_parquet(self.path / "table.parquet")
-        self.reports = ReportTable([plans.report_file(self.path, s) for s in range(plan.report_shards)])
+        self.reports = ReportTable([report_file(self.path, s) for s in range(layout.report_shards)])
         self._shard = self.table["shard"].to_numpy()
         self._slot = self.table["slot"].to_numpy()
         self._mask_slot = self.table["mask_slot"].to_numpy()
@@ -119,7 +118,7 @@ class Store:
         shape = [len(range(n)[part]) for n, part in zip(size.shape, parts, strict=True)]
         out = np.empty((len(rows), *shape), size.dtype)
         for i, (shard, slot) in enumerate(zip(self._shard[rows], self._slot[rows], strict=True)):
-            out[i] = size.unpack(self._mapped(plans.image_file(self.path, size.name, shard))[slot], crop)
+            out[i] = size.unpack(self._mapped(image_file(self.path, size.name, shard))[slot], crop)
         return out
 
     @property
@@ -133,7 +132,7 @@ class Store:
         size = self.preprocess
         out = np.full((len(rows), len(self.mask_names), *size.shape), 255, np.uint8)
         for i in np.flatnonzero(self.has_masks[rows]):
-            path = plans.mask_file(self.path, size.name, self._shard[rows[i]])
+            path = mask_file(self.path, size.name, self._shard[rows[i]])
             out[i] = self._mapped(path)[self._mask_slot[rows[i]]]
         return out
 

@@ -7,11 +7,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from medvlp.data import sources
-from medvlp.data.manifest import Manifest
+from medvlp.data import index_data_set
+from medvlp.data.manifest import Manifest, splits_by_patient
 from medvlp.data.preparation import prepare
 from medvlp.data.preprocess import Preprocess
-from medvlp.data.splits import splits_by_patient
 from medvlp.data.store import Store
 from medvlp.experiments.plan import UNTRAINED, DataPlan, ExperimentPlan, SourcePlan
 from medvlp.experiments.work_dir import WorkDir
@@ -72,7 +71,7 @@ def make_store(plan: DataPlan, work_dir: WorkDir, data: Path) -> Store:
 
 def _manifest(source: SourcePlan, work_dir: WorkDir, data: Path) -> Manifest:
     if source.name != "phantom":
-        return _split(sources.load(source.name, data / source.root, **source.options), source.split)
+        return _split(index_data_set(source.name, data / source.root, **source.options), source.split)
     if not work_dir.done("phantom"):
         from medvlp.phantom import generate
 
@@ -84,7 +83,7 @@ def _manifest(source: SourcePlan, work_dir: WorkDir, data: Path) -> Manifest:
         ):
             count = iter(range(1, patients + 1))
             generate(work_dir.phantom, **source.options, progress=lambda _: progress(next(count), patients))
-    return _split(sources.load("phantom", work_dir.phantom), source.split)
+    return _split(index_data_set("phantom", work_dir.phantom), source.split)
 
 
 def _split(manifest: Manifest, shares: tuple[float, float, float] | None) -> Manifest:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medvlp.data.report_text import READ_SECTIONS, read_sentences
+from medvlp.data.report_table import DEFAULT_SECTIONS, select_sentences
 from medvlp.data.store import Store
 from medvlp.knowledge import load_findings
 from medvlp.reports import parse_report
@@ -84,8 +84,8 @@ def index_table(
     rows = []
     for report_id, text in zip(ids, table["report"].fillna("").astype(str), strict=True):
         report = parse_report(text)
-        headed = any(s.section in READ_SECTIONS for s in report.sentences)
-        read = [report.words(s) for s in report.sentences if not headed or s.section in READ_SECTIONS]
+        headed = any(s.section in DEFAULT_SECTIONS for s in report.sentences)
+        read = [report.words(s) for s in report.sentences if not headed or s.section in DEFAULT_SECTIONS]
         if read:
             present = dict.fromkeys(m.finding for m in report.mentions if m.assertion == "present")
             rows.append((report_id, " ".join(present), " ".join(" ".join(read).split())))
@@ -138,6 +138,6 @@ def rows_with_report(
     rows = store.rows(split, views)
     numbers = store.table["report"].to_numpy()[rows]
     rows, numbers = rows[numbers >= 0], numbers[numbers >= 0]
-    texts = np.array(read_sentences(store.reports).texts(len(store.reports)), dtype=object)
+    texts = np.array(select_sentences(store.reports).texts(len(store.reports)), dtype=object)
     readable = texts[numbers] != ""
     return rows[readable], numbers[readable], texts

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from medvlp.data.report_text import read_sentences
+from medvlp.data.report_table import select_sentences
 from medvlp.data.store import Store
 from medvlp.knowledge import KnowledgeBook, KnowledgeError, LabelSpace, UnknownNameError
 from medvlp.knowledge.book import NAME
@@ -80,7 +80,7 @@ def parts_from_store(recipe: Recipe, store: Store) -> Parts:
     else:
         numbers = store.table["report"].to_numpy()[store.rows(recipe.data.train_split)]
         wanted = np.isin(np.arange(len(store.reports)), numbers)
-        sentences = read_sentences(store.reports, recipe.data.sections, wanted).words
+        sentences = select_sentences(store.reports, recipe.data.sections, wanted).words
         known = [text for facets in book.texts(book.findings, book.facets) for text in facets if text]
         tokenizer = ReportTokenizer.train(sentences + known, vocab_size=recipe.text_encoder.vocab_size)
     return Parts(tokenizer, book, findings, store.letterbox.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -188,3 +189,19 @@ def volume_store(volume_manifest: Manifest, tmp_path_factory: pytest.TempPathFac
     from medvlp.data import VolumePreprocess
 
     return prepare(volume_manifest, tmp_path_factory.mktemp("ct") / "store", VolumePreprocess(24, (4, 4, 6)), workers=0)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Callable[..., Path]:
+    """`layout({"table.csv": text}, ["images/a.png"])` writes tables and empty images below a new folder."""
+
+    def write(tables: dict[str, str], images: Sequence[str] = ()) -> Path:
+        for name, text in tables.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        for name in images:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        return tmp_path
+
+    return write

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvlp.data.chunks import chunk_shape, chunked_shape, from_chunks, to_chunks
+from medvlp.data.volume_preprocess import chunk_shape, chunked_shape, from_chunks, to_chunks
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 8), (32, 33, 96), (97, 31, 64), (100, 1, 45)])

@@ -9,8 +9,7 @@ import pytest
 
 from medvlp.data import BatchLoader, Store
 from medvlp.data.concept_table import ConceptTable
-from medvlp.data.report_text import read_sentences
-from medvlp.data.reports_table import ReportTable, report_row, write_reports
+from medvlp.data.report_table import ReportTable, report_row, select_sentences, write_reports
 from medvlp.knowledge import load_findings
 from medvlp.models import ReportTokenizer
 from medvlp.reports.states import FindingState
@@ -47,7 +46,7 @@ def expected(reports: ReportTable, number: int) -> list[tuple[str, str, int]]:
 
 
 def test_the_tokens_of_a_span_spell_the_mention(reports: ReportTable, tokenizer: ReportTokenizer) -> None:
-    read = read_sentences(reports)
+    read = select_sentences(reports)
     table = ConceptTable.of(reports, read, tokenizer, 64)
     spans = table.gather(np.arange(len(TEXTS)))
     ids, _ = tokenizer(read.texts(len(TEXTS)), 64)
@@ -64,7 +63,7 @@ def test_the_tokens_of_a_span_spell_the_mention(reports: ReportTable, tokenizer:
 
 
 def test_what_fills_up_is_nothing(reports: ReportTable, tokenizer: ReportTokenizer) -> None:
-    table = ConceptTable.of(reports, read_sentences(reports), tokenizer, 64)
+    table = ConceptTable.of(reports, select_sentences(reports), tokenizer, 64)
     spans = table.gather(np.array([2, -1, 0]))
     assert spans.shape == (3, 3, 4)
     assert (spans[:2] == [0, 0, -1, -1]).all()
@@ -72,7 +71,7 @@ def test_what_fills_up_is_nothing(reports: ReportTable, tokenizer: ReportTokeniz
 
 
 def test_mentions_beyond_the_last_token_are_left_out(reports: ReportTable, tokenizer: ReportTokenizer) -> None:
-    read = read_sentences(reports)
+    read = select_sentences(reports)
     whole = ConceptTable.of(reports, read, tokenizer, 64).gather(np.array([0]))[0]
     length = int(whole[1, 1]) + 1  # [SEP] takes the place after the second mention
     cut = ConceptTable.of(reports, read, tokenizer, length).gather(np.array([0]))[0]
@@ -82,7 +81,7 @@ def test_mentions_beyond_the_last_token_are_left_out(reports: ReportTable, token
 
 
 def test_batches_hold_them_when_asked(small_store: Store) -> None:
-    words = read_sentences(small_store.reports).words
+    words = select_sentences(small_store.reports).words
     tokenizer = ReportTokenizer.train(words, vocab_size=120, min_frequency=1)
     asked = BatchLoader(small_store, small_store.rows(), tokenizer, ["edema"], 7, train=False, concepts=True)
     batch = next(iter(asked.epoch(0)))

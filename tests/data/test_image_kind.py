@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from medvlp.data import Manifest, Preprocess, VolumePreprocess
-from medvlp.data.image_kind import kind_of
+from medvlp.data.image_kind import preprocess_class
 
 
 def manifest(paths: list[str], modality: str | list[str] = "") -> Manifest:
@@ -26,13 +26,13 @@ def test_kinds_by_name_folder_and_modality(tmp_path: Path) -> None:
 
 
 def test_the_preprocessing_that_fits() -> None:
-    assert kind_of(manifest(["a.dcm", "b.png"], "DX").table) is Preprocess
-    assert kind_of(manifest(["a.nii"], "CT").table) is VolumePreprocess
-    assert kind_of(manifest(["a.nii"], "OT").table) is VolumePreprocess
+    assert preprocess_class(manifest(["a.dcm", "b.png"], "DX").table) is Preprocess
+    assert preprocess_class(manifest(["a.nii"], "CT").table) is VolumePreprocess
+    assert preprocess_class(manifest(["a.nii"], "OT").table) is VolumePreprocess
 
 
 def test_mixed_and_foreign_manifests_say_how_to_part_them() -> None:
     with pytest.raises(ValueError, match=r"mixes 1 radiographs and 2 volumes.*--only volumes"):
-        kind_of(manifest(["a.dcm", "b.nii", "c.nii"], ["DX", "CT", "CT"]).table)
+        preprocess_class(manifest(["a.dcm", "b.nii", "c.nii"], ["DX", "CT", "CT"]).table)
     with pytest.raises(ValueError, match=r"1 volumes are MR.*drop these rows"):
-        kind_of(manifest(["a.nii", "b.nii"], ["CT", "MR"]).table)
+        preprocess_class(manifest(["a.nii", "b.nii"], ["CT", "MR"]).table)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from medvlp.data import Augment, Batch, BatchLoader, Manifest, Preprocess, Store, prepare
-from medvlp.data.token_table import TokenTable
+from medvlp.data.tokenized_reports import TokenTable
 
 FINDINGS = ["pleural_effusion", "pneumothorax", "pneumonia", "cardiomegaly"]
 

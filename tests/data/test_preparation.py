@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from medvlp.data import Manifest, Preprocess, Store, prepare, prepare_part
-from medvlp.data import prepare_plan as plans
+from medvlp.data.store_layout import StoreLayout
 
 
 def files(store: Path) -> dict[str, bytes]:
@@ -27,14 +27,14 @@ def files(store: Path) -> dict[str, bytes]:
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shards of three images, so that the small data set has several."""
-    whole = plans.Plan.of
+    whole = StoreLayout.of
 
-    def of(manifest: Manifest, preprocess: tuple[Preprocess, ...]) -> plans.Plan:
+    def of(manifest: Manifest, preprocess: tuple[Preprocess, ...]) -> StoreLayout:
         from dataclasses import replace
 
         return replace(whole(manifest, preprocess), images_a_shard=3, reports_a_shard=2)
 
-    monkeypatch.setattr(plans.Plan, "of", of)
+    monkeypatch.setattr(StoreLayout, "of", of)
 
 
 def test_pixels_are_those_of_the_preprocessing(small_store: Store, small_table: pd.DataFrame) -> None:
@@ -118,7 +118,7 @@ def test_another_manifest_or_size_is_refused(small_manifest: Manifest, small_sto
 def test_unfinished_store_says_so(small_manifest: Manifest, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no store at"):
         Store.open(tmp_path)
-    plans.Plan.of(small_manifest, (Preprocess(),)).settle(tmp_path)
+    StoreLayout.of(small_manifest, (Preprocess(),)).write_or_verify(tmp_path)
     with pytest.raises(FileNotFoundError, match="unfinished store"):
         Store.open(tmp_path)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medvlp.data import Store
-from medvlp.data.report_text import read_sentences
+from medvlp.data.report_table import select_sentences
 
 
 def test_rows_by_split_and_view(small_store: Store) -> None:
@@ -63,11 +63,11 @@ def test_reports_are_as_parsed(small_store: Store) -> None:
 
 
 def test_sentences_of_the_sections_that_are_read(small_store: Store) -> None:
-    read = read_sentences(small_store.reports, ["impression"])
+    read = select_sentences(small_store.reports, ["impression"])
     assert read.words == ["Small left pleural effusion.", "No acute process.", "Possible pneumonia."]
     assert read.number.tolist() == [2, 3, 1]
-    everything = read_sentences(small_store.reports, ["technique"])  # none has it: each is read whole
+    everything = select_sentences(small_store.reports, ["technique"])  # none has it: each is read whole
     assert len(everything.words) == 9
-    some = read_sentences(small_store.reports, wanted=np.array([False, True, False]))
+    some = select_sentences(small_store.reports, wanted=np.array([False, True, False]))
     assert some.texts(3)[1] == "The lungs are clear. No pleural effusion. No pneumothorax. No acute process."
     assert some.texts(3)[0] == ""

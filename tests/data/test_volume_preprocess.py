@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medvlp.data import Preprocess, VolumePreprocess
-from medvlp.data.preprocess_kinds import preprocess_from_json
+from medvlp.data.image_kind import preprocess_from_json
 from medvlp.io import Image
 
 

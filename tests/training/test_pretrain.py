@@ -13,9 +13,8 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
-from medvlp.data import BatchLoader, Preprocess, Store, prepare
+from medvlp.data import BatchLoader, Preprocess, Store, index_data_set, prepare
 from medvlp.data.batch import Batch
-from medvlp.data.sources import load
 from medvlp.phantom import generate
 from medvlp.training.assemble import parts_from_store
 from medvlp.training.checkpoint import ResumeError
@@ -224,7 +223,9 @@ def test_methods_need_what_they_learn_from(
 
 def test_a_tiny_phantom_from_files_to_scores(tiny_recipe: MakeRecipe, tmp_path: Path) -> None:
     generate(tmp_path / "archive", patients=8, seed=0, size=64, workers=1)
-    store = prepare(load("mimic_cxr", tmp_path / "archive"), tmp_path / "store", Preprocess(size=64), workers=0)
+    store = prepare(
+        index_data_set("mimic_cxr", tmp_path / "archive"), tmp_path / "store", Preprocess(size=64), workers=0
+    )
     recipe = tiny_recipe(
         f"data.store={store.path}",
         "data.validate_split=train",  # the split is by patient, and eight are too few to have every split

@@ -18,9 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from medvlp.data.indexing import assemble, coded_states, read_table, register_source
 from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble
-from medvlp.data.sources.csv_tables import coded_states, read_table
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
@@ -33,6 +32,7 @@ _CODES = {
 _SPLITS = {"train": "train", "valid": "validate", "test": "test"}
 
 
+@register_source("chexpert")
 def manifest(root: Path) -> Manifest:
     """Index CheXpert, or CheXpert Plus where its table is there."""
     root = Path(root).absolute()

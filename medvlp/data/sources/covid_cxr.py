@@ -19,10 +19,8 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble
-from medvlp.data.sources.csv_tables import read_table
-from medvlp.data.splits import splits_by_patient
+from medvlp.data.indexing import assemble, read_table, register_source
+from medvlp.data.manifest import Manifest, splits_by_patient
 from medvlp.reports.states import FindingState
 
 _VIEWS = {"PA": "PA", "AP": "AP", "AP Supine": "AP", "AP Erect": "AP", "L": "LATERAL"}
@@ -35,6 +33,7 @@ _FINDINGS = {
 }
 
 
+@register_source("covid_cxr")
 def manifest(root: Path) -> Manifest:
     """Index the collection's radiographs."""
     root = Path(root).absolute()

@@ -17,10 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble
-from medvlp.data.sources.csv_tables import coded_states, read_table
-from medvlp.data.splits import splits_by_patient
+from medvlp.data.indexing import assemble, coded_states, read_table, register_source
+from medvlp.data.manifest import Manifest, splits_by_patient
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
@@ -30,6 +28,7 @@ _PARTS = {"ClinicalInformation_EN": "INDICATION", "Technique_EN": "TECHNIQUE"}
 _READ = {"Findings_EN": "FINDINGS", "Impressions_EN": "IMPRESSION"}
 
 
+@register_source("ct_rate")
 def manifest(root: Path) -> Manifest:
     """Index the volumes of version 2 that are on this disk."""
     root = Path(root).absolute()

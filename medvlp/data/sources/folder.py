@@ -14,15 +14,17 @@ from typing import Any
 
 import pandas as pd
 
+from medvlp.data.indexing import register_source
+from medvlp.data.indexing.dicom_headers import DicomKeys, dicom_keys
+from medvlp.data.indexing.dicom_series import series_rows
 from medvlp.data.manifest import Manifest
-from medvlp.data.sources.dicom_keys import DicomKeys, dicom_keys
-from medvlp.data.sources.dicom_series import series_rows
 
 _NIFTI = (".nii", ".nii.gz")
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _DICOM = (".dcm", ".dicom", ".ima", "")  # files without an ending are tried as DICOM
 
 
+@register_source("folder")
 def manifest(root: Path) -> Manifest:
     """Index all images below a folder, or the rows of a CSV (columns of `Manifest`; relative paths from its folder).
 

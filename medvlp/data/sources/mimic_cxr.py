@@ -17,9 +17,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from medvlp.data.indexing import assemble, coded_states, find_file, read_table, register_source
 from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble
-from medvlp.data.sources.csv_tables import coded_states, find, read_table
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.report import Report
 from medvlp.reports.sections import find_sections
@@ -34,6 +33,7 @@ _LABELS = {
 _VIEWS = {"antero-posterior": "AP", "postero-anterior": "PA", "lateral": "LATERAL", "left lateral": "LL"}
 
 
+@register_source("mimic_cxr")
 def manifest(
     root: Path,
     tables: str | Path | None = None,
@@ -115,7 +115,7 @@ def _views(table: pd.DataFrame) -> pd.Series:
 
 def _labels(tables: Path, kind: str, studies: pd.Series) -> tuple[dict[str, np.ndarray], int]:
     """States of each image, and how many images have no row in the table."""
-    name = find(tables, [f"mimic-cxr-*-{kind}.csv.gz", f"mimic-cxr-*-{kind}.csv"]).name
+    name = find_file(tables, [f"mimic-cxr-*-{kind}.csv.gz", f"mimic-cxr-*-{kind}.csv"]).name
     cells = read_table(tables, [name], ["study_id"]).set_index("study_id")
     without = int((~studies.isin(cells.index)).sum())
     cells = cells.reindex(studies).fillna("").reset_index(drop=True)

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from medvlp.data.indexing import assemble, box_cells, read_table, register_source
 from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble, box_cells
-from medvlp.data.sources.csv_tables import read_table
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
 _SPLITS = {"train": "train", "val": "validate", "validate": "validate", "test": "test", "": "test"}
 
 
+@register_source("ms_cxr")
 def manifest(root: Path, images: str | Path | None = None) -> Manifest:
     """Index the annotated images.
 

@@ -13,19 +13,18 @@ import json
 import re
 from pathlib import Path
 
-from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble
-from medvlp.data.sources.csv_tables import find
-from medvlp.data.splits import splits_by_patient
+from medvlp.data.indexing import assemble, find_file, register_source
+from medvlp.data.manifest import Manifest, splits_by_patient
 
 _LISTS = {"training": "train", "validation": "validate", "test": "test"}
 _MODALITIES = {"CT": "CT", "MRI": "MR", "MR": "MR"}
 
 
+@register_source("msd")
 def manifest(root: Path) -> Manifest:
     """Index the volumes; validation is drawn from the training list where the file has no list of its own."""
     root = Path(root).absolute()
-    content = json.loads(find(root, ["dataset.json", "dataset*.json"]).read_text())
+    content = json.loads(find_file(root, ["dataset.json", "dataset*.json"]).read_text())
     labels = {value: _name(name) for value, name in _pairs(content.get("labels", {})) if value != "0"}
     rows = []
     for part, split in _LISTS.items():

@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble, box_cells, files_by_name, listed_states
-from medvlp.data.sources.csv_tables import read_table
-from medvlp.data.splits import splits_by_patient
+from medvlp.data.indexing import assemble, box_cells, files_by_name, listed_states, read_table, register_source
+from medvlp.data.manifest import Manifest, splits_by_patient
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
 _OLDEST = 120
 
 
+@register_source("nih_cxr")
 def manifest(root: Path) -> Manifest:
     """Index a download of ChestX-ray14, whole or in part."""
     root = Path(root).absolute()

@@ -20,9 +20,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
+from medvlp.data.indexing import assemble, coded_states, files_by_name, read_table, register_source
 from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble, files_by_name
-from medvlp.data.sources.csv_tables import coded_states, read_table
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
@@ -30,6 +29,7 @@ _IMAGE = re.compile(r"^(?:CXR)?(\d+)_.*?(IM-[\d-]*\d)")
 _BINARY = {"1": FindingState.PRESENT, "0": FindingState.ABSENT, "": FindingState.UNMENTIONED}
 
 
+@register_source("openi")
 def manifest(root: Path) -> Manifest:
     """Index the images that are on this disk, with their reports and, where the table is there, their labels."""
     root = Path(root).absolute()

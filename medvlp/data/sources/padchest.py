@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from medvlp.data.indexing import assemble, files_by_name, listed_states, read_table, register_source
 from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble, files_by_name, listed_states
-from medvlp.data.sources.csv_tables import read_table
 from medvlp.knowledge import LabelSpace
 
 _VIEWS = {"PA": "PA", "AP": "AP", "AP_horizontal": "AP", "L": "LATERAL"}
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
+@register_source("padchest")
 def manifest(root: Path) -> Manifest:
     """Index PadChest."""
     root = Path(root).absolute()

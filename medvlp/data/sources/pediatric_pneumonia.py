@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble
-from medvlp.data.splits import splits_by_patient
+from medvlp.data.indexing import assemble, register_source
+from medvlp.data.manifest import Manifest, splits_by_patient
 from medvlp.reports.states import FindingState
 
 _PATIENT = re.compile(r"(person\d+|(?:NORMAL2-)?IM-\d+)")
 
 
+@register_source("pediatric_pneumonia")
 def manifest(root: Path) -> Manifest:
     """Index the radiographs by folder and file name."""
     root = Path(root).absolute()

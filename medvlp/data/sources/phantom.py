@@ -12,12 +12,14 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
+from medvlp.data.indexing import register_source
 from medvlp.data.manifest import Manifest
 from medvlp.data.sources import mimic_cxr
 
 MASKS = ("lungs", "heart")
 
 
+@register_source("phantom")
 def manifest(root: Path) -> Manifest:
     """Index a folder that `medvlp data phantom` wrote.
 

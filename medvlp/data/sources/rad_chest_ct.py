@@ -22,9 +22,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from medvlp.data.indexing import assemble, files_by_name, read_table, register_source
 from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble, files_by_name
-from medvlp.data.sources.csv_tables import read_table
 from medvlp.io.dicom_volume import MAX_VOXELS
 from medvlp.io.errors import ReadError
 from medvlp.io.geometry import AXES
@@ -60,6 +59,31 @@ _METADATA = "CT_Scan_Metadata_Complete_35747.csv"
 _STRAIGHT = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]  # Image Orientation (Patient): columns to the left, rows to the back
 
 
+def read_volume(path: Path) -> Image:
+    """One scan, float32 `[D, H, W]` in HU, axes to the head, the front and the right.
+
+    Raises:
+        ReadError: no archive, no array `ct` of three axes in it, or a larger one than a scan can be.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo("ct.npy").file_size
+        if size > 2 * MAX_VOXELS + 1024:
+            raise ReadError(path, f"the array `ct` inflates to {size:,} bytes: beyond the limit")
+        with np.load(path, allow_pickle=False) as arrays:
+            stored = arrays["ct"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ReadError(path, f"holds no readable array `ct` ({type(error).__name__})") from None
+    if stored.ndim != 3 or stored.dtype.kind not in "iuf":
+        raise ReadError(path, f"the array `ct` is {stored.dtype} {stored.shape}, not a volume")
+    array = np.ascontiguousarray(stored[::-1, ::-1, ::-1], np.float32)
+    affine = np.zeros((4, 4))
+    affine[2, 0] = affine[1, 1] = affine[0, 2] = _SPACING
+    affine[3, 3] = 1
+    return Image(array, (_SPACING,) * 3, AXES, "CT", source="npz", steps=("turned to RAS",), affine=affine)
+
+
+@register_source("rad_chest_ct", read_volume)
 def manifest(root: Path) -> Manifest:
     """Index the scans and their labels."""
     root = Path(root).absolute()
@@ -89,30 +113,6 @@ def manifest(root: Path) -> Manifest:
         f"{int((~lies).sum())} scans that were not taken straight on the back were left out",
     ]
     return assemble("rad_chest_ct", columns, states, notes)
-
-
-def read_volume(path: Path) -> Image:
-    """One scan, float32 `[D, H, W]` in HU, axes to the head, the front and the right.
-
-    Raises:
-        ReadError: no archive, no array `ct` of three axes in it, or a larger one than a scan can be.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo("ct.npy").file_size
-        if size > 2 * MAX_VOXELS + 1024:
-            raise ReadError(path, f"the array `ct` inflates to {size:,} bytes: beyond the limit")
-        with np.load(path, allow_pickle=False) as arrays:
-            stored = arrays["ct"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ReadError(path, f"holds no readable array `ct` ({type(error).__name__})") from None
-    if stored.ndim != 3 or stored.dtype.kind not in "iuf":
-        raise ReadError(path, f"the array `ct` is {stored.dtype} {stored.shape}, not a volume")
-    array = np.ascontiguousarray(stored[::-1, ::-1, ::-1], np.float32)
-    affine = np.zeros((4, 4))
-    affine[2, 0] = affine[1, 1] = affine[0, 2] = _SPACING
-    affine[3, 3] = 1
-    return Image(array, (_SPACING,) * 3, AXES, "CT", source="npz", steps=("turned to RAS",), affine=affine)
 
 
 def _metadata(root: Path, names: pd.Series) -> tuple[pd.Series, np.ndarray]:

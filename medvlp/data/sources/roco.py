@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from medvlp.data.indexing import assemble, files_by_name, read_table, register_source
 from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble, files_by_name
-from medvlp.data.sources.csv_tables import read_table
 
 _CHEST_RADIOGRAPH = re.compile(
     r"\b(?:chest|thoracic|lungs?|pulmonary)\b.{0,60}\b(?:x[- ]?rays?|radiographs?|radiography|roentgenogram|film)\b"
@@ -26,6 +25,7 @@ _CHEST_RADIOGRAPH = re.compile(
 )
 
 
+@register_source("roco")
 def manifest(root: Path, chest_radiographs: bool = False) -> Manifest:
     """Index figures and captions.
 

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from medvlp.data.indexing import assemble, box_cells, read_table, register_source
 from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble, box_cells
-from medvlp.data.sources.csv_tables import read_table
 from medvlp.reports.states import FindingState
 
 FINDING = "lung_opacity"
 
 
+@register_source("rsna_pneumonia")
 def manifest(root: Path) -> Manifest:
     """Index the labelled images of the challenge."""
     root = Path(root).absolute()

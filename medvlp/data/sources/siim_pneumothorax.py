@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from medvlp.data.indexing import assemble, files_by_name, read_table, register_source
 from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble, files_by_name
-from medvlp.data.sources.csv_tables import read_table
 from medvlp.reports.states import FindingState
 
 
+@register_source("siim_pneumothorax")
 def manifest(root: Path) -> Manifest:
     """Index the images of the training table."""
     root = Path(root).absolute()

@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.manifest import Manifest
-from medvlp.data.sources.assembly import assemble, box_cells
-from medvlp.data.sources.csv_tables import read_table
-from medvlp.data.splits import splits_by_patient
+from medvlp.data.indexing import assemble, box_cells, read_table, register_source
+from medvlp.data.manifest import Manifest, splits_by_patient
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
 _AGREED = 2  # radiologists out of three
 
 
+@register_source("vindr_cxr")
 def manifest(root: Path) -> Manifest:
     """Index training and test images; validation is drawn from the training images."""
     root = Path(root).absolute()

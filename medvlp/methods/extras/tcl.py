@@ -10,7 +10,7 @@ it, and Q a queue of earlier g',
 
 Faithful: both terms for both modalities, the momentum twins of encoders and heads, the queue, one scale, the mean.
 Departs: it is added to another method, which brings its own contrast between modalities. The second view of an image
-is made from the batch's own images on the device (`second_view`: no flip, since left is not right), and the method sees
+is made from the batch's own images on the device (`random_view`: no flip, since left is not right), and the method sees
 the first as the loader made it. A twin has no dropout, so that the second view of a text differs from the first by the
 twin's weights, and by the dropout of the tower where it has some. Equal reports are right for each other, and their
 words no negatives. Patches are not pooled, and negatives of the local term come from all ranks.
@@ -25,7 +25,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from medvlp.data.second_view import second_view
+from medvlp.data.augment import random_view
 from medvlp.methods.base import MethodParts
 from medvlp.methods.extras.base import AddedLoss, ExtraOptions
 from medvlp.methods.extras.registry import register_extra
@@ -83,7 +83,7 @@ class TCL(AddedLoss):
         images = step.batch.images
         query = self.image_head(step.image.global_)
         with torch.no_grad():
-            view = self.image_twin(second_view(images) if self.training else images)
+            view = self.image_twin(random_view(images) if self.training else images)
             key, parts = self.image_head_twin(view.global_), self.image_head_twin(view.patches)
         keys = self.ranks.gather(key)
         own = own_columns(len(query), len(keys), self.ranks, query.device)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlp.data import sources
+from medvlp.data import index_data_set
 from medvlp.data.sources import covid_cxr, nih_cxr, pediatric_pneumonia
 
 Files = Callable[..., Path]
@@ -118,7 +118,7 @@ def test_pediatric_layout(layout: Files) -> None:
 def test_real_folders(name: str, images: int, patients: int) -> None:
     if not (REAL / name).is_dir():
         pytest.skip(f"no real data at {REAL / name}; set MEDVLP_REAL_DATA")
-    manifest = sources.load(name, REAL / name)
+    manifest = index_data_set(name, REAL / name)
     assert len(manifest) == images
     assert manifest.table["patient_id"].nunique() == patients
     assert set(manifest.table["split"]) == {"train", "validate", "test"}

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from medvlp.data import VolumePreprocess, prepare
+from medvlp.data.prepare_image import read_ct
 from medvlp.data.sources import ct_rate, msd, rad_chest_ct
-from medvlp.data.volume_reading import read_row_volume
 from medvlp.io import ReadError
 
 Files = Callable[..., Path]
@@ -125,7 +125,7 @@ def test_rad_chest_ct_arrays_are_turned_to_ras(layout: Files, ct: SimpleNamespac
     np.testing.assert_array_equal(store.images([0])[0], volume)
     assert store.table[["thickness", "spacing"]].to_numpy().tolist() == [[0.8, 0.8]]
     assert store.quarantined == 2
-    image = read_row_volume(str(root / "trn1.npz"), None, "rad_chest_ct")
+    image = read_ct(str(root / "trn1.npz"), None, "rad_chest_ct")
     assert image.affine is not None
     assert (image.affine @ [1, 2, 3, 1]).tolist() == pytest.approx([2.4, 1.6, 0.8, 1])
     with pytest.raises(ReadError, match="not a volume"):

@@ -2,57 +2,92 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import iter_modules
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from medvlp.cli.data_index import index
-from medvlp.data import sources
-from medvlp.data.sources.assembly import assemble, box_cells, listed_states
-from medvlp.data.sources.csv_tables import coded_states, read_table
+from medvlp.cli.main import app
+from medvlp.data import SOURCES, Manifest, SourceError, index_data_set, register_source, sources
+from medvlp.data.indexing import assemble, box_cells, coded_states, listed_states, read_table
+from medvlp.data.indexing.registry import check_source
 from medvlp.knowledge import LabelSpace, UnknownNameError
+from medvlp.registry import UnknownMemberError
 from medvlp.reports.states import FindingState
 
 
 def test_all_sources_are_known() -> None:
-    assert {"mimic_cxr", "chexpert", "nih_cxr", "padchest", "folder", "ct_rate"} <= set(sources.names())
-    assert not {"assembly", "csv_tables", "dicom_keys", "dicom_series"} & set(sources.names())
+    assert {"mimic_cxr", "chexpert", "nih_cxr", "padchest", "folder", "ct_rate"} <= set(SOURCES.names())
+    assert set(SOURCES.names()) >= {module.name for module in iter_modules(sources.__path__)}
+    assert SOURCES.refused() == {}
 
 
 def test_misspelt_source_and_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="did you mean mimic_cxr"):
-        sources.load("mimic_crx", tmp_path)
+    with pytest.raises(UnknownMemberError, match='did you mean "mimic_cxr"'):
+        index_data_set("mimic_crx", tmp_path)
     with pytest.raises(FileNotFoundError, match="does not exist; give the folder that nih_cxr was unpacked in"):
-        sources.load("nih_cxr", tmp_path / "nowhere")
+        index_data_set("nih_cxr", tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("name", sorted(set(sources.names()) - {"folder"}))
+@pytest.mark.parametrize("name", sorted(set(SOURCES.names()) - {"folder"}))
 def test_empty_folder_says_what_is_missing(name: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
-        sources.load(name, tmp_path)
+        index_data_set(name, tmp_path)
 
 
 def test_unknown_option_names_the_known(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="mimic_cxr has no option 'label'; did you mean labels"):
-        sources.load("mimic_cxr", tmp_path, label="chexpert")
+    with pytest.raises(SourceError, match="mimic_cxr has no option 'label'; did you mean \"labels\""):
+        index_data_set("mimic_cxr", tmp_path, label="chexpert")
 
 
 def test_yes_and_no_of_the_command_line(layout: Callable[..., Path]) -> None:
     root = layout(
         {"captions.csv": "image,article,caption\na.jpg,A,A cat.\nb.jpg,B,Chest radiograph.\n"}, ["a.jpg", "b.jpg"]
     )
-    assert len(sources.load("roco", root, chest_radiographs="no")) == 2
-    assert len(sources.load("roco", root, chest_radiographs="yes")) == 1
-    with pytest.raises(ValueError, match="option chest_radiographs is 'maybe'; give yes or no"):
-        sources.load("roco", root, chest_radiographs="maybe")
+    assert len(index_data_set("roco", root, chest_radiographs="no")) == 2
+    assert len(index_data_set("roco", root, chest_radiographs="yes")) == 1
+    with pytest.raises(SourceError, match="option chest_radiographs is 'maybe'; give yes or no"):
+        index_data_set("roco", root, chest_radiographs="maybe")
+
+
+def test_a_value_that_is_none_of_the_choices(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="option labels is 'chexprt'; did you mean \"chexpert\""):
+        index_data_set("mimic_cxr", tmp_path, labels="chexprt")
 
 
 def test_help_names_every_source() -> None:
-    text = " ".join((index.__doc__ or "").split())
-    assert set(text.split("Data sets: ")[1].split(". ")[0].split(", ")) == set(sources.names())
+    text = CliRunner().invoke(app, ["data", "index", "--help"], env={"COLUMNS": "200"}).output
+    assert all(name in text for name in SOURCES)
+
+
+def test_a_source_of_the_users_own_code(layout: Callable[..., Path]) -> None:
+    name = "archive_of_this_test"
+    with pytest.raises(UnknownMemberError):
+        SOURCES.get(name)
+
+    @register_source(name)
+    def manifest(root: Path, every: int = 1) -> Manifest:
+        table = read_table(root, ["t.csv"], ["file"]).iloc[::every]
+        ids = dict.fromkeys(("patient_id", "study_id", "image_id"), "own-" + table["file"])
+        return assemble(name, ids | {"path": [str(root / file) for file in table["file"]]})
+
+    root = layout({"t.csv": "file\na.png\nb.png\nc.png\n"}, ["a.png", "b.png", "c.png"])
+    assert index_data_set(name, root, every="2").table["image_id"].tolist() == ["own-a.png", "own-c.png"]
+    with pytest.raises(SourceError, match="option every is 'x'; give a number"):
+        index_data_set(name, root, every="x")
+    run = CliRunner().invoke(app, ["data", "index", name, str(root), "-o", str(root / "m.csv"), "--json"])
+    assert run.exit_code == 0
+    assert json.loads(run.stdout)["images"] == 3
+
+
+def test_an_entry_point_that_is_no_source_is_refused() -> None:
+    with pytest.raises(TypeError, match="a data source is a function of a folder"):
+        check_source(42)
 
 
 def test_missing_column_is_named(tmp_path: Path) -> None:

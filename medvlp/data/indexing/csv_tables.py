@@ -24,7 +24,7 @@ def read_table(root: Path, names: Sequence[str], columns: Sequence[str]) -> pd.D
         FileNotFoundError: none of the files is there.
         ValueError: a column is missing; names it and the columns that are there.
     """
-    path = find(root, names)
+    path = find_file(root, names)
     table = pd.read_csv(path, dtype=str, keep_default_na=False, low_memory=False)
     missing = [c for c in columns if c not in table]
     if missing:
@@ -32,7 +32,7 @@ def read_table(root: Path, names: Sequence[str], columns: Sequence[str]) -> pd.D
     return table
 
 
-def find(root: Path, names: Sequence[str]) -> Path:
+def find_file(root: Path, names: Sequence[str]) -> Path:
     """The first of some files or folders below `root`; names may be glob patterns.
 
     Raises:

@@ -1,7 +1,6 @@
-"""`prepare_on`: the parts of `prepare` on an engine that runs functions elsewhere, such as a pool, or Ray if installed.
+"""`prepare_on`: the parts of `prepare` on many machines, by any `concurrent.futures.Executor`, or by Ray.
 
-An engine is any `concurrent.futures.Executor` whose processes see the same disk. Parts share nothing but the folder of
-the store, so an engine has nothing to know of them.
+The executor's processes must see the same disk. Parts share nothing but the folder of the store.
 """
 
 from __future__ import annotations
@@ -11,18 +10,17 @@ from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
 from pathlib import Path
 from typing import Any
 
-from medvlp.data import prepare_plan as plans
+from medvlp.data.image_kind import AnyPreprocess
 from medvlp.data.manifest import Manifest
 from medvlp.data.preparation import Progress, prepare_part, sizes_of
-from medvlp.data.prepare_plan import Plan
-from medvlp.data.preprocess_kinds import AnyPreprocess
 from medvlp.data.store import Store
+from medvlp.data.store_layout import StoreLayout, rows_file
 
-_LOOK_EVERY = 2.0  # seconds
+_POLL_INTERVAL = 2.0  # seconds
 
 
 def prepare_on(
-    engine: Executor,
+    executor: Executor,
     manifest: Manifest,
     out: str | Path,
     preprocess: AnyPreprocess | Sequence[AnyPreprocess] | None = None,
@@ -31,12 +29,12 @@ def prepare_on(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Store:
-    """Prepare a manifest in parts on an engine, and wait for them.
+    """Prepare a manifest in parts on an executor, and wait for them.
 
     Args:
-        engine: what runs the parts; it is not shut down.
+        executor: runs the parts; it is not shut down.
         manifest, out, preprocess: as of `prepare`; the folder has to be on a disk that all processes see.
-        parts: how many functions the engine gets; one for each machine is best, for each reads the whole manifest.
+        parts: how many tasks the executor gets; one for each machine is best, for each reads the whole manifest.
         workers: processes of each part; at least 1, so that a decoder that crashes costs one image and not the part.
         progress: as of `prepare`, called every two seconds with the images of the shards that are done.
 
@@ -45,38 +43,38 @@ def prepare_on(
         Exception: what a part raised; the others go on, and the same call continues after the cause was removed.
     """
     if parts < 1 or workers < 1:
-        raise ValueError(f"an engine needs at least one part and one worker a part; got {parts} and {workers}")
+        raise ValueError(f"an executor needs at least one part and one worker a part; got {parts} and {workers}")
     out, sizes = Path(out), sizes_of(manifest, preprocess)
-    table = manifest.save(out / "engine_manifest.parquet")  # with absolute paths, which all processes understand alike
-    plan = Plan.of(Manifest.load(table), sizes)
-    plan.settle(out)
-    tasks = [engine.submit(_part, str(table), str(out), i, parts, sizes, workers) for i in range(1, parts + 1)]
+    table = manifest.save(out / "executor_manifest.parquet")  # its paths are absolute: they hold in every process
+    layout = StoreLayout.of(Manifest.load(table), sizes)
+    layout.write_or_verify(out)
+    tasks = [executor.submit(_part, str(table), str(out), i, parts, sizes, workers) for i in range(1, parts + 1)]
     waiting: set[Future[int]] = set(tasks)
     while waiting:
-        done, waiting = wait(waiting, _LOOK_EVERY, FIRST_EXCEPTION)
+        done, waiting = wait(waiting, _POLL_INTERVAL, FIRST_EXCEPTION)
         for task in done:
             task.result()
         if progress:
-            progress("images", _images_done(plan, out), plan.images)
+            progress("images", _images_done(layout, out), layout.images)
     table.unlink(missing_ok=True)
     return Store.open(out)
 
 
 def _part(manifest: str, out: str, part: int, parts: int, sizes: tuple[AnyPreprocess, ...], workers: int) -> int:
-    """One part, in a process of the engine; the manifest comes over the disk, where it lies once for all."""
+    """One part, in a process of the executor; the manifest comes over the disk, where it lies once for all."""
     return prepare_part(Manifest.load(manifest), out, part, parts, sizes, workers=workers)
 
 
-def _images_done(plan: Plan, out: Path) -> int:
-    return sum(len(plan.rows(s)) for s in range(plan.image_shards) if plans.rows_file(out, s).is_file())
+def _images_done(layout: StoreLayout, out: Path) -> int:
+    return sum(len(layout.rows(s)) for s in range(layout.image_shards) if rows_file(out, s).is_file())
 
 
-class RayEngine(Executor):
-    """Ray as an executor.
+class RayExecutor(Executor):
+    """Ray as an executor; needs the extra `medvlp[ray]`.
 
         import ray
         ray.init(address="auto")
-        prepare_on(RayEngine(cpus=16), manifest, "store", parts=8, workers=16)
+        prepare_on(RayExecutor(cpus=16), manifest, "store", parts=8, workers=16)
 
     Args:
         cpus: of each function; with all of a machine's, Ray puts one part on each.
@@ -90,7 +88,7 @@ class RayEngine(Executor):
             import ray
         except ImportError:
             raise ImportError(
-                "Ray is not installed: `pip install ray`, or run `medvlp data prepare --part i/n` on each machine"
+                "Ray is missing: `pip install medvlp[ray]`, or run `medvlp data prepare --part i/n` on each machine"
             ) from None
         self._ray, self._cpus = ray, cpus
 

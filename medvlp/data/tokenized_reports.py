@@ -1,10 +1,10 @@
-"""`StoreTexts`: what a batch holds of a store's reports, laid out so that making it is a few gathers."""
+"""`TokenizedReports`: what a batch holds of a store's reports, laid out so that making it is a few gathers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from medvlp.data.concept_table import ConceptTable, OffsetTokenizer
-from medvlp.data.report_text import ReadSentences, read_sentences
-from medvlp.data.reports_table import ReportTable
+from medvlp.data.report_table import ReportTable, SelectedSentences, select_sentences
 from medvlp.data.store import Store
-from medvlp.data.token_table import Tokenizer, TokenTable
 from medvlp.reports.states import FindingState
 
 _STRENGTH = {"absent": 1, "uncertain": 2, "present": 3}  # where sentences disagree on a place, the stronger holds
@@ -37,7 +35,7 @@ Field = Literal[
 
 
 @dataclass(frozen=True, eq=False)
-class StoreTexts:
+class TokenizedReports:
     """Texts of R reports with M sentences, for N rows of a store.
 
     Attributes:
@@ -74,12 +72,12 @@ class StoreTexts:
         max_sentence_tokens: int,
         places: bool,
         concepts: bool = False,
-    ) -> StoreTexts:
+    ) -> TokenizedReports:
         """Tokenise the reports that are used; the others keep their numbers and stay empty."""
         count = len(store.reports)
         wanted = np.zeros(count, bool)
         wanted[used[used >= 0]] = True
-        read = read_sentences(store.reports, sections, wanted)
+        read = select_sentences(store.reports, sections, wanted)
         texts = read.texts(count)
         spans = ConceptTable.of(store.reports, read, cast(OffsetTokenizer, tokenizer), max_tokens) if concepts else None
         return cls(
@@ -120,7 +118,7 @@ class StoreTexts:
         return {name: torch.from_numpy(values) for name, values in fields.items()}
 
 
-def _said(reports: ReportTable, read: ReadSentences, findings: Sequence[str]) -> NDArray[np.int8]:
+def _said(reports: ReportTable, read: SelectedSentences, findings: Sequence[str]) -> NDArray[np.int8]:
     """States of each read sentence, `[M + 1, F]`; the last row is for padding."""
     said = np.full((len(read.words) + 1, len(findings)), FindingState.UNMENTIONED, np.int8)
     flat = reports.flat("states")
@@ -143,3 +141,53 @@ def _places(reports: ReportTable, findings: Sequence[str]) -> NDArray[np.int8]:
     said = np.array([_STRENGTH.get(a, 0) for a in flat["assertion"][keep]], np.int8)
     np.maximum.at(strength, (flat["report"][keep], finding[keep], place[keep]), said)
     return _STATE[strength]
+
+
+Tokenizer = Callable[..., tuple[Any, Any]]  # tokenizer(texts, max_length=n) -> ids int64 [N, T], mask bool [N, T]
+_TEXTS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class TokenTable:
+    """Tokens of N texts, back to back.
+
+    Attributes:
+        tokens: int32, all texts' tokens one after the other.
+        offsets: where each text begins, `[N + 1]`.
+        pad: the id that fills up a batch.
+    """
+
+    tokens: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    pad: int
+
+    @classmethod
+    def of(cls, texts: Sequence[str], tokenizer: Tokenizer, max_length: int) -> TokenTable:
+        """Tokenise `texts`, each distinct one once. An empty text has no tokens, not even the special ones."""
+        distinct = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+        pieces: list[NDArray[np.int32]] = []
+        pad = 0
+        keys = list(distinct)
+        for start in range(0, len(keys), _TEXTS_AT_ONCE):
+            some = keys[start : start + _TEXTS_AT_ONCE]
+            ids, mask = (np.asarray(a) for a in tokenizer(some, max_length=max_length))
+            mask = mask.astype(bool)
+            if not mask.all():
+                pad = int(ids[~mask][0])
+            pieces += [
+                ids[i][mask[i]].astype(np.int32) if text else np.empty(0, np.int32) for i, text in enumerate(some)
+            ]
+        order = [distinct[text] for text in texts]
+        lengths = np.array([len(pieces[i]) for i in order], np.int64)
+        tokens = np.concatenate([pieces[i] for i in order]) if order else np.empty(0, np.int32)
+        return cls(tokens, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), pad)
+
+    def gather(self, texts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Tokens of some texts `[...]`, -1 for no text: ids `[..., T]` and mask, T the longest among them."""
+        starts = self.offsets[texts]
+        lengths = np.where(texts < 0, 0, self.offsets[texts + 1] - starts)
+        places = np.arange(max(1, lengths.max(initial=0)))
+        mask = places < lengths[..., None]
+        ids = np.full(mask.shape, self.pad, np.int64)
+        ids[mask] = self.tokens[(starts[..., None] + places)[mask]]
+        return ids, mask

@@ -1,21 +1,28 @@
-"""What a worker does with one row: decode, reduce to each size, and forget the full-size file."""
+"""What a worker of `prepare` does with one row of the manifest: read the file, and reduce it to each size."""
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlp.data.image_kind import AnyPreprocess
+from medvlp.data.indexing.registry import volume_reader
 from medvlp.data.mask_files import read_mask
-from medvlp.data.preprocess_kinds import AnyPreprocess
 from medvlp.data.volume_preprocess import VolumePreprocess
-from medvlp.data.volume_reading import read_row_volume
 from medvlp.io.errors import ReadError
+from medvlp.io.geometry import AXES
 from medvlp.io.image import Image
-from medvlp.io.readers import read_image  # not when it is called: a broken installation is not a row's bad file
+from medvlp.io.readers import (  # not when they are called: a broken installation is not a row's bad file
+    read_image,
+    read_volume,
+)
+
+_BELOW_WATER = -200.0  # HU: every scan has air in it or around it, and no scanner stores this unless it means HU
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ def prepare_image(task: ImageTask, preprocess: tuple[AnyPreprocess, ...]) -> Pre
         ReadError: the file cannot be read or trusted; its row goes to the quarantine table.
     """
     if isinstance(preprocess[0], VolumePreprocess):
-        image = read_row_volume(task.path, task.frame, task.source)
+        image = read_ct(task.path, task.frame, task.source)
     else:
         image = _radiograph(task)
     masks, mask_reason = _masks(task, image, preprocess)
@@ -91,3 +98,34 @@ def _masks(
         for masks, p in zip(reduced, preprocess, strict=True):
             masks[k] = p.apply_mask(mask, image.spacing)
     return reduced, reason
+
+
+def read_ct(path: str, frame: int | None, source: str) -> Image:
+    """Read a CT in Hounsfield units, axes to the head, the front and the right.
+
+    Args:
+        path: NIfTI file, DICOM file or folder, or a file of the data set's own form.
+        frame: of NIfTI the time point; of DICOM files which of their volumes, the largest first; None: see
+            `medvlp.io.read_volume`.
+        source: name of the data set.
+
+    Raises:
+        ReadError: the volume cannot be read, or nobody can tell where its left is, how large it is, or that its values
+            are Hounsfield units.
+    """
+    reader = volume_reader(source) if path.lower().endswith(".npz") else None
+    if reader is not None:
+        image = reader(Path(path))
+    elif path.lower().endswith((".nii", ".nii.gz")):
+        image = read_volume(path, frame=frame)
+    else:
+        image = read_volume(path, series=frame)
+    if image.orientation != AXES or image.spacing is None:
+        raise ReadError(path, "the file does not say where left and right are (no sform, no qform): write its affine")
+    if float(image.array.min()) > _BELOW_WATER:
+        raise ReadError(
+            path,
+            f"no value below {_BELOW_WATER:g}: not Hounsfield units (MR, or a CT that its table must still rescale: "
+            "medvlp.io.to_hounsfield)",
+        )
+    return image

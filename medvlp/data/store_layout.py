@@ -1,4 +1,5 @@
-"""`Plan`: how a manifest is cut into shards. Written first, so that a killed run and other machines follow the same."""
+"""`StoreLayout`: which images and reports a store holds, in which files. It is written first, so that a run that was
+killed, and other machines, go on with the same."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from medvlp import __version__
+from medvlp.data.image_kind import AnyPreprocess, preprocess_from_json
 from medvlp.data.manifest import Manifest
-from medvlp.data.preprocess_kinds import AnyPreprocess, preprocess_from_json
 from medvlp.io.atomic_write import atomic_file
 
 _SHARD_BYTES = 32 << 20  # what a kill costs, and what the writer holds in memory per shard
@@ -24,7 +25,7 @@ _ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
-class Plan:
+class StoreLayout:
     """What a store will hold, and in which files.
 
     Attributes:
@@ -48,7 +49,7 @@ class Plan:
     made_by: str = __version__
 
     @classmethod
-    def of(cls, manifest: Manifest, preprocess: Sequence[AnyPreprocess]) -> Plan:
+    def of(cls, manifest: Manifest, preprocess: Sequence[AnyPreprocess]) -> StoreLayout:
         """The plan of a manifest: shards hold as many images as stay below a size in the largest preprocessing."""
         largest = max(math.prod(p.file_shape) * np.dtype(p.dtype).itemsize for p in preprocess)
         texts = manifest.table["report"]
@@ -90,7 +91,7 @@ class Plan:
         """The numbers of the reports in a report shard."""
         return range(shard * self.reports_a_shard, min(self.reports, (shard + 1) * self.reports_a_shard))
 
-    def settle(self, folder: Path) -> None:
+    def write_or_verify(self, folder: Path) -> None:
         """Write the plan into a new store, or make sure that the unfinished store there follows the same plan.
 
         Raises:
@@ -111,7 +112,7 @@ class Plan:
             partial.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> Plan:
+    def load(cls, folder: Path) -> StoreLayout:
         """Read the plan of a store."""
         fields: dict[str, Any] = json.loads((folder / "plan.json").read_text())
         return cls(**(fields | {k: tuple(fields[k]) for k in ("preprocess", "masks")}))

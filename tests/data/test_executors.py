@@ -1,4 +1,4 @@
-"""`prepare_on`: the parts of a store on any executor, and on Ray, for which a stand-in is put into its place."""
+"""`prepare_on`: the parts of a store on any executor, and on a real local Ray where it is installed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from medvlp.data import Manifest, Preprocess, RayEngine, Store, VolumePreprocess, prepare_on
-from medvlp.data import prepare_plan as plans
+from medvlp.data import Manifest, Preprocess, RayExecutor, Store, VolumePreprocess, prepare_on
+from medvlp.data.store_layout import StoreLayout
 
 
 class Here(Executor):
@@ -34,8 +33,8 @@ class Here(Executor):
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = plans.Plan.of
-    monkeypatch.setattr(plans.Plan, "of", lambda *a: replace(whole(*a), images_a_shard=3, reports_a_shard=2))
+    whole = StoreLayout.of
+    monkeypatch.setattr(StoreLayout, "of", lambda *a: replace(whole(*a), images_a_shard=3, reports_a_shard=2))
 
 
 def pixels(store: Store) -> bytes:
@@ -44,15 +43,15 @@ def pixels(store: Store) -> bytes:
 
 @pytest.mark.usefixtures("small_shards")
 def test_parts_on_an_executor_make_the_store(small_manifest: Manifest, small_store: Store, tmp_path: Path) -> None:
-    engine, seen = Here(), []
+    executor, seen = Here(), []
     store = prepare_on(
-        engine, small_manifest, tmp_path / "s", Preprocess(size=32), parts=3, progress=lambda *a: seen.append(a)
+        executor, small_manifest, tmp_path / "s", Preprocess(size=32), parts=3, progress=lambda *a: seen.append(a)
     )
-    assert [call[2:4] for call in engine.calls] == [(1, 3), (2, 3), (3, 3)]
+    assert [call[2:4] for call in executor.calls] == [(1, 3), (2, 3), (3, 3)]
     assert pixels(store) == pixels(small_store)
     assert store.table["image_id"].tolist() == small_store.table["image_id"].tolist()
     assert seen[-1] == ("images", 8, 8)
-    assert not list((tmp_path / "s").glob("engine*"))  # the manifest that the parts read
+    assert not list((tmp_path / "s").glob("executor*"))  # the manifest that the parts read
 
 
 def test_volumes_and_relative_paths(
@@ -62,8 +61,8 @@ def test_volumes_and_relative_paths(
     monkeypatch.chdir(folder)
     paths = [str(Path(path).relative_to(folder)) for path in volume_manifest.table["path"]]
     manifest = Manifest(volume_manifest.table.assign(path=paths))
-    with ThreadPoolExecutor(1) as engine:
-        store = prepare_on(engine, manifest, tmp_path / "s", VolumePreprocess(24, (4, 4, 6)), parts=1)
+    with ThreadPoolExecutor(1) as executor:
+        store = prepare_on(executor, manifest, tmp_path / "s", VolumePreprocess(24, (4, 4, 6)), parts=1)
     assert pixels(store) == pixels(volume_store)
 
 
@@ -82,25 +81,17 @@ def test_what_a_part_raises_is_raised(small_manifest: Manifest, small_store: Sto
         prepare_on(Here(), small_manifest, tmp_path / "t", parts=0)
 
 
-def test_ray_runs_the_parts(
-    small_manifest: Manifest, small_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def remote(**options: Any) -> Callable[..., Any]:
-        asked.append(options)
-        here = Here()
-        return lambda fn: SimpleNamespace(
-            remote=lambda *a, **k: SimpleNamespace(future=lambda: here.submit(fn, *a, **k))
-        )
-
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(remote=remote))
-    store = prepare_on(RayEngine(cpus=4), small_manifest, tmp_path / "s", Preprocess(size=32), parts=2)
-    assert asked == [{"num_cpus": 4, "max_retries": 0}] * 2
-    assert store.hash == small_store.hash
+def test_ray_runs_the_parts(small_manifest: Manifest, small_store: Store, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level="ERROR")
+    try:
+        store = prepare_on(RayExecutor(), small_manifest, tmp_path / "s", Preprocess(size=32), parts=2)
+        assert store.hash == small_store.hash
+    finally:
+        ray.shutdown()
 
 
 def test_without_ray_the_way_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ImportError, match=r"pip install ray.*--part i/n"):
-        RayEngine()
+    with pytest.raises(ImportError, match=r"pip install medvlp\[ray\].*--part i/n"):
+        RayExecutor()

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from medvlp.cli.main import app
 from medvlp.data import Manifest, Preprocess, Store, prepare
-from medvlp.data.check import check, disagreement_table, duplicate_pairs
-from medvlp.data.survey import FRONTAL_CHEST
+from medvlp.data.data_issues import disagreement_table, duplicate_pairs, find_data_issues
+from medvlp.data.image_statistics import FRONTAL_CHEST
 
 
 def chest(seed: int, size: tuple[int, int] = (300, 260)) -> np.ndarray:
@@ -47,7 +47,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def test_everything_planted_is_found_and_nothing_else(planted: Store) -> None:
     found = {
-        (c.kind, tuple(map(tuple, np.atleast_2d(planted.table["image_id"].to_numpy()[c.rows])))) for c in check(planted)
+        (c.kind, tuple(map(tuple, np.atleast_2d(planted.table["image_id"].to_numpy()[c.rows]))))
+        for c in find_data_issues(planted)
     }
     assert found == {
         ("duplicate", (("own0", "copy0"),)),
@@ -70,12 +71,12 @@ def test_a_copy_that_was_cut_evenly_is_found(cut: float, tmp_path: Path) -> None
     rows = {c: list(pictures) for c in ("patient_id", "study_id", "image_id")}
     table = pd.DataFrame(rows | {"path": [str(tmp_path / f"{name}.png") for name in pictures], "split": "train"})
     store = prepare(Manifest(table), tmp_path / "store", Preprocess(size=128), workers=0)
-    found = [c.rows.tolist() for c in check(store) if c.kind == "duplicate"]
+    found = [c.rows.tolist() for c in find_data_issues(store) if c.kind == "duplicate"]
     assert found == [[[4, 6]]]
 
 
 def test_a_leak_is_called_a_leak(planted: Store) -> None:
-    messages = [c.message for c in check(planted) if c.kind == "duplicate"]
+    messages = [c.message for c in find_data_issues(planted) if c.kind == "duplicate"]
     assert messages[0].startswith("1 pairs of the same image in two splits")
     assert messages[1].startswith("1 pairs of the same image under two patients")
 

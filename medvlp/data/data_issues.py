@@ -1,4 +1,4 @@
-"""`check`: what may be wrong with a prepared data set, each concern with its rows. Nothing is changed."""
+"""`find_data_issues`: what may be wrong with a prepared data set, each issue with its rows. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medvlp.data.image_statistics import ImageStatistics, image_statistics
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
-from medvlp.data.survey import Survey, survey
 from medvlp.reports.states import FindingState
 
 SAME_IMAGE = 34  # bits of 256 in which copies of an image may differ
@@ -21,7 +21,7 @@ _FRONTAL_VIEWS = ("PA", "AP", "")
 
 
 @dataclass(frozen=True, eq=False)
-class Concern:
+class DataIssue:
     """One thing to look at.
 
     Attributes:
@@ -35,9 +35,9 @@ class Concern:
     rows: NDArray[np.int64]
 
 
-def check(store: Store, progress: Callable[[int, int], None] | None = None) -> list[Concern]:
-    """Look for leaks between splits, copies, empty and inverted images, and labels that deny their report."""
-    measured = survey(store, progress)
+def find_data_issues(store: Store, progress: Callable[[int, int], None] | None = None) -> list[DataIssue]:
+    """Look for leaks between splits, copies, empty and inverted images, and labels that contradict their report."""
+    measured = image_statistics(store, progress)
     found = [
         *_shared_patients(store),
         *_duplicates(store, measured),
@@ -47,21 +47,21 @@ def check(store: Store, progress: Callable[[int, int], None] | None = None) -> l
     ]
     if store.quarantined:
         message = f"{store.quarantined} images, masks or reports could not be read; quarantine.csv says which and why"
-        found.append(Concern("quarantine", message, np.empty(0, np.int64)))
+        found.append(DataIssue("quarantine", message, np.empty(0, np.int64)))
     return found
 
 
-def _shared_patients(store: Store) -> Iterator[Concern]:
+def _shared_patients(store: Store) -> Iterator[DataIssue]:
     """Patients in two splits. A manifest refuses them, so this is for stores that were made in another way."""
     splits = store.table.groupby("patient_id")["split"].nunique()
     rows = np.flatnonzero(store.table["patient_id"].isin(splits.index[splits > 1]).to_numpy())
     if len(rows):
-        yield Concern(
+        yield DataIssue(
             "split", f"{int((splits > 1).sum())} patients stand in two splits: results would be too good", rows
         )
 
 
-def _duplicates(store: Store, measured: Survey) -> Iterator[Concern]:
+def _duplicates(store: Store, measured: ImageStatistics) -> Iterator[DataIssue]:
     shown = np.flatnonzero(measured.spread >= CONSTANT)
     codes = [measured.hash[shown], *measured.trimmed[shown].transpose(1, 0, 2)]
     found = [duplicate_pairs(codes[0], SAME_IMAGE, np.ascontiguousarray(queries)) for queries in codes]
@@ -76,7 +76,7 @@ def _duplicates(store: Store, measured: Survey) -> Iterator[Concern]:
         (~leak & ~other, "pairs of the same image of one patient: one of each can be dropped"),
     ):
         if chosen.any():
-            yield Concern("duplicate", f"{int(chosen.sum())} {words}", pairs[chosen])
+            yield DataIssue("duplicate", f"{int(chosen.sum())} {words}", pairs[chosen])
 
 
 def duplicate_pairs(codes: NDArray[np.uint8], bits: int, queries: NDArray[np.uint8] | None = None) -> NDArray[np.int64]:
@@ -101,17 +101,17 @@ def duplicate_pairs(codes: NDArray[np.uint8], bits: int, queries: NDArray[np.uin
     return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
 
 
-def _pixels(store: Store, measured: Survey) -> Iterator[Concern]:
+def _pixels(store: Store, measured: ImageStatistics) -> Iterator[DataIssue]:
     constant = measured.spread < CONSTANT
     if constant.any():
         message = f"{int(constant.sum())} images are of one grey: look at the files, and drop them from the manifest"
-        yield Concern("constant", message, np.flatnonzero(constant))
+        yield DataIssue("constant", message, np.flatnonzero(constant))
     frontal = store.table["view"].isin(_FRONTAL_VIEWS).to_numpy() & (store.table["modality"] != "CT").to_numpy()
     frontal &= isinstance(store.preprocess, Preprocess)
     inverted = frontal & ~constant & (measured.frontal < INVERTED)
     if inverted.any():
         message = f"{int(inverted.sum())} images look inverted (bone dark) or are no frontal chest: look at them"
-        yield Concern("polarity", message, np.flatnonzero(inverted))
+        yield DataIssue("polarity", message, np.flatnonzero(inverted))
 
 
 def disagreement_table(store: Store) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def disagreement_table(store: Store) -> pd.DataFrame:
     )
 
 
-def _disagreements(store: Store) -> Iterator[Concern]:
+def _disagreements(store: Store) -> Iterator[DataIssue]:
     table = disagreement_table(store)
     for row in table.itertuples():
         wrong = row.present_denied + row.absent_stated
@@ -142,13 +142,13 @@ def _disagreements(store: Store) -> Iterator[Concern]:
             label, said = (store.states([row.finding], origin)[:, 0] for origin in ("table", "report"))
             rows = np.flatnonzero(((label == 1) & (said == 0)) | ((label == 0) & (said == 1)))
             message = f"{row.finding}: label and report contradict in {wrong} of {row.both} images where both speak"
-            yield Concern("disagreement", message, rows)
+            yield DataIssue("disagreement", message, rows)
 
 
-def _reports(store: Store) -> Iterator[Concern]:
+def _reports(store: Store) -> Iterator[DataIssue]:
     numbers = store.table["report"].to_numpy()
     mentions = np.bincount(store.reports.flat("mentions")["report"], minlength=len(store.reports))
     silent = np.flatnonzero((numbers >= 0) & (mentions[np.maximum(numbers, 0)] == 0)) if len(mentions) else numbers[:0]
     if len(silent):
         message = f"{len(silent)} images have a report in which no finding was recognised: read some of them"
-        yield Concern("report", message, silent.astype(np.int64))
+        yield DataIssue("report", message, silent.astype(np.int64))

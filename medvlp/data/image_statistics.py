@@ -1,4 +1,4 @@
-"""`survey`: one look at every image of a store: how bright, how varied, which polarity, and a hash of what it shows."""
+"""`image_statistics`: of every image of a store the brightness, spread, polarity, and a hash of what it shows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FRONTAL_CHEST = np.concatenate([_FRONTAL, _FRONTAL[:, ::-1]], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class ImageStatistics:
     """What was measured on N images, without their letterbox.
 
     Attributes:
@@ -56,7 +56,7 @@ class Survey:
     trimmed: NDArray[np.uint8]
 
 
-def survey(store: Store, progress: Callable[[int, int], None] | None = None) -> Survey:
+def image_statistics(store: Store, progress: Callable[[int, int], None] | None = None) -> ImageStatistics:
     """Measure every image of a store; of a volume, its mean from front to back, which looks like a radiograph."""
     heights, widths = store.table["height"].to_numpy(), store.table["width"].to_numpy()
     measured = []
@@ -65,7 +65,7 @@ def survey(store: Store, progress: Callable[[int, int], None] | None = None) -> 
         measured.append(_measure(store.preprocess.picture(stored, (heights[row], widths[row]))))
         if progress and (len(measured) % _AT_ONCE == 0 or len(measured) == len(store)):
             progress(len(measured), len(store))
-    return Survey(
+    return ImageStatistics(
         mean=np.array([m[0] for m in measured], np.float32),
         spread=np.array([m[1] for m in measured], np.float32),
         frontal=np.array([m[2] for m in measured], np.float32),
