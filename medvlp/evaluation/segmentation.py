@@ -16,7 +16,7 @@ from medvlp.metrics import (
     bootstrap_by_patient,
     dice_empty_is_one,
     dice_foreground,
-    dice_of_each,
+    dice_per_image,
     dice_with_background,
     image_mean,
     paired_difference,
@@ -87,7 +87,7 @@ def evaluate_segmentation(
             definition: bootstrap_by_patient(metric, patients[drawn], areas[drawn, k], n=resamples, seed=seed)
             for definition, metric in DEFINITIONS.items()
         }
-        images[name] = dice_of_each(areas[:, k])
+        images[name] = dice_per_image(areas[:, k])
     protocol = {
         "store": store.hash,
         "split": split,

@@ -1,18 +1,37 @@
-"""What is measured, each with its 95 % interval from resampling patients. numpy only."""
+"""Metrics, each with a 95 % interval from resampling patients.
 
-from medvlp.metrics.auroc import auroc, finding_aurocs, macro_auroc
-from medvlp.metrics.average_precision import average_precision
-from medvlp.metrics.bootstrap import bootstrap_by_patient, paired_difference, resample
-from medvlp.metrics.boxes import box_mask
-from medvlp.metrics.cnr import cnr
-from medvlp.metrics.dice import dice, dice_empty_is_one, dice_foreground, dice_of_each, dice_with_background, mask_areas
-from medvlp.metrics.estimate import Estimate
-from medvlp.metrics.image_mean import group_mean, image_mean
-from medvlp.metrics.miou import miou
-from medvlp.metrics.pointing_game import pointing_game
+Functions of numpy arrays: no torch, no models, no files; imports nothing but numpy and scipy.
+Begin with `bootstrap_by_patient` in `intervals.py`; the metrics lie in one file for each kind of task.
+"""
+
+from medvlp.metrics.classification import (
+    FALSE_POSITIVE_RATES,
+    auroc,
+    average_precision,
+    finding_aurocs,
+    macro_auroc,
+    roc_curve,
+)
+from medvlp.metrics.grounding import box_mask, cnr, miou, pointing_game
+from medvlp.metrics.intervals import (
+    Estimate,
+    bootstrap_by_patient,
+    group_mean,
+    image_mean,
+    interval_unknown,
+    paired_difference,
+    resample,
+)
 from medvlp.metrics.retrieval import finding_overlap, precision_at_k, recall_at_k
-from medvlp.metrics.roc_curve import FALSE_POSITIVE_RATES, roc_curve
 from medvlp.metrics.seeds import estimate_over_seeds, seed_spread
+from medvlp.metrics.segmentation import (
+    dice,
+    dice_empty_is_one,
+    dice_foreground,
+    dice_per_image,
+    dice_with_background,
+    mask_areas,
+)
 
 __all__ = [
     "FALSE_POSITIVE_RATES",
@@ -25,13 +44,14 @@ __all__ = [
     "dice",
     "dice_empty_is_one",
     "dice_foreground",
-    "dice_of_each",
+    "dice_per_image",
     "dice_with_background",
     "estimate_over_seeds",
     "finding_aurocs",
     "finding_overlap",
     "group_mean",
     "image_mean",
+    "interval_unknown",
     "macro_auroc",
     "mask_areas",
     "miou",

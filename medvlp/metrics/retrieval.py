@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 def recall_at_k(similarity: ArrayLike, relevant: ArrayLike, k: int) -> NDArray[np.float64]:
     """For each query, 1 where a relevant item is among its first k, else 0.
 
-    An irrelevant item that ties with the best relevant one goes before it, so that a collapsed model, for which
-    everything is equally similar, gets no credit.
+    An irrelevant item that ties with the best relevant one is ranked before it, so that a collapsed model, for
+    which everything is equally similar, gets no credit.
 
     Args:
         similarity: `[Q, G]`; -inf takes an item out of a query's gallery.
@@ -19,6 +19,10 @@ def recall_at_k(similarity: ArrayLike, relevant: ArrayLike, k: int) -> NDArray[n
 
     Returns:
         `[Q]`; NaN for a query without any relevant item. `image_mean` and the bootstrap take it from here.
+
+    Examples:
+        >>> recall_at_k([[0.9, 0.1], [0.2, 0.7]], [[True, False], [True, False]], k=1).tolist()
+        [1.0, 0.0]
     """
     similarity_, relevant_ = np.asarray(similarity, dtype=np.float64), np.asarray(relevant, dtype=bool)
     best = np.where(relevant_, similarity_, -np.inf).max(axis=1, keepdims=True)
@@ -38,6 +42,10 @@ def precision_at_k(similarity: ArrayLike, relevance: ArrayLike, k: int) -> NDArr
 
     Returns:
         `[Q]`; NaN for a query with an empty gallery.
+
+    Examples:
+        >>> precision_at_k([[0.9, 0.5, 0.5]], [[1, 1, 0]], k=2).tolist()
+        [0.75]
     """
     similarity_, relevance_ = np.asarray(similarity, dtype=np.float64), np.asarray(relevance, dtype=np.float64)
     size = np.minimum(k, np.isfinite(similarity_).sum(axis=1))
@@ -58,6 +66,10 @@ def finding_overlap(query: ArrayLike, gallery: ArrayLike) -> NDArray[np.float64]
 
     Returns:
         `[Q, G]` between 0 and 1; its mean is what a random ranking would reach as precision.
+
+    Examples:
+        >>> finding_overlap([[1, 1, 0]], [[1, 0, 0], [0, 0, 1]]).tolist()
+        [[0.5, 0.0]]
     """
     q, g = np.asarray(query, dtype=np.float64), np.asarray(gallery, dtype=np.float64)
     shared = q @ g.T

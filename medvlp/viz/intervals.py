@@ -8,7 +8,7 @@ from itertools import cycle
 
 import numpy as np
 
-from medvlp.metrics.estimate import Estimate
+from medvlp.metrics.intervals import Estimate
 from medvlp.viz.panel import INK, MUTED, SERIES, Panel, figure, legend, shortened
 
 

@@ -13,7 +13,7 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.metrics.estimate import Estimate
+from medvlp.metrics.intervals import Estimate
 from medvlp.viz.picture import picture_uri
 
 Cell = str | int | float | Estimate | None

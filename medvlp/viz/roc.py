@@ -8,7 +8,7 @@ from itertools import cycle
 
 from numpy.typing import ArrayLike
 
-from medvlp.metrics.estimate import Estimate
+from medvlp.metrics.intervals import Estimate
 from medvlp.viz.panel import GRID, INK, SERIES, Panel, figure, legend
 
 _SIDE, _GAP, _LEFT, _HEAD, _COLUMNS = 168.0, 42.0, 44.0, 40.0, 4

@@ -71,7 +71,7 @@ def test_differences_of_equal_methods_are_zero_and_draws_depend_on_the_seed_alon
 def test_undefined_resamples_are_counted() -> None:
     a = np.full((2, 10), 0.5)
     a[:, 3] = np.nan
-    found = estimate_over_seeds([0.5, 0.5], a, 4)
+    found = estimate_over_seeds([0.5, 0.5], a, 40)
     assert (found.low, found.high, found.skipped) == (0.5, 0.5, 1)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.metrics.pointing_game import pointing_game
+from medvlp.metrics import pointing_game
 from medvlp.objectives import attention_region, manifold_mix
 
 

@@ -5,7 +5,7 @@ from medvlp.metrics import (
     dice,
     dice_empty_is_one,
     dice_foreground,
-    dice_of_each,
+    dice_per_image,
     dice_with_background,
     mask_areas,
 )
@@ -54,4 +54,4 @@ def test_one_image():
 
 def test_dice_of_each_image() -> None:
     areas = [[1, 2, 2, 3], [0, 1, 0, 3], [-1, -1, -1, -1]]  # half met, nothing to be found, no mask drawn
-    np.testing.assert_equal(dice_of_each(areas), [0.5, np.nan, np.nan])
+    np.testing.assert_equal(dice_per_image(areas), [0.5, np.nan, np.nan])

@@ -2,8 +2,19 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medvlp.metrics import Estimate, auroc, bootstrap_by_patient, image_mean, paired_difference, resample, roc_curve
-from medvlp.metrics import bootstrap as module
+from medvlp.metrics import (
+    Estimate,
+    auroc,
+    bootstrap_by_patient,
+    estimate_over_seeds,
+    image_mean,
+    interval_unknown,
+    macro_auroc,
+    paired_difference,
+    resample,
+    roc_curve,
+)
+from medvlp.metrics import intervals as module
 
 
 @pytest.fixture
@@ -56,7 +67,8 @@ def test_images_of_one_patient_do_not_narrow_the_interval():
 def test_undefined_resamples_are_skipped_and_counted():
     got = bootstrap_by_patient(auroc, ["a", "b", "c"], [1, 0, 0], [0.9, 0.1, 0.2], n=500)
     assert 100 < got.skipped < 400  # 8/27 lack the positive, 1/27 hold it alone
-    assert (got.value, got.low, got.high) == (1, 1, 1)
+    assert got.value == 1
+    assert np.isnan([got.low, got.high]).all()  # three patients tell nothing of the interval
     nothing = bootstrap_by_patient(auroc, ["a", "b"], [0, 0], [0.9, 0.1], n=10)
     assert nothing.skipped == 10
     assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
@@ -81,6 +93,51 @@ def test_curves_resample_point_by_point(cohort):
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="2 patient ids"):
         bootstrap_by_patient(auroc, ["a", "b"], [1, 0, 0], [0.9, 0.1, 0.2])
+
+
+def test_an_interval_from_a_single_positive_is_unknown():
+    """AUROC 1.00 [1.00, 1.00] from one positive would look certain and is not known at all."""
+    truth, scores = np.arange(20) == 19, np.arange(20.0)
+    one = bootstrap_by_patient(auroc, range(20), truth, scores, n=50)
+    assert (str(one), one.interval_unknown) == (
+        "1.00 interval unknown (1 patient with a positive)",
+        "1 patient with a positive",
+    )
+    assert one.to_json() == {
+        "value": 1.0,
+        "low": None,
+        "high": None,
+        "n": 20,
+        "skipped": one.skipped,
+        "interval_unknown": "1 patient with a positive",
+    }
+    assert bootstrap_by_patient(auroc, range(20), ~truth, scores).interval_unknown == "1 patient with a negative"
+    assert bootstrap_by_patient(auroc, range(20), np.arange(20) >= 15, scores, n=50).interval_unknown == ""
+    assert bootstrap_by_patient(auroc, range(20), np.arange(20) >= 16, scores, n=50).interval_unknown != ""
+    difference = paired_difference(auroc, range(20), (truth, scores), (truth, -scores), n=50)
+    assert str(difference) == "1.00 interval unknown (1 patient with a positive)"
+
+
+def test_positives_of_one_patient_count_once():
+    patients = np.repeat(range(6), 10)
+    got = bootstrap_by_patient(auroc, patients, patients == 5, np.arange(60.0), n=50)
+    assert got.interval_unknown == "1 patient with a positive"
+
+
+def test_a_mean_rests_on_the_patients_that_have_a_value():
+    values = np.full(30, np.nan)
+    values[:3] = 0.9
+    assert bootstrap_by_patient(image_mean, range(30), values, n=20).interval_unknown == "3 patients with a value"
+    assert bootstrap_by_patient(image_mean, range(4), np.ones(4), n=20).interval_unknown == "4 patients"
+    assert estimate_over_seeds([0.5], np.full((1, 9), 0.5), 3).interval_unknown == "3 patients"
+
+
+def test_a_macro_average_rests_on_the_positives_of_all_findings():
+    truth = np.eye(20, 2, dtype=bool)
+    columns = (truth, np.arange(40.0).reshape(20, 2), np.ones((20, 2), bool))
+    assert interval_unknown(macro_auroc, range(20), *columns) == "2 patients with a positive"
+    truth[2:5] = True
+    assert interval_unknown(macro_auroc, range(20), *columns) == ""
 
 
 def test_text_form():

@@ -1,6 +1,6 @@
 """Dice of masks under three definitions, each with its name: the same masks give 46, 70 or 75 by what is averaged.
 
-Everything is counted from four areas an image (`mask_areas`), so that images of different sizes go together and every
+All are computed from four areas per image (`mask_areas`), so that images of different sizes go together and every
 definition goes through the patient bootstrap.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medvlp.metrics.image_mean import image_mean
+from medvlp.metrics.intervals import image_mean
 
 
 def mask_areas(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.int64]:
@@ -17,6 +17,10 @@ def mask_areas(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.int64]:
 
     Raises:
         ValueError: the two masks differ in shape.
+
+    Examples:
+        >>> mask_areas([[1, 1, 0]], [[0, 1, 0]]).tolist()
+        [1, 2, 1, 3]
     """
     p, t = np.asarray(predicted, dtype=bool), np.asarray(true, dtype=bool)
     if p.shape != t.shape:
@@ -25,18 +29,28 @@ def mask_areas(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.int64]:
 
 
 def dice(predicted: ArrayLike, true: ArrayLike) -> float:
-    """`2 |P and T| / (|P| + |T|)` of one image's foreground; NaN where nothing is there to be found."""
+    """`2 |P and T| / (|P| + |T|)` of one image's foreground (Dice 1945); NaN where the true mask is empty.
+
+    Examples:
+        >>> round(dice([[1, 1, 0]], [[0, 1, 0]]), 3)
+        0.667
+    """
     return float(dice_foreground(mask_areas(predicted, true)[None]))
 
 
-def dice_of_each(areas: ArrayLike) -> NDArray[np.float64]:
-    """Foreground Dice of each image, `[N]` of areas `[N, 4]`; NaN where nothing is there to be found, or no mask is."""
+def dice_per_image(areas: ArrayLike) -> NDArray[np.float64]:
+    """Foreground Dice of each image, `[N]`, from areas `[N, 4]`; NaN where the true mask is empty or missing.
+
+    Examples:
+        >>> dice_per_image([[1, 2, 1, 9], [0, 3, 0, 9]]).round(3).tolist()
+        [0.667, nan]
+    """
     overlap, predicted, true, _ = np.asarray(areas, dtype=np.float64).T
     return np.where(true > 0, 2 * overlap / np.maximum(predicted + true, 1), np.nan)
 
 
 def dice_foreground(areas: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Our figure: mean foreground Dice over the images that have the structure.
+    """The project's own definition: mean foreground Dice over the images that have the structure.
 
     Args:
         areas: `[N, 4]` of `mask_areas`.
@@ -44,14 +58,22 @@ def dice_foreground(areas: ArrayLike, weights: ArrayLike | None = None) -> NDArr
 
     Returns:
         `[]` or `[R]`; NaN where no image has the structure.
+
+    Examples:
+        >>> float(dice_foreground([[1, 2, 2, 9], [0, 3, 0, 9]]))
+        0.5
     """
-    return image_mean(dice_of_each(areas), weights)
+    return image_mean(dice_per_image(areas), weights)
 
 
 def dice_empty_is_one(areas: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """The GLoRIA and MGCA tables: all images; without a true mask, 1 if nothing was predicted and 0 otherwise.
 
     Departure: they average the means of batches, which depends on the batch size; this is the mean over images.
+
+    Examples:
+        >>> float(dice_empty_is_one([[1, 2, 2, 9], [0, 0, 0, 9], [0, 3, 0, 9]]))
+        0.5
     """
     overlap, predicted, true, _ = np.asarray(areas, dtype=np.float64).T
     either = predicted + true
@@ -61,7 +83,11 @@ def dice_empty_is_one(areas: ArrayLike, weights: ArrayLike | None = None) -> NDA
 def dice_with_background(areas: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:
     """The BenchX tables (mDice of mmsegmentation): areas summed over all images, mean of foreground and background.
 
-    The background is easy and weighs one half, which is why these figures stand so high.
+    The background is easy and weighs one half, which is why these values are so high.
+
+    Examples:
+        >>> round(float(dice_with_background([[1, 2, 2, 10], [0, 3, 0, 10]])), 3)
+        0.567
     """
     areas_ = np.asarray(areas, dtype=np.float64)
     weights_ = np.ones(len(areas_)) if weights is None else np.asarray(weights, dtype=np.float64)

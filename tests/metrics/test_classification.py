@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from medvlp.metrics import auroc, average_precision, macro_auroc, roc_curve
-from medvlp.metrics.roc_curve import FALSE_POSITIVE_RATES
+from medvlp.metrics.classification import FALSE_POSITIVE_RATES
 
 
 @pytest.fixture
