@@ -102,7 +102,7 @@ def _page(store: Store, found: list[DataIssue]) -> Page:
 
 
 def _pictures(store: Store, rows: np.ndarray) -> list:
-    from medvlp.viz.page import Picture
+    from medvlp.viz.page import GalleryImage
 
     pictures = []
     for row in rows.tolist():
@@ -111,7 +111,7 @@ def _pictures(store: Store, rows: np.ndarray) -> list:
         words = [f"row {row}", about["view"], about["split"], about["source"]]
         present = [finding for finding in store.labels if about[finding] == 1]
         caption = ", ".join(w for w in [*words, *present] if w)
-        pictures.append(Picture(pixels, alt=f"image of row {row}", caption=caption))
+        pictures.append(GalleryImage(pixels, alt=f"image of row {row}", caption=caption))
     return pictures
 
 

@@ -39,13 +39,13 @@ def ground(
 
         from medvlp.io import read_image
         from medvlp.tasks.model import load
-        from medvlp.viz import draw_heat, grey, write_png
+        from medvlp.viz import draw_heat, gray_to_rgb, write_png
 
         image = read_image(file)
         loaded = load(model, device)
         heat = loaded.ground(image, phrase, kind.value)
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_png(out, draw_heat(grey(image.array), heat), loaded.notice)
+        write_png(out, draw_heat(gray_to_rgb(image.array), heat), loaded.notice)
     row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
     place = {"row": int(row), "column": int(column), "height": heat.shape[0], "width": heat.shape[1]}
     if as_json:

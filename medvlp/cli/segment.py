@@ -53,7 +53,7 @@ def segment(
 
 def _write(file: SegmentedFile, stem: Path, notice: str | None) -> dict[str, Any]:
     """Write one file's pictures; its row of the table."""
-    from medvlp.viz import draw_masks, grey, write_png
+    from medvlp.viz import draw_masks, gray_to_rgb, write_png
 
     row: dict[str, Any] = {"path": file.path, "status": file.status}
     if file.image is None:
@@ -61,5 +61,5 @@ def _write(file: SegmentedFile, stem: Path, notice: str | None) -> dict[str, Any
     stem.parent.mkdir(parents=True, exist_ok=True)
     for name, mask in file.masks.items():
         write_png(stem.with_name(f"{stem.name}_{name}.png"), mask, notice)
-    write_png(stem.with_name(f"{stem.name}_overlay.png"), draw_masks(grey(file.image.array), file.masks), notice)
+    write_png(stem.with_name(f"{stem.name}_overlay.png"), draw_masks(gray_to_rgb(file.image.array), file.masks), notice)
     return row | file.areas()

@@ -16,9 +16,7 @@ from medvlp.metrics import Estimate
 from medvlp.training.model_folder import with_notice
 from medvlp.training.recipe import Recipe
 from medvlp.training.run_log import METRICS_FILE, logged
-from medvlp.viz.curve_panels import curve_panels
-from medvlp.viz.intervals import interval_figure
-from medvlp.viz.page import Cell, Page
+from medvlp.viz import Cell, Page, interval_figure, training_panels
 
 
 def write_page(comparison: Comparison, work_dir: WorkDir, store: Store, runs: Runs, result: ComparisonResult) -> None:
@@ -58,13 +56,13 @@ def _table(page: Page, comparison: Comparison, runs: Runs, result: ComparisonRes
         page.note(f"`{comparison.baseline}`, the supervised baseline, was not named and has been added.")
     if failures := result.failures():
         page.note("These runs have no figure:")
-        page.steps(failures)
+        page.bullets(failures)
     for doubt in result.doubts():
         page.note(doubt)
     page.figure(
         interval_figure(
             {name: {"macro AUROC": result.methods[name].macro} for name in ranked},
-            axis="macro AUROC",
+            x_label="macro AUROC",
             title="Macro AUROC with 95 % intervals",
             emphasis=(result.baseline or "",),
         ),
@@ -89,7 +87,9 @@ def _differences(page: Page, result: ComparisonResult) -> None:
         "alone: one in twenty, where nothing differs."
     )
     page.figure(
-        interval_figure(drawn, axis="difference of macro AUROC", chance=0.0, models=list(pairs), title="Differences"),
+        interval_figure(
+            drawn, x_label="difference of macro AUROC", chance=0.0, models=list(pairs), title="Differences"
+        ),
         "Paired differences with 95 % intervals, best method first.",
     )
 
@@ -133,7 +133,7 @@ def _curves(page: Page, comparison: Comparison, work_dir: WorkDir, runs: Runs, r
         if any(steps for each in lines.values() for steps, _ in each):
             beside = comparison.baseline if number == "auroc" else None
             page.figure(
-                curve_panels(lines, beside=beside, axis=axis, across="samples", one_scale=number == "auroc"),
+                training_panels(lines, reference=beside, y_label=axis, x_label="samples", shared_y=number == "auroc"),
                 f"The {axis} while training: a thin line a seed, a thick one their mean"
                 + (
                     f", dashed the mean of `{beside}`."
@@ -195,7 +195,7 @@ def _how_to_read(page: Page, comparison: Comparison, result: ComparisonResult) -
         if result.over_seeds
         else "There is one seed, so the intervals hold patients alone, and nothing is known of the spread between runs."
     )
-    page.steps(
+    page.bullets(
         [
             spread,
             f"`{comparison.baseline}` is the supervised baseline on the same images, labels and budget.",

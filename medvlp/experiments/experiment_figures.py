@@ -22,8 +22,7 @@ from medvlp.tasks.ground import heat_map_function
 from medvlp.tasks.inference import run_rows
 from medvlp.tasks.mask_batches import mask_rows
 from medvlp.tasks.segment_rows import THRESHOLD
-from medvlp.viz.overlay import draw_boxes, draw_heat, draw_masks, grey
-from medvlp.viz.page import Picture, Quote
+from medvlp.viz import GalleryImage, Quote, draw_boxes, draw_heat, draw_masks, gray_to_rgb
 
 _SIDE = 320  # pixels of a picture on the page
 
@@ -33,7 +32,7 @@ def spread(rows: NDArray[np.integer], count: int) -> NDArray[np.integer]:
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
 
 
-def segmentation_pictures(plan: ExperimentPlan, store: Store, measured: Measured) -> list[Picture]:
+def segmentation_pictures(plan: ExperimentPlan, store: Store, measured: Measured) -> list[GalleryImage]:
     """For some held-out images the true masks, and those of both heads with their Dice."""
     assert plan.segment is not None
     first = measured.segmenters[PRETRAINED]
@@ -53,7 +52,7 @@ def segmentation_pictures(plan: ExperimentPlan, store: Store, measured: Measured
     return pictures
 
 
-def grounding_pictures(plan: ExperimentPlan, store: Store, measured: Measured) -> list[Picture]:
+def grounding_pictures(plan: ExperimentPlan, store: Store, measured: Measured) -> list[GalleryImage]:
     """One held-out image a finding: the heat map of its name and the true box."""
     assert plan.ground is not None
     model = measured.models[plan.main]
@@ -70,16 +69,16 @@ def grounding_pictures(plan: ExperimentPlan, store: Store, measured: Measured) -
         smooth = torch.nn.functional.interpolate(
             torch.from_numpy(heat)[None], size=(_SIDE, _SIDE), mode="bilinear", align_corners=False
         )[0, 0].numpy()
-        rgb = draw_heat(grey(_enlarged(square)), smooth)
+        rgb = draw_heat(gray_to_rgb(_enlarged(square)), smooth)
         corners = store.letterbox.box_to_square(np.array(boxes[int(row)], dtype=float), shape) * _SIDE / size
         words = f"“{name_of(finding)}”"
-        pictures.append(Picture(draw_boxes(rgb, corners), f"heat map of {words} and its true box", words))
+        pictures.append(GalleryImage(draw_boxes(rgb, corners), f"heat map of {words} and its true box", words))
     return pictures
 
 
 def retrieved_reports(
     plan: ExperimentPlan, work_dir: WorkDir, store: Store, measured: Measured
-) -> list[tuple[Picture, list[Quote]]]:
+) -> list[tuple[GalleryImage, list[Quote]]]:
     """For some held-out images: the image, its own report, and the nearest reports of training patients."""
     assert plan.retrieve is not None
     model = measured.models[plan.main]
@@ -94,7 +93,7 @@ def retrieved_reports(
         chosen, index.reports_for(embed_rows(model, store, chosen), plan.retrieve.depth), strict=True
     ):
         said = [name_of(f) for f, state in zip(model.findings, states[row], strict=True) if state == 1]
-        own = Picture(_enlarged(store.images([row])[0]), "query image", f"its own report says: {', '.join(said)}")
+        own = GalleryImage(_enlarged(store.images([row])[0]), "query image", f"its own report says: {', '.join(said)}")
         quotes = [
             Quote(
                 line.report, f"{line.rank}. cosine {line.similarity:.2f}", [name_of(f) for f in line.findings.split()]
@@ -105,9 +104,9 @@ def retrieved_reports(
     return shown
 
 
-def _masked(image: NDArray[np.uint8], masks: dict[str, NDArray[np.bool_]], words: str, value: str = "") -> Picture:
+def _masked(image: NDArray[np.uint8], masks: dict[str, NDArray[np.bool_]], words: str, value: str = "") -> GalleryImage:
     enlarged = {name: _enlarged(mask.astype(np.uint8) * 255) > 127 for name, mask in masks.items()}
-    return Picture(draw_masks(grey(_enlarged(image)), enlarged), f"{words} over a radiograph", words, value)
+    return GalleryImage(draw_masks(gray_to_rgb(_enlarged(image)), enlarged), f"{words} over a radiograph", words, value)
 
 
 def _dice(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:

@@ -12,10 +12,7 @@ from medvlp.experiments.work_dir import WorkDir
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate
 from medvlp.training.run_log import logged
-from medvlp.viz.intervals import interval_figure
-from medvlp.viz.page import Cell, Page
-from medvlp.viz.roc import Curve, roc_figure
-from medvlp.viz.training_curve import training_figure
+from medvlp.viz import Cell, Page, RocCurve, interval_figure, roc_figure, training_figure
 
 
 def write_page(plan: ExperimentPlan, work_dir: WorkDir, store: Store, measured: Measured) -> None:
@@ -30,7 +27,7 @@ def write_page(plan: ExperimentPlan, work_dir: WorkDir, store: Store, measured: 
     if plan.ground:
         _grounding(page, plan, store, measured)
     page.section("How to read this page")
-    page.steps(
+    page.bullets(
         [
             "Intervals hold 95 % of 1,000 resamples of the test patients: they say how far the value would move with "
             "other patients, not with another training run.",
@@ -66,7 +63,7 @@ def _trained(page: Page, plan: ExperimentPlan, work_dir: WorkDir, store: Store) 
     )
     if lines := {name: line for name in plan.models if (line := logged(work_dir.model(name), "validate", "auroc"))[0]}:
         page.figure(
-            training_figure(lines, axis="AUROC", title="Validation AUROC"),
+            training_figure(lines, y_label="AUROC", title="Validation AUROC"),
             "Zero-shot AUROC on validation patients of all data sets while training, against the labels of the store.",
         )
     page.table(
@@ -111,9 +108,9 @@ def _zero_shot(page: Page, plan: ExperimentPlan, measured: Measured) -> None:
     page.figure(roc_figure(panels, models=list(results)), f"ROC curves; the band is the 95 % interval of {plan.main}.")
 
 
-def _curve(result: LabelResult, finding: str) -> Curve:
+def _curve(result: LabelResult, finding: str) -> RocCurve:
     points = result.roc(finding)
-    return Curve(points["rates"], points["hits"], points["low"], points["high"], result.findings[finding].auroc)
+    return RocCurve(points["rates"], points["hits"], points["low"], points["high"], result.findings[finding].auroc)
 
 
 def _segmentation(page: Page, plan: ExperimentPlan, store: Store, measured: Measured) -> None:
@@ -149,7 +146,7 @@ def _retrieval(page: Page, plan: ExperimentPlan, work_dir: WorkDir, store: Store
         caption="Retrieval among the test reports",
     )
     for picture, quotes in retrieved_reports(plan, work_dir, store, measured):
-        page.beside(picture, quotes)
+        page.image_with_quotes(picture, quotes)
 
 
 _MAPS = {

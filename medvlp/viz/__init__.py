@@ -1,26 +1,28 @@
-"""What is shown: overlays on radiographs, charts with intervals, and the page of results."""
+"""Figures and pages: overlays on radiographs, SVG charts with intervals, and the HTML page of results.
 
-from medvlp.viz.curve_panels import curve_panels
+Imports `medvlp.metrics` alone; arrays and estimates in, RGB arrays, SVG and HTML out.
+Begin with `Page` in `page.py`, which all figures end in.
+"""
+
+from medvlp.viz.curves import RocCurve, roc_figure, training_figure, training_panels
+from medvlp.viz.images import draw_boxes, draw_heat, draw_masks, gray_to_rgb, image_uri, write_png
 from medvlp.viz.intervals import interval_figure
-from medvlp.viz.overlay import draw_boxes, draw_heat, draw_masks, grey
-from medvlp.viz.page import Page, Picture, Quote
-from medvlp.viz.picture import picture_uri, write_png
-from medvlp.viz.roc import Curve, roc_figure
-from medvlp.viz.training_curve import training_figure
+from medvlp.viz.page import Cell, GalleryImage, Page, Quote
 
 __all__ = [
-    "Curve",
+    "Cell",
+    "GalleryImage",
     "Page",
-    "Picture",
     "Quote",
-    "curve_panels",
+    "RocCurve",
     "draw_boxes",
     "draw_heat",
     "draw_masks",
-    "grey",
+    "gray_to_rgb",
+    "image_uri",
     "interval_figure",
-    "picture_uri",
     "roc_figure",
     "training_figure",
+    "training_panels",
     "write_png",
 ]

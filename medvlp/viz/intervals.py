@@ -1,4 +1,4 @@
-"""A dot and its 95 % interval for each row and model: whether two models differ is seen before it is read."""
+"""A chart of values with 95 % intervals: a dot and a bar for each row and model."""
 
 from __future__ import annotations
 
@@ -8,34 +8,39 @@ from itertools import cycle
 
 import numpy as np
 
-from medvlp.metrics.intervals import Estimate
-from medvlp.viz.panel import INK, MUTED, SERIES, Panel, figure, legend, shortened
+from medvlp.metrics import Estimate
+from medvlp.viz.panel import INK, MUTED, SERIES, Panel, figure, legend, shorten
 
 
 def interval_figure(
     rows: Mapping[str, Mapping[str, Estimate]],
     *,
-    axis: str = "AUROC",
+    x_label: str = "AUROC",
     chance: float | None = 0.5,
     models: Sequence[str] = (),
     title: str = "Values with 95 % intervals",
     emphasis: tuple[str, ...] = (),
 ) -> str:
-    """A chart of estimates.
+    """A chart of estimates, a row for each finding.
 
     Args:
-        rows: row's name (finding) -> model's name -> estimate; an undefined one is left out.
-        axis: what the values are.
+        rows: row (finding) -> model -> estimate; an undefined one is left out, an unknown interval
+            has no bar.
+        x_label: of the values.
         chance: where a dashed line is drawn; None draws none.
-        models: the models in the order of their colours, for the same colours in several figures.
-        title: what a screen reader says.
+        models: the models in the order of their colors, for the same colors in several figures.
+        title: text for screen readers.
         emphasis: rows in bold, such as the macro average.
 
     Returns:
-        SVG for a page.
+        An SVG element.
+
+    Examples:
+        >>> interval_figure({"edema": {"clip": Estimate(0.8, 0.7, 0.9, 40)}})[:4]
+        '<svg'
     """
     models = list(dict.fromkeys([*models, *(name for row in rows.values() for name in row)]))
-    colours = dict(zip(models, cycle(SERIES), strict=False))
+    colors = dict(zip(models, cycle(SERIES), strict=False))
     step = 11.0 * max(2, len(models)) + 8
     known = [e for row in rows.values() for e in row.values() if np.isfinite(e.value)]
     bounds = [v for e in known for v in (e.low, e.high, e.value) if np.isfinite(v)]
@@ -48,18 +53,18 @@ def interval_figure(
         panel.line([chance, chance], [0, len(rows)], MUTED, width=1.2, dash="4 4")
     for position, (name, row) in enumerate(rows.items()):
         top = panel.top + position * step
-        words = shortened(name, panel.left - 12)
-        panel.text(panel.left - 12, top + step / 2 + 4, words, "end", INK, 13, bold=name in emphasis)
+        label = shorten(name, panel.left - 12)
+        panel.text(panel.left - 12, top + step / 2 + 4, label, "end", INK, 13, bold=name in emphasis)
         for at, model in enumerate(models):
             if model in row and np.isfinite(row[model].value):
                 down = top + step / 2 + (at - (len(models) - 1) / 2) * 11
-                panel.parts.append(_whisker(panel, row[model], down, colours[model], f"{name}, {model}"))
-    panel.text(panel.left + panel.width / 2, panel.top + panel.height + 36, axis, "middle", MUTED, 13)
-    parts = legend(colours, panel.left, 18) + panel.parts
+                panel.parts.append(_whisker(panel, row[model], down, colors[model], f"{name}, {model}"))
+    panel.text(panel.left + panel.width / 2, panel.top + panel.height + 36, x_label, "middle", MUTED, 13)
+    parts = legend(colors, panel.left, 18) + panel.parts
     return figure(830, panel.top + panel.height + 48, parts, title)
 
 
-def _whisker(panel: Panel, estimate: Estimate, down: float, colour: str, name: str) -> str:
+def _whisker(panel: Panel, estimate: Estimate, down: float, color: str, name: str) -> str:
     def across(value: float) -> str:
         return panel.points([value], [panel.y[0]]).split(",")[0]
 
@@ -67,9 +72,9 @@ def _whisker(panel: Panel, estimate: Estimate, down: float, colour: str, name: s
     if np.isfinite([estimate.low, estimate.high]).all():
         bar = (
             f'<line x1="{across(estimate.low)}" x2="{across(estimate.high)}" y1="{down:.1f}" y2="{down:.1f}" '
-            f'stroke="{colour}" stroke-width="2.4" stroke-opacity="0.45" stroke-linecap="round"/>'
+            f'stroke="{color}" stroke-width="2.4" stroke-opacity="0.45" stroke-linecap="round"/>'
         )
     return (
         f"<g><title>{escape(name)}: {escape(str(estimate))}</title>{bar}"
-        f'<circle cx="{across(estimate.value)}" cy="{down:.1f}" r="4" fill="{colour}"/></g>'
+        f'<circle cx="{across(estimate.value)}" cy="{down:.1f}" r="4" fill="{color}"/></g>'
     )

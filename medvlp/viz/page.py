@@ -13,21 +13,21 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.metrics.intervals import Estimate
-from medvlp.viz.picture import picture_uri
+from medvlp.metrics import Estimate
+from medvlp.viz.images import image_uri
 
 Cell = str | int | float | Estimate | None
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture of a gallery.
+class GalleryImage:
+    """One image of a gallery.
 
     Attributes:
         pixels: uint8 `[H, W]` or `[H, W, 3]`.
-        alt: what it shows, for those who do not see it.
+        alt: text for screen readers.
         caption: below it; plain text.
-        value: a figure shown at the right of the caption, such as `Dice 0.96`.
+        value: shown at the right of the caption, such as `Dice 0.96`.
     """
 
     pixels: NDArray[np.uint8]
@@ -38,7 +38,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Quote:
-    """A text beside a picture: a report that was found, with a heading such as its score and a line of tags."""
+    """A text shown beside an image: a retrieved report, with a heading such as its score and a line of tags."""
 
     text: str
     heading: str = ""
@@ -49,18 +49,18 @@ class Quote:
 class Page:
     """Sections of text, tables, figures and galleries, written as one file.
 
-        page = Page("Zero-shot labels", notice=model.notice)
-        page.section("Result")
-        page.text("Held-out patients; 95 % intervals from resampling patients.")
-        page.table(["finding", "AUROC"], [["edema", estimate]])
-        page.write("index.html")
-
-    All words are plain text and are escaped here; pieces between backquotes are shown as code.
+    All text is plain and is escaped here; what stands between backquotes is shown as code.
 
     Attributes:
         title, subtitle: of the page.
-        notice: what must be seen whatever part of the page is in sight, such as that a model was trained on generated
-            data; None shows no banner.
+        notice: a banner that stays in view, such as that a model was trained on generated data; None shows none.
+
+    Examples:
+        >>> page = Page("Zero-shot labels", notice="Trained on generated data.")
+        >>> page.section("Result")
+        >>> page.table(["finding", "AUROC"], [["edema", Estimate(0.91, 0.88, 0.94, n=40)]])
+        >>> "0.91 <span class=" in page.html()
+        True
     """
 
     title: str
@@ -69,23 +69,23 @@ class Page:
     _sections: list[tuple[str, list[str]]] = field(default_factory=list)
 
     def section(self, heading: str) -> None:
-        """Begin a section; what is added next belongs to it, and its heading stands in the contents."""
+        """Begin a section; its heading is listed in the table of contents."""
         self._sections.append((heading, []))
 
-    def text(self, words: str) -> None:
-        """A paragraph."""
-        self._add(f"<p>{_inline(words)}</p>")
+    def text(self, content: str) -> None:
+        """Add a paragraph."""
+        self._add(f"<p>{_inline(content)}</p>")
 
-    def steps(self, lines: Sequence[str]) -> None:
-        """A list."""
+    def bullets(self, lines: Sequence[str]) -> None:
+        """Add a bullet list."""
         self._add("<ul>" + "".join(f"<li>{_inline(line)}</li>" for line in lines) + "</ul>")
 
-    def command(self, words: str) -> None:
-        """A command line that the reader can copy."""
-        self._add(f"<pre><code>{escape(words)}</code></pre>")
+    def command(self, content: str) -> None:
+        """Add a command line that the reader can copy."""
+        self._add(f"<pre><code>{escape(content)}</code></pre>")
 
     def facts(self, values: Mapping[str, Cell]) -> None:
-        """Key figures in a row: name -> value."""
+        """Add key figures in a row: name -> value."""
         tiles = "".join(f"<div><dt>{escape(name)}</dt><dd>{_cell(v)}</dd></div>" for name, v in values.items())
         self._add(f'<dl class="facts">{tiles}</dl>')
 
@@ -97,14 +97,17 @@ class Page:
         emphasis: Sequence[int] = (),
         digits: int = 2,
     ) -> None:
-        """A table; the first column names the rows, estimates show their interval.
+        """Add a table; the first column names the rows, estimates show their interval.
 
         Args:
             columns: headings.
             rows: cells; None is shown as a dash.
             caption: above the table.
-            emphasis: indices of rows that are set off, such as the macro average.
-            digits: of estimates, behind the point.
+            emphasis: indices of highlighted rows, such as the macro average.
+            digits: decimal places of estimates.
+
+        Raises:
+            ValueError: a row has another number of cells than there are columns.
         """
         wrong = [i for i, row in enumerate(rows) if len(row) != len(columns)]
         if wrong:
@@ -124,17 +127,17 @@ class Page:
         )
 
     def figure(self, svg: str, caption: str) -> None:
-        """A chart of `medvlp.viz` (SVG) with its caption."""
+        """Add a chart of `medvlp.viz` (SVG) with its caption."""
         self._add(f'<figure class="chart">{svg}<figcaption>{_inline(caption)}</figcaption></figure>')
 
-    def gallery(self, pictures: Sequence[Picture], caption: str = "") -> None:
-        """Pictures in a grid that fits the width of the window."""
-        cells = "".join(_picture(p) for p in pictures)
+    def gallery(self, images: Sequence[GalleryImage], caption: str = "") -> None:
+        """Add images in a grid that fits the width of the window."""
+        cells = "".join(_image(i) for i in images)
         title = f"<figcaption>{_inline(caption)}</figcaption>" if caption else ""
         self._add(f'<figure><div class="gallery">{cells}</div>{title}</figure>')
 
-    def beside(self, picture: Picture, quotes: Sequence[Quote]) -> None:
-        """A picture with texts at its side: a query image and the reports that were found for it."""
+    def image_with_quotes(self, image: GalleryImage, quotes: Sequence[Quote]) -> None:
+        """Add an image with texts at its side: a query image and the reports retrieved for it."""
         texts = "".join(
             "<blockquote>"
             + (f"<header>{escape(q.heading)}</header>" if q.heading else "")
@@ -143,11 +146,11 @@ class Page:
             + "</blockquote>"
             for q in quotes
         )
-        self._add(f'<div class="beside">{_picture(picture)}<div>{texts}</div></div>')
+        self._add(f'<div class="beside">{_image(image)}<div>{texts}</div></div>')
 
-    def note(self, words: str) -> None:
-        """A remark that should not be overlooked: a limit, a doubt."""
-        self._add(f'<p class="note" role="note">{_inline(words)}</p>')
+    def note(self, content: str) -> None:
+        """Add a highlighted remark, such as a limitation."""
+        self._add(f'<p class="note" role="note">{_inline(content)}</p>')
 
     def html(self) -> str:
         """The page as text."""
@@ -169,7 +172,7 @@ class Page:
         )
 
     def write(self, path: str | Path) -> Path:
-        """Write the page; folders on the way are made."""
+        """Write the page; missing parent folders are created."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.html(), encoding="utf-8")
@@ -181,9 +184,9 @@ class Page:
         self._sections[-1][1].append(part)
 
 
-def _inline(words: str) -> str:
-    """Escape; every second piece between backquotes is code."""
-    pieces = escape(words).split("`")
+def _inline(content: str) -> str:
+    """Escaped text; what stands between backquotes is code."""
+    pieces = escape(content).split("`")
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(pieces))
 
 
@@ -202,10 +205,10 @@ def _align(value: Cell) -> str:
     return "" if isinstance(value, str) else ' class="number"'
 
 
-def _picture(picture: Picture) -> str:
-    value = f'<span class="value">{escape(picture.value)}</span>' if picture.value else ""
-    words = f"<figcaption>{_inline(picture.caption)}{value}</figcaption>" if picture.caption or value else ""
+def _image(image: GalleryImage) -> str:
+    value = f'<span class="value">{escape(image.value)}</span>' if image.value else ""
+    content = f"<figcaption>{_inline(image.caption)}{value}</figcaption>" if image.caption or value else ""
     return (
-        f'<figure class="picture"><img alt="{escape(picture.alt, quote=True)}" loading="lazy" '
-        f'src="{picture_uri(picture.pixels)}">{words}</figure>'
+        f'<figure class="picture"><img alt="{escape(image.alt, quote=True)}" loading="lazy" '
+        f'src="{image_uri(image.pixels)}">{content}</figure>'
     )

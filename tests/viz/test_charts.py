@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from medvlp.metrics import Estimate
-from medvlp.viz import Curve, curve_panels, interval_figure, roc_figure, training_figure
-from medvlp.viz.panel import SERIES, Panel, nice_ticks, shortened
+from medvlp.viz import RocCurve, interval_figure, roc_figure, training_figure, training_panels
+from medvlp.viz.panel import SERIES, Panel, nice_ticks, shorten
 
 NAN = float("nan")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -38,14 +38,14 @@ def test_colours_stay_with_the_model():
     rows = {"a": {"third": Estimate(0.9, 0.8, 1.0, 9)}}
     dots = parts(interval_figure(rows, models=["first", "second", "third"]), "circle")
     assert dots[0].get("fill") == SERIES[2]
-    curve = Curve([0, 1], [0, 1], [0, 1], [0, 1], Estimate(0.5, 0.4, 0.6, 9))
+    curve = RocCurve([0, 1], [0, 1], [0, 1], [0, 1], Estimate(0.5, 0.4, 0.6, 9))
     lines = parts(roc_figure({"a": {"third": curve}}, models=["first", "second", "third"]), "polyline")
     assert SERIES[2] in [line.get("stroke") for line in lines]
 
 
 def test_roc_figure_has_a_panel_for_each_finding_and_a_band_for_the_first_model():
     rates = np.linspace(0, 1, 11)
-    curve = Curve(rates, np.sqrt(rates), rates, np.ones(11), Estimate(0.67, 0.6, 0.7, 9))
+    curve = RocCurve(rates, np.sqrt(rates), rates, np.ones(11), Estimate(0.67, 0.6, 0.7, 9))
     svg = roc_figure({f"finding {i}": {"ours": curve, "theirs": curve} for i in range(6)})
     assert len(parts(svg, "title")) == 6
     assert len(parts(svg, "polygon")) == 6
@@ -81,7 +81,7 @@ def test_curve_panels_draw_each_seed_their_mean_and_the_baseline():
         "unimodal": [([10, 20], [0.7, 0.8])],
         "failed": [([], [])],
     }
-    svg = curve_panels(lines, beside="unimodal")
+    svg = training_panels(lines, reference="unimodal")
     assert [t.text for t in parts(svg, "title")] == ["clip: AUROC 0.800 at step 20", "unimodal: AUROC 0.800 at step 20"]
     drawn = parts(svg, "polyline")
     assert [bool(line.get("stroke-dasharray")) for line in drawn] == [True, False, False, False, False, False]
@@ -89,7 +89,7 @@ def test_curve_panels_draw_each_seed_their_mean_and_the_baseline():
 
 
 def test_curves_of_runs_that_ended_at_other_steps_are_averaged_where_both_have_them():
-    title = parts(curve_panels({"a": [([10, 20], [0.0, 1.0]), ([5, 15], [1.0, 0.0])]}), "title")[0]
+    title = parts(training_panels({"a": [([10, 20], [0.0, 1.0]), ([5, 15], [1.0, 0.0])]}), "title")[0]
     assert title.text == "a: AUROC 0.250 at step 15"
 
 
@@ -97,21 +97,21 @@ def test_panels_of_losses_have_scales_of_their_own():
     lines = {"small": [([0, 10], [1.0, 0.0])], "large": [([0, 10], [500.0, 100.0])]}
     heights = {}
     for one in (True, False):
-        small = parts(curve_panels(lines, one_scale=one), "polyline")[0].get("points").split()
+        small = parts(training_panels(lines, shared_y=one), "polyline")[0].get("points").split()
         heights[one] = abs(float(small[0].split(",")[1]) - float(small[1].split(",")[1]))
     assert heights[True] < 1
     assert heights[False] > 50
 
 
 def test_a_name_that_does_not_fit_ends_with_an_ellipsis_and_is_whole_in_the_title():
-    assert shortened("devide (names alone)", 198) == "devide (names alone)"
+    assert shorten("devide (names alone)", 198) == "devide (names alone)"
     long = "a name of a line of the table that is longer than its margin"
     svg = interval_figure({long: {"AUROC": Estimate(0.9, 0.8, 1.0, 9)}})
     (shown,) = [t.text for t in parts(svg, "text") if t.text.startswith("a name")]
     assert shown.endswith("…")
     assert len(shown) <= 27
     assert parts(svg, "title")[0].text.startswith(long)
-    panels = curve_panels({long: [([1, 2], [0.5, 0.6])], "b": [([1, 2], [0.5, 0.6])]})
+    panels = training_panels({long: [([1, 2], [0.5, 0.6])], "b": [([1, 2], [0.5, 0.6])]})
     assert long not in [t.text for t in parts(panels, "text")]
     assert parts(panels, "title")[0].text.startswith(long)
 

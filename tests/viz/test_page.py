@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medvlp.metrics import Estimate
-from medvlp.viz import Page, Picture, Quote
+from medvlp.viz import GalleryImage, Page, Quote
 
 NAN = float("nan")
 
@@ -42,15 +42,17 @@ def page():
     page = Page("A <title>", "with `code`", notice="Trained on generated data. Not for clinical use.")
     page.section("First & foremost")
     page.text("Some <b>words</b> and `a < b`.")
-    page.steps(["one", "two"])
+    page.bullets(["one", "two"])
     page.command("medvlp label runs/devide > x")
     page.facts({"images": 12000, "AUROC": Estimate(0.9, 0.85, 0.95, 40)})
     page.section("Second")
     page.table(
         ["finding", "n", "AUROC"], [["edema", 3, Estimate(0.9, 0.85, 0.95, 40)], ["hernia", None, NAN]], "T", [0]
     )
-    page.gallery([Picture(np.zeros((30, 20), np.uint8), 'a "black" square', "caption", "Dice 0.9")], "all")
-    page.beside(Picture(np.zeros((9, 9, 3), np.uint8), "query"), [Quote("No <i>effusion</i>.", "1st", ["no finding"])])
+    page.gallery([GalleryImage(np.zeros((30, 20), np.uint8), 'a "black" square', "caption", "Dice 0.9")], "all")
+    page.image_with_quotes(
+        GalleryImage(np.zeros((9, 9, 3), np.uint8), "query"), [Quote("No <i>effusion</i>.", "1st", ["no finding"])]
+    )
     page.note("mind")
     return page
 
@@ -114,3 +116,11 @@ def test_misuse_is_told():
 def test_writes_a_file_in_a_new_folder(page, tmp_path):
     path = page.write(tmp_path / "new" / "index.html")
     assert path.read_text(encoding="utf-8") == page.html()
+
+
+def test_an_unknown_interval_is_printed_as_such() -> None:
+    page = Page("p")
+    page.section("s")
+    unknown = Estimate.from_resamples(1.0, np.ones(9), 40, "1 patient with a positive")
+    page.table(["finding", "AUROC"], [["edema", unknown]])
+    assert '1.00 <span class="interval">interval unknown (1 patient with a positive)</span>' in page.html()
