@@ -15,27 +15,52 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from medvlp import torchvision_compat
+from medvlp.errors import install_advice
 
 torchvision_compat.install()
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "MedVLPError": "medvlp.errors",
+    "compare": "medvlp.experiments",
+    "load": "medvlp.tasks",
+    "parse_report": "medvlp.reports",
+    "pretrain": "medvlp.training.pretrain",
     "read_image": "medvlp.io",
     "read_volume": "medvlp.io",
-    "parse_report": "medvlp.reports",
-    "load": "medvlp.tasks",
 }
 
 if TYPE_CHECKING:
+    from medvlp.errors import MedVLPError
+    from medvlp.experiments import compare
     from medvlp.io import read_image, read_volume
     from medvlp.reports import parse_report
     from medvlp.tasks import load
+    from medvlp.training.pretrain import pretrain
 
-__all__ = ["__version__", "load", "parse_report", "read_image", "read_volume"]
+__all__ = [
+    "MedVLPError",
+    "__version__",
+    "compare",
+    "load",
+    "parse_report",
+    "pretrain",
+    "read_image",
+    "read_volume",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        try:
+            return getattr(import_module(_LAZY[name]), name)
+        except ModuleNotFoundError as error:
+            if advice := install_advice(error.name or ""):
+                raise ImportError(advice) from error
+            raise
     raise AttributeError(f"module 'medvlp' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -45,3 +45,31 @@ def quoted(name: object) -> str:
 
 def _plain(name: object) -> str:
     return str(name).lower().replace("_", " ").replace("-", " ").strip()
+
+
+_EXTRAS = {
+    "train": {
+        "lightning_fabric",
+        "safetensors",
+        "segmentation_models_pytorch",
+        "tensorboard",
+        "timm",
+        "tokenizers",
+        "torch",
+        "torchvision",
+        "transformers",
+    },
+}
+
+
+def install_advice(package: str) -> str | None:
+    """What to install where an optional package is missing; None for a package of no extra.
+
+    Examples:
+        >>> install_advice("torch")
+        "torch is not installed; models need the extra `train`: pip install 'medvlp[train]'"
+    """
+    for extra, packages in _EXTRAS.items():
+        if package.partition(".")[0] in packages:
+            return f"{package} is not installed; models need the extra `{extra}`: pip install 'medvlp[{extra}]'"
+    return None
