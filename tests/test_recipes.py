@@ -8,7 +8,7 @@ import pytest
 
 from medvlp.experiments.comparison import comparison_from_plan
 from medvlp.experiments.plan import ComparisonPlan, Plan, recipe_folder
-from medvlp.methods.registry import method_names
+from medvlp.methods.registry import METHODS
 from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.training.assemble import finding_ids
 from medvlp.training.recipe import Recipe
@@ -60,7 +60,7 @@ def test_comparisons_hold_every_method_on_the_same_data_encoder_and_budget(path:
     comparison = comparison_from_plan(ComparisonPlan.load(path), path.parent)
     assert not comparison.added
     recipes = list(comparison.recipes.values())
-    assert {recipe.method for recipe in recipes} == set(method_names())
+    assert {recipe.method for recipe in recipes} == set(METHODS.names())
     for part in ("image_encoder", "findings", "training"):
         assert len({repr(getattr(recipe, part)) for recipe in recipes}) == 1, part
     assert len({(recipe.data.batch_size, recipe.data.views) for recipe in recipes}) == 1

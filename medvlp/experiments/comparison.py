@@ -204,7 +204,7 @@ def _baseline(recipes: Mapping[str, Recipe]) -> str | None:
 
 def _as_unimodal(recipe: Recipe) -> Recipe:
     """The unimodal method with its default options on the settings of another recipe."""
-    return recipe.model_copy(update={"method": BASELINE, "options": {}, "extras": {}})
+    return recipe.model_copy(update={"method": BASELINE, "options": {}, "auxiliary": {}})
 
 
 def folder_name(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.options import Options
 from medvlp.models import (
@@ -50,8 +50,7 @@ class Method(nn.Module, ABC):
 
     Class attributes:
         Options: the settings that a recipe may give under `options:`.
-        needs: what a batch must hold for the losses to mean something: any of `reports`, `sentences`, `findings`,
-            `places`, `concepts`. Training refuses at start data that lack one, and says which.
+        required_fields: what a batch must hold for the losses to mean something. Training refuses data that lack one.
         reads_text: False for a method without a text tower, which cannot read a phrase.
 
     Attributes:
@@ -64,7 +63,7 @@ class Method(nn.Module, ABC):
     """
 
     Options: ClassVar[type[Options]] = Options
-    needs: ClassVar[frozenset[str]] = frozenset()
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset()
     reads_text: ClassVar[bool] = True
     ranks: Ranks = ONE_RANK
 
@@ -76,6 +75,11 @@ class Method(nn.Module, ABC):
             self.bank = TextBank(parts.text_encoder, parts.tokenizer)
         self.tokenizer, self.findings, self.book = parts.tokenizer, parts.findings, parts.book
         self.options = options
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raises ValueError for a required field that no batch has."""
+        super().__init_subclass__(**kwargs)
+        cls.required_fields = frozenset(map(BatchField, cls.required_fields))
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:

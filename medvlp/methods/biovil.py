@@ -42,7 +42,7 @@ from medvlp.data.batch import Batch
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import FixedTemperature, Options, PromptPairs
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import ImageFeatures, MaskedTokenHead, ReportTokenizer, Temperature, cosines, gaussian_smooth
 from medvlp.objectives import join_sentences, mask_tokens, masked_token_loss, word_token_mask
 
@@ -71,7 +71,7 @@ class BioViLOptions(DualOptions):
     )
 
 
-@register("biovil")
+@register_method("biovil")
 class BioViL(DualEncoder):
     """Global contrast beside masked language modelling; see the top of the file."""
 

@@ -34,11 +34,11 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads, report_contrast
 from medvlp.methods.options import Heads, Options, Template
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import ImageFeatures, RelationScorer, TextFeatures, cosines, grid_position
 from medvlp.objectives import TargetKind, Unmentioned, multi_positive_nce, target_ancestors
 
@@ -66,12 +66,12 @@ class CARZeroOptions(SpaceOptions):
     cosine_weight: NonNegativeFloat = 1.0
 
 
-@register("carzero")
+@register_method("carzero")
 class CARZero(TwoHeads):
     """Learnt similarity; see the top of the file."""
 
     Options: ClassVar[type[Options]] = CARZeroOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports", "findings"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS, BatchField.FINDINGS})
     options: CARZeroOptions
     ancestors: Tensor | None
 

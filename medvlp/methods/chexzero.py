@@ -28,7 +28,7 @@ from torch import Tensor
 
 from medvlp.methods.clip import CLIP, CLIPOptions
 from medvlp.methods.options import Options, PromptPairs
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 
 
 class CheXzeroOptions(CLIPOptions):
@@ -37,7 +37,7 @@ class CheXzeroOptions(CLIPOptions):
     prompts: PromptPairs = (("{}", "no {}"),)
 
 
-@register("chexzero")
+@register_method("chexzero")
 class CheXzero(CLIP):
     """CLIP with the zero-shot path of CheXzero; see the top of the file."""
 

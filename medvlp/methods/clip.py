@@ -25,7 +25,7 @@ from torch import Tensor
 from medvlp.data.batch import Batch
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import Options, Share
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 
 
 class CLIPOptions(DualOptions):
@@ -34,7 +34,7 @@ class CLIPOptions(DualOptions):
     image_weight: Share = 0.5
 
 
-@register("clip")
+@register_method("clip")
 class CLIP(DualEncoder):
     """Symmetric contrast of images and reports; see the top of the file."""
 

@@ -33,11 +33,11 @@ import torch
 from pydantic import NonNegativeFloat, NonPositiveFloat, PositiveInt
 from torch import Tensor
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, reported_pairs
 from medvlp.methods.options import Options, Share
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import ImageFeatures, ProjectionHead, SigmoidScale, TextFeatures, cosines, mean_over_ranks, span_mean
 from medvlp.objectives import concept_targets, sample_concepts, sigmoid_contrast, target_matrix, top_patch_similarity
 
@@ -60,12 +60,12 @@ class ConceptCLIPOptions(DualOptions):
     region_share: Share = 0.5
 
 
-@register("conceptclip")
+@register_method("conceptclip")
 class ConceptCLIP(DualEncoder):
     """Sigmoid contrast of images with reports and of patches with concepts; see the top of the file."""
 
     Options: ClassVar[type[Options]] = ConceptCLIPOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports", "concepts"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS, BatchField.CONCEPTS})
     options: ConceptCLIPOptions
 
     def __init__(self, parts: MethodParts, options: ConceptCLIPOptions) -> None:

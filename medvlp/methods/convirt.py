@@ -28,11 +28,11 @@ from typing import ClassVar
 from pydantic import PositiveInt
 from torch import Tensor
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import FixedTemperature, Options, Share
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import Temperature
 from medvlp.objectives import sample_sentences
 
@@ -51,12 +51,12 @@ class ConVIRTOptions(DualOptions):
     temperature: FixedTemperature = 0.1
 
 
-@register("convirt")
+@register_method("convirt")
 class ConVIRT(DualEncoder):
     """Contrast of images with a sentence of each report; see the top of the file."""
 
     Options: ClassVar[type[Options]] = ConVIRTOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports", "sentences"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS, BatchField.SENTENCES})
     options: ConVIRTOptions
 
     def __init__(self, parts: MethodParts, options: ConVIRTOptions) -> None:

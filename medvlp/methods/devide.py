@@ -18,7 +18,7 @@ vectors, and y the labels in four states:
             l_be = exp(s) cos(z_be, r_be) + c,   BCE where y is known
 
 Faithful: the four terms, both kinds of description, several positives for an image, and descriptions in one register:
-`knowledge.homogenize` has a language model rewrite the recipe's book, as the paper does; the default book needs none.
+`knowledge.homogenise` has a language model rewrite the recipe's book, as the paper does; the default book needs none.
 Reconstructed (no code was published, and the formulas were not at hand): every formula above, from the lineage of
 MedKLIP, KAD and MAVL. In particular the projection for many descriptions is read as z_be: each finding has its own view
 of the image, so that positives of different findings do not pull on one vector.
@@ -48,12 +48,12 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.dual_encoder import report_contrast
 from medvlp.methods.options import Facets, Heads, Options
 from medvlp.methods.query_network import finding_named
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import (
     ImageFeatures,
     ProjectionHead,
@@ -132,12 +132,14 @@ class Seen(NamedTuple):
     image: Tensor
 
 
-@register("devide")
+@register_method("devide")
 class DeViDe(Method):
     """Faceted knowledge; see the top of the file."""
 
     Options: ClassVar[type[Options]] = DeViDeOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports", "sentences", "findings"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset(
+        {BatchField.REPORTS, BatchField.SENTENCES, BatchField.FINDINGS}
+    )
     options: DeViDeOptions
     ancestors: Tensor | None
 

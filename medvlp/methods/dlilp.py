@@ -29,12 +29,12 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.base import MethodParts
 from medvlp.methods.convirt import one_sentence
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import Options
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.methods.unimodal import LabelOptions
 from medvlp.models import PrototypeHead
 from medvlp.objectives import per_sample_bce
@@ -49,12 +49,12 @@ class DLILPOptions(LabelOptions, DualOptions):
     language_weight: NonNegativeFloat = 0.1
 
 
-@register("dlilp")
+@register_method("dlilp")
 class DLILP(DualEncoder):
     """Labels and language in spaces of their own; see the top of the file."""
 
     Options: ClassVar[type[Options]] = DLILPOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"findings", "sentences"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.FINDINGS, BatchField.SENTENCES})
     options: DLILPOptions
 
     def __init__(self, parts: MethodParts, options: DLILPOptions) -> None:

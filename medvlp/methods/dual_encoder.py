@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import PositiveInt
 from torch import Tensor
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge.prompts import PromptSet
 from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.options import Options, PromptPairs
@@ -107,7 +107,7 @@ class DualEncoder(TwoHeads):
         ancestors: of the findings, for the target `ontology`; else None.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"reports"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS})
     options: HeadOptions
     ancestors: Tensor | None
 

@@ -38,11 +38,11 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions
 from medvlp.methods.options import Options
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import ImageFeatures, Temperature, TextFeatures, WordPooling, cosines
 from medvlp.objectives import SampledSentences, info_nce, sample_sentences, target_matrix, word_patch_similarity
 
@@ -69,12 +69,12 @@ class GLoRIAOptions(DualOptions):
     chunk: PositiveInt | None = None
 
 
-@register("gloria")
+@register_method("gloria")
 class GLoRIA(DualEncoder):
     """Global and local contrast; see the top of the file."""
 
     Options: ClassVar[type[Options]] = GLoRIAOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports", "sentences"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS, BatchField.SENTENCES})
     options: GLoRIAOptions
 
     def __init__(self, parts: MethodParts, options: GLoRIAOptions) -> None:

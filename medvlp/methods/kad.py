@@ -37,12 +37,12 @@ from typing import ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import SharedSpace, report_contrast
 from medvlp.methods.options import Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import ImageFeatures, KnowledgePairs, ProjectionHead, Temperature, TextFeatures, cosines
 from medvlp.objectives import TargetKind, info_nce, target_ancestors
 from medvlp.reports.states import FindingState
@@ -70,12 +70,12 @@ class KADOptions(QueryOptions):
     text_weight: NonNegativeFloat = 1.0
 
 
-@register("kad")
+@register_method("kad")
 class KAD(SharedSpace, QueryNetwork):
     """Knowledge encoder and disease query network; see the top of the file."""
 
     Options: ClassVar[type[Options]] = KADOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports", "findings"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS, BatchField.FINDINGS})
     options: KADOptions
     ancestors: Tensor | None
 

@@ -34,13 +34,13 @@ from pydantic import PositiveFloat
 from torch import Tensor
 from torch.nn import functional as F
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge.prompts import PromptSet
 from medvlp.knowledge.study_labels import NO_FINDING
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.options import FixedTemperature, Options, Share
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import LabelCaptions, Temperature, cosines
 from medvlp.objectives import ancestor_matrix, group_metric_loss, label_groups, word_token_mask
 
@@ -64,12 +64,12 @@ class KEEPOptions(SpaceOptions):
     sharpness: PositiveFloat = 10.0
 
 
-@register("keep")
+@register_method("keep")
 class KEEP(TwoHeads):
     """Groups by disease; see the top of the file."""
 
     Options: ClassVar[type[Options]] = KEEPOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports", "findings"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS, BatchField.FINDINGS})
     options: KEEPOptions
     ancestors: Tensor
 

@@ -40,11 +40,11 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.base import MethodParts
 from medvlp.methods.options import Facets, Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import AttentionPool, ImageFeatures, Temperature, TextFeatures, cosines, place_features
 from medvlp.objectives import multi_positive_nce, place_contrast
 from medvlp.reports.states import FindingState
@@ -67,12 +67,12 @@ class MAVLOptions(QueryOptions):
     global_weight: NonNegativeFloat = 0.2
 
 
-@register("mavl")
+@register_method("mavl")
 class MAVL(QueryNetwork):
     """Aspect queries and two heads; see the top of the file."""
 
     Options: ClassVar[type[Options]] = MAVLOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"findings", "places"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.FINDINGS, BatchField.PLACES})
     options: MAVLOptions
 
     def __init__(self, parts: MethodParts, options: MAVLOptions) -> None:

@@ -31,10 +31,10 @@ from typing import ClassVar
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
 from medvlp.methods.options import Options
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import cosines
 from medvlp.objectives import info_nce, label_affinity, sample_sentences, signed_labels
 
@@ -51,12 +51,12 @@ class MedCLIPOptions(HeadOptions):
     target_temperature: float = Field(default=0.2, ge=0.02)
 
 
-@register("medclip")
+@register_method("medclip")
 class MedCLIP(DualEncoder):
     """Matching by labels; see the top of the file."""
 
     Options: ClassVar[type[Options]] = MedCLIPOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"sentences", "findings"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.SENTENCES, BatchField.FINDINGS})
     options: MedCLIPOptions
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -34,11 +34,11 @@ from typing import ClassVar
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.base import MethodParts
 from medvlp.methods.options import Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import cosines, place_features
 from medvlp.objectives import place_contrast
 
@@ -58,12 +58,12 @@ class MedKLIPOptions(QueryOptions):
     place_weight: NonNegativeFloat = 1.0
 
 
-@register("medklip")
+@register_method("medklip")
 class MedKLIP(QueryNetwork):
     """Triples and a query decoder; see the top of the file."""
 
     Options: ClassVar[type[Options]] = MedKLIPOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"findings", "places"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.FINDINGS, BatchField.PLACES})
     options: MedKLIPOptions
 
     def __init__(self, parts: MethodParts, options: MedKLIPOptions) -> None:

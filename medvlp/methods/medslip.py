@@ -41,12 +41,12 @@ from typing import ClassVar, Literal
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge import PLACES, get_place
 from medvlp.methods.base import MethodParts
 from medvlp.methods.options import Facets, Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import DisentanglingGate, ImageFeatures, QueryDecoder, cosines, grid_position, place_features
 from medvlp.objectives import Unmentioned, masked_bce, over_findings, prototypical_contrast
 
@@ -73,12 +73,14 @@ class MeDSLIPOptions(QueryOptions):
     relation_weight: NonNegativeFloat = 1.0
 
 
-@register("medslip")
+@register_method("medslip")
 class MeDSLIP(QueryNetwork):
     """Two streams; see the top of the file. What it is as a `QueryNetwork` is the pathology stream."""
 
     Options: ClassVar[type[Options]] = MeDSLIPOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports", "findings", "places"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset(
+        {BatchField.REPORTS, BatchField.FINDINGS, BatchField.PLACES}
+    )
     options: MeDSLIPOptions
 
     def __init__(self, parts: MethodParts, options: MeDSLIPOptions) -> None:

@@ -37,7 +37,7 @@ from medvlp.data.batch import Batch
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
 from medvlp.methods.options import Options
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import BatchNormProjector, Temperature
 from medvlp.objectives import gram_orthogonality, pair_alignment
 
@@ -61,7 +61,7 @@ class MFLAGOptions(HeadOptions):
     sharpness: float = Field(default=10.0, ge=1, le=100)
 
 
-@register("mflag")
+@register_method("mflag")
 class MFLAG(DualEncoder):
     """Frozen text, orthogonal latent; see the top of the file."""
 

@@ -39,7 +39,7 @@ from medvlp.data.batch import Batch
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import Options
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import ImageFeatures, ProjectionHead, TextFeatures, WordPooling, cosines
 from medvlp.objectives import swapped_prediction, token_alignment_loss, token_weights
 
@@ -60,7 +60,7 @@ class MGCAOptions(DualOptions):
     prototype_weight: NonNegativeFloat = 1.0
 
 
-@register("mgca")
+@register_method("mgca")
 class MGCA(DualEncoder):
     """Instances, tokens and prototypes; see the top of the file."""
 

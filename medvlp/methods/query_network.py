@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.options import Heads, Options
@@ -66,7 +66,7 @@ class QueryNetwork(Method):
         trained_texts: the K texts of each trained finding.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"findings"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.FINDINGS})
     options: QueryOptions
 
     def __init__(

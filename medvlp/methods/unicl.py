@@ -32,10 +32,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.options import Options, Template
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import cosines
 from medvlp.objectives import SampledSentences, Unmentioned, info_nce, label_targets, sample_sentences, target_matrix
 from medvlp.reports.states import FindingState
@@ -55,12 +55,12 @@ class UniCLOptions(SpaceOptions):
     unmentioned: Unmentioned = "negative"
 
 
-@register("unicl")
+@register_method("unicl")
 class UniCL(TwoHeads):
     """Language and labels in one space; see the top of the file."""
 
     Options: ClassVar[type[Options]] = UniCLOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"findings", "sentences"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.FINDINGS, BatchField.SENTENCES})
     options: UniCLOptions
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -24,11 +24,11 @@ from typing import ClassVar
 from pydantic import PositiveInt
 from torch import Tensor
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge import UnknownNameError
 from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.options import Options
-from medvlp.methods.registry import register
+from medvlp.methods.registry import register_method
 from medvlp.models import ImageFeatures, PrototypeHead, TextFeatures
 from medvlp.objectives import Uncertain, Unmentioned, per_sample_bce
 
@@ -52,12 +52,12 @@ class UnimodalOptions(LabelOptions):
     dim: PositiveInt = 512
 
 
-@register("unimodal")
+@register_method("unimodal")
 class Unimodal(Method):
     """Supervised prototypes; see the top of the file."""
 
     Options: ClassVar[type[Options]] = UnimodalOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"findings"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.FINDINGS})
     reads_text: ClassVar[bool] = False
 
     def __init__(self, parts: MethodParts, options: UnimodalOptions) -> None:

@@ -16,12 +16,12 @@ from medvlp.data.store import Store
 from medvlp.knowledge import KnowledgeBook, KnowledgeError, LabelSpace, UnknownNameError
 from medvlp.knowledge.book import NAME
 from medvlp.knowledge.homogenize import HomogenizeError, Homogenizer
+from medvlp.methods.auxiliary.base import AuxiliaryOptions
+from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.methods.base import Method, MethodParts
-from medvlp.methods.extras.base import ExtraOptions
-from medvlp.methods.extras.registry import extras_by_name
-from medvlp.methods.extras.with_extras import add_extras
 from medvlp.methods.options import Options
-from medvlp.methods.registry import build_method, method_class, method_names, refused_plug_ins
+from medvlp.methods.pretraining_objective import with_auxiliary
+from medvlp.methods.registry import METHODS, build_method
 from medvlp.models import ImageEncoder, ReportTokenizer, TextEncoder
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError, explain, name_nearest
@@ -59,14 +59,14 @@ def finding_ids(recipe: Recipe) -> tuple[str, ...]:
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse an unknown method, option, extra or finding, before any data are read.
+    """Refuse an unknown method, option, auxiliary loss or finding, before any data are read.
 
     Raises:
         RecipeError: names the nearest.
     """
     finding_ids(recipe)
     _options(recipe)
-    _extras(recipe)
+    _auxiliary(recipe)
 
 
 def parts_from_store(recipe: Recipe, store: Store) -> Parts:
@@ -126,9 +126,9 @@ def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Pat
         text_config: a folder with the text encoder's `config.json`: it is built from that, without weights.
 
     Raises:
-        RecipeError: an encoder that cannot be loaded, or options that the method or an extra refuses; names the key.
+        RecipeError: an encoder that cannot be loaded, or options that are refused; names the key.
     """
-    options, extras = _options(recipe), _extras(recipe)
+    options, auxiliary = _options(recipe), _auxiliary(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         image_encoder, text_encoder = _encoders(recipe, parts, pretrained, text_config)
@@ -147,9 +147,9 @@ def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Pat
             raise RecipeError(f"{given}: {recipe.method} cannot be built so: {error}") from error
         shared = MethodParts(image_encoder, text_encoder, parts.tokenizer, parts.findings, parts.book)
         try:
-            return add_extras(method, shared, extras)
+            return with_auxiliary(method, shared, auxiliary)
         except _REFUSALS as error:
-            raise RecipeError(str(error) if "extras." in str(error) else f"extras: {error}") from error
+            raise RecipeError(str(error) if "auxiliary." in str(error) else f"auxiliary: {error}") from error
 
 
 def _encoders(
@@ -194,26 +194,26 @@ def _loading(key: str, name: str) -> Iterator[None]:
         raise RecipeError(str(error)) from error
 
 
-def _extras(recipe: Recipe) -> dict[str, ExtraOptions]:
-    """The options of each extra that the recipe names."""
-    known, chosen = extras_by_name(), {}
-    for name, options in recipe.extras.items():
-        if name not in known:
-            raise RecipeError(name_nearest("extras", name, known))
+def _auxiliary(recipe: Recipe) -> dict[str, AuxiliaryOptions]:
+    """The options of each auxiliary loss that the recipe names."""
+    chosen = {}
+    for name, options in recipe.auxiliary.items():
+        if name not in AUXILIARY:
+            raise RecipeError(name_nearest("auxiliary", name, AUXILIARY.names()))
         try:
-            chosen[name] = known[name].Options(**options)
+            chosen[name] = AUXILIARY.get(name).Options(**options)
         except ValidationError as error:
-            raise RecipeError(explain(error, known[name].Options, f"extras.{name}")) from error
+            raise RecipeError(explain(error, AUXILIARY.get(name).Options, f"auxiliary.{name}")) from error
     return chosen
 
 
 def _options(recipe: Recipe) -> Options:
     """The method's options; one that reads facets and is not told which takes those of `knowledge.facets`."""
-    if recipe.method not in method_names():
-        if reason := refused_plug_ins().get(recipe.method):
+    if recipe.method not in METHODS:
+        if reason := METHODS.refused().get(recipe.method):
             raise RecipeError(f"method: {reason}")
-        raise RecipeError(name_nearest("method", recipe.method, method_names()))
-    kind = method_class(recipe.method).Options
+        raise RecipeError(name_nearest("method", recipe.method, METHODS.names()))
+    kind = METHODS.get(recipe.method).Options
     facets = {"facets": recipe.knowledge.facets} if "facets" in kind.model_fields else {}
     try:
         return kind(**{**facets, **recipe.options})

@@ -13,8 +13,8 @@ from medvlp.data.augment import STRENGTHS
 from medvlp.data.batch import Batch
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
-from medvlp.methods.extras.registry import extras_by_name
-from medvlp.methods.registry import method_class
+from medvlp.methods.auxiliary.registry import AUXILIARY
+from medvlp.methods.registry import METHODS
 from medvlp.training.assemble import Parts
 from medvlp.training.loop import step_batches
 from medvlp.training.loss_buffer import diverged_file
@@ -37,7 +37,7 @@ def make_loader(
 
     Args:
         recipe, store, parts: of the run.
-        needs: as in `Method`.
+        needs: `required_fields` of the method.
         rows: of the store.
         train: augmented and shuffled, each rank its share of `data.batch_size`; else every row as it is.
         rank, world_size: of a distributed run, where it trains.
@@ -85,7 +85,8 @@ def diverged_batches(run: Path | str, rank: int = 0) -> list[Batch]:
     step = json.loads(diverged_file(run, rank).read_text())["step"]
     recipe = Recipe.load(run / "recipe.yaml")
     store = Store.open(recipe.data.store)
-    needs = method_class(recipe.method).needs.union(*(extras_by_name()[name].needs for name in recipe.extras))
+    needs = METHODS.get(recipe.method).required_fields
+    needs = needs.union(*(AUXILIARY.get(name).required_fields for name in recipe.auxiliary))
     rows = store.rows(recipe.data.train_split, recipe.data.views)
     parts, ranks = read_parts(run, recipe, store.letterbox), recipe.training.devices
     loader = make_loader(recipe, store, parts, needs, rows, train=True, rank=rank, world_size=ranks)

@@ -31,6 +31,7 @@ from medvlp.errors import MedVLPError
 from medvlp.io.atomic_write import atomic_folder
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
+from medvlp.methods.pretraining_objective import current_names
 from medvlp.models import ReportTokenizer
 from medvlp.training.assemble import Parts, assemble, finding_ids
 from medvlp.training.recipe import Recipe
@@ -157,7 +158,7 @@ def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
         weights = load_file(folder / "model.safetensors")
     except SafetensorError as error:
         raise ModelFolderError(f"{folder / 'model.safetensors'} is damaged or no safetensors file: {error}") from error
-    _load_weights(method, weights, folder)
+    _load_weights(method, current_names(weights), folder)
     card = json.loads((folder / "card.json").read_text())
     target = device_named(device)
     return TrainedModel(

@@ -171,19 +171,20 @@ class Recipe(RecipeFile):
     Attributes:
         method: a registered method (`clip`, `unimodal`, `devide`, ...).
         options: the method's own settings, checked against its `Options` when the method is built.
-        extras: what it is trained with beside its own losses (`filip`, `medcutmix`, ...), each with its settings.
+        auxiliary: what it is trained with beside its own losses (`filip`, `medcutmix`, ...), each with its settings.
         findings: a label space's name or file, or a list of finding ids; the columns of every `[B, F]` tensor.
         seed: of weights, order and augmentation.
     """
 
     old_keys: ClassVar[Mapping[str, str]] = {
         "data.rates": "data.sampling_weights",
+        "extras": "auxiliary",
         "knowledge.homogenise": "knowledge.homogenize",
     }
 
     method: str
     options: dict[str, Any] = Field(default_factory=dict)
-    extras: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    auxiliary: dict[str, dict[str, Any]] = Field(default_factory=dict)
     findings: str | tuple[str, ...]
     seed: int = Field(default=0, ge=0)
     data: DataRecipe
@@ -192,7 +193,7 @@ class Recipe(RecipeFile):
     knowledge: KnowledgeRecipe = KnowledgeRecipe()
     training: TrainingRecipe = TrainingRecipe()
 
-    @field_validator("extras", mode="before")
+    @field_validator("auxiliary", mode="before")
     @classmethod
     def _no_settings(cls, value: Any) -> Any:
         """`filip:` with nothing behind it is `filip` with its defaults."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
 from medvlp.io.atomic_write import atomic_folder
+from medvlp.methods.pretraining_objective import current_names
 from medvlp.training.assemble import Parts, assemble
 from medvlp.training.batches import make_loader
 from medvlp.training.checkpoint import RunState, save_state
@@ -164,10 +165,10 @@ class Run:
         self.fabric.barrier()
 
     def _restore(self, state: RunState) -> None:
-        self.method.load_state_dict(state.method)
+        self.method.load_state_dict(current_names(state.method))
         self.trainer.optimizer.load_state_dict(state.optimizer)
         if self.trainer.average and state.moving_average:
-            self.trainer.average.load(state.moving_average)
+            self.trainer.average.load(current_names(state.moving_average))
         self.trainer.step, self.seconds = state.step, state.seconds
         self.best.load(state.best)
 
@@ -184,7 +185,7 @@ class Run:
 
     def _loader(self, rows: NDArray[np.int64], train: bool) -> BatchLoader:
         ranks = self.fabric.global_rank, self.fabric.world_size
-        return make_loader(self.recipe, self.store, self.parts, self.method.needs, rows, train, *ranks)
+        return make_loader(self.recipe, self.store, self.parts, self.method.required_fields, rows, train, *ranks)
 
     def _validation(self) -> ZeroShotAuroc | ValidationLoss | None:
         rows = validation_rows(self.store, self.recipe)

@@ -106,7 +106,7 @@ def test_it_says_what_it_misses(build, make_batch):
     batch.concepts = None
     with pytest.raises(ValueError, match="concepts=True"):
         build("conceptclip").losses(batch)
-    assert build("conceptclip").needs == {"reports", "concepts"}
+    assert build("conceptclip").required_fields == {"reports", "concepts"}
 
 
 def test_zero_shot_is_half_prompts_and_half_patches(build, make_batch):

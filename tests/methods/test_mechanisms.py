@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import BookText, KnowledgeBook
+from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.methods.base import MethodParts
-from medvlp.methods.extras.registry import extras_by_name
-from medvlp.methods.extras.with_extras import add_extras
+from medvlp.methods.pretraining_objective import with_auxiliary
 from medvlp.methods.registry import build_method
 from medvlp.metrics import image_mean, macro_auroc, resample
 from medvlp.models import ReportTokenizer, TextEncoder
@@ -110,14 +110,15 @@ def batch_of(images, where, seed, findings=SEEN, chatter=0):
 
 @pytest.fixture(scope="module")
 def small(patches_of_codes):
-    """`small(name, findings, extras, **options)`: a method with small fixed weights, and extras by name."""
+    """`small(name, findings, auxiliary, **options)`: a method with small fixed weights, and auxiliary losses."""
 
-    def make(name, findings=SEEN, extras=None, **options):
+    def make(name, findings=SEEN, auxiliary=None, **options):
         torch.manual_seed(0)
         tower = TextEncoder("small", vocab_size=TOKENIZER.vocab_size, layers=1, width=32, heads=2)
         parts = MethodParts(patches_of_codes, tower, TOKENIZER, tuple(IDS[f] for f in findings), BOOK)
-        method, kinds = build_method(name, **vars(parts), options=options), extras_by_name()
-        return add_extras(method, parts, {n: kinds[n].Options(**o) for n, o in extras.items()}) if extras else method
+        method = build_method(name, **vars(parts), options=options)
+        chosen = {n: AUXILIARY.get(n).Options(**o) for n, o in (auxiliary or {}).items()}
+        return with_auxiliary(method, parts, chosen)
 
     return make
 
@@ -202,19 +203,19 @@ def test_devide_points_by_its_patch_alignment(devide, phrase):
 def pasted_right(method):
     """For each sentence that is pasted, 1.0 where its region is hottest at the patch of what it says is there."""
     images, where = pictures(300, 30_000, SEEN)
-    extra = method.extras["medcutmix"].train()
+    cutmix = method.auxiliary["medcutmix"].train()
     torch.manual_seed(3)
-    change = extra.begin(batch_of(images, where, 30_000), method.text_encoder)
+    change = cutmix.begin(batch_of(images, where, 30_000), method.text_encoder)
     change.features(method.image_encoder(images))
     drawn, mixed = change.drawn, change.strength > 0
     donor = drawn.image_index[change.chosen]
-    region = attention_region(change.vectors[change.chosen], change._patches[donor], extra.attention_scale.scale)
+    region = attention_region(change.vectors[change.chosen], change._patches[donor], cutmix.attention_scale.scale)
     says = torch.tensor(SEEN)[(drawn.states[change.chosen] == 1).int().argmax(1)]
     return (region.argmax(1) == where[donor, says])[mixed].numpy() * 1.0
 
 
 def test_medcutmix_mixes_where_the_pasted_sentence_points(small):
-    taught, untaught = (small("clip", extras={"medcutmix": {"share": 1.0}}) for _ in range(2))
+    taught, untaught = (small("clip", auxiliary={"medcutmix": {"share": 1.0}}) for _ in range(2))
     train(taught, fresh(100))
     full, ablated = (pasted_right(method) for method in (taught, untaught))
     assert len(full) > 100

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from medvlp.methods.extras.registry import extras_by_name
-from medvlp.methods.registry import method_class, method_names
+from medvlp.methods.auxiliary.registry import AUXILIARY
+from medvlp.methods.registry import METHODS
 
 ROOT = Path(__file__).parents[2]
 ROWS = [
@@ -20,18 +20,18 @@ ROWS = [
 
 def test_the_table_lists_every_method_with_what_it_needs() -> None:
     listed = {row[0].split("]")[0][1:]: set(re.findall(r"`(\w+)`", row[3])) for row in ROWS if row[0].startswith("[")}
-    assert listed == {name: set(method_class(name).needs) for name in method_names()}
+    assert listed == {name: set(METHODS.get(name).required_fields) for name in METHODS.names()}
 
 
 def test_the_table_lists_every_extra_with_what_it_needs() -> None:
     listed = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[3])) for row in ROWS if row[0].startswith("`")}
-    assert listed == {name: set(extra.needs) for name, extra in extras_by_name().items()}
+    assert listed == {name: set(extra.required_fields) for name in AUXILIARY for extra in [AUXILIARY.get(name)]}
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", METHODS.names())
 def test_the_page_of_a_method_names_each_of_its_options(name: str) -> None:
     page = (ROOT / f"docs/methods/{name}.md").read_text(encoding="utf-8")
-    assert [option for option in method_class(name).Options.model_fields if f"`{option}" not in page] == []
+    assert [option for option in METHODS.get(name).Options.model_fields if f"`{option}" not in page] == []
 
 
 @pytest.mark.parametrize("folder", ["models", "objectives"])

@@ -1,4 +1,4 @@
-"""Every option of every method and extra has its bounds, and is refused outside them with its key and what is valid."""
+"""Every option has its bounds, and is refused outside them with its key and what is valid."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from medvlp.methods.extras.registry import extras_by_name
+from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.methods.options import Options
-from medvlp.methods.registry import method_class, method_names
+from medvlp.methods.registry import METHODS
 from medvlp.training.recipe_errors import explain
 
-KINDS = {name: method_class(name).Options for name in method_names()}
-KINDS |= {f"extras.{name}": extra.Options for name, extra in extras_by_name().items()}
+KINDS = {name: METHODS.get(name).Options for name in METHODS.names()}
+KINDS |= {f"auxiliary.{name}": extra.Options for name in AUXILIARY for extra in [AUXILIARY.get(name)]}
 ABOVE_ZERO = {"temperature", "target_temperature", "sharpness", "attention_sharpness", "weight", "masked_rate"}
 AT_MOST_ONE = {"temperature", "masked_rate", "dropout", "share", "keep", "region_share", "decay"}
 AT_MOST_ONE |= {"caption_rate", "shortened_rate", "dropped_words"}

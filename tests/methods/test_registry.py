@@ -7,28 +7,27 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from medvlp.methods import registry
 from medvlp.methods.base import Method
-from medvlp.methods.registry import build_method, method_class, method_names, register
+from medvlp.methods.registry import METHODS, build_method, register_method
 from medvlp.training.assemble import check_recipe
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 
 
 def test_the_methods_are_found_by_their_files():
-    assert {"clip", "unimodal", "devide"} <= set(method_names())
-    assert method_class("devide").__name__ == "DeViDe"
+    assert {"clip", "unimodal", "devide"} <= set(METHODS.names())
+    assert METHODS.get("devide").__name__ == "DeViDe"
 
 
 def test_a_misspelt_method_is_answered_with_the_nearest():
-    with pytest.raises(KeyError, match=r"did you mean devide\?"):
-        method_class("devid")
+    with pytest.raises(KeyError, match=r'no method "devid"; did you mean "devide"\?'):
+        METHODS.get("devid")
 
 
 def test_a_name_belongs_to_one_class():
     with pytest.raises(ValueError, match=r"clip\.CLIP"):
-        register("clip")(Method)
-    assert register("clip")(method_class("clip")) is method_class("clip")
+        register_method("clip")(Method)
+    assert register_method("clip")(METHODS.get("clip")) is METHODS.get("clip")
 
 
 def test_an_unknown_option_is_refused(build):
@@ -38,9 +37,9 @@ def test_an_unknown_option_is_refused(build):
         build("clip", false_negatives="same_label")
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", METHODS.names())
 def test_every_option_of_a_method_is_read(name, build, make_batch, monkeypatch):
-    kind, read = method_class(name), set()
+    kind, read = METHODS.get(name), set()
 
     class Watched(kind.Options):
         def __getattribute__(self, key):
@@ -60,8 +59,9 @@ def test_every_option_of_a_method_is_read(name, build, make_batch, monkeypatch):
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """A function that installs a package with one module, `{name in recipes: class}` being its entry points."""
-    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
-    monkeypatch.setattr(registry, "_REFUSED", {})
+    METHODS.names()
+    monkeypatch.setattr(METHODS, "_members", dict(METHODS._members))
+    monkeypatch.setattr(METHODS, "_refused", {})
     monkeypatch.syspath_prepend(tmp_path)
     modules = set(sys.modules)
 
@@ -72,10 +72,9 @@ def install(tmp_path, monkeypatch):
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
         lines = [f"{method} = {name}:{cls}" for method, cls in entries.items()]
         (info / "entry_points.txt").write_text("\n".join(["[medvlp.methods]", *lines]) + "\n")
-        registry._waiting_plug_ins.cache_clear()
+        monkeypatch.setattr(METHODS, "_waiting", None)
 
     yield package
-    registry._waiting_plug_ins.cache_clear()
     for name in set(sys.modules) - modules:
         if name.startswith("plug_"):
             del sys.modules[name]
@@ -88,7 +87,7 @@ SUBCLASS = "from medvlp.methods.clip import CLIP\nclass Mine(CLIP): ...\n"
 def test_an_installed_package_brings_a_method(install, build):
     install("plug_good", SUBCLASS, {"mine": "Mine"})
     assert "plug_good" not in sys.modules  # nobody has asked yet
-    assert "mine" in method_names()
+    assert "mine" in METHODS.names()
     parts = build("clip")
     made = build_method(
         "mine",
@@ -104,9 +103,9 @@ def test_an_installed_package_brings_a_method(install, build):
 
 
 def test_a_plug_in_may_ask_for_a_method_while_it_is_imported(install, caplog):
-    install("plug_asking", "from medvlp.methods.registry import method_class, register\n@register('mine')\n"
-            "class Mine(method_class('clip')): ...\n", {"mine": "Mine"})  # fmt: skip
-    assert issubclass(method_class("mine"), method_class("clip"))
+    install("plug_asking", "from medvlp.methods.registry import METHODS, register_method\n@register_method('mine')\n"
+            "class Mine(METHODS.get('clip')): ...\n", {"mine": "Mine"})  # fmt: skip
+    assert issubclass(METHODS.get("mine"), METHODS.get("clip"))
     assert caplog.records == []
 
 
@@ -115,7 +114,7 @@ def test_a_plug_in_may_ask_for_a_method_while_it_is_imported(install, caplog):
     [
         ("import no_such_module", {"mine": "Mine"}, "ModuleNotFoundError: No module named 'no_such_module'"),
         ("1 / 0", {"mine": "Mine"}, "ZeroDivisionError: division by zero"),
-        ("Mine = 3", {"mine": "Mine"}, "TypeError: plug_bad:Mine is no class derived from Method"),
+        ("Mine = 3", {"mine": "Mine"}, "TypeError: 3 is no class derived from Method"),
         (SUBCLASS, {"mine": "Other"}, "AttributeError: module 'plug_bad' has no attribute 'Other'"),
         (SUBCLASS, {"clip": "Mine"}, "ValueError: the method 'clip' is already medvlp.methods.clip.CLIP"),
     ],
@@ -125,16 +124,16 @@ def test_a_broken_plug_in_is_named_and_breaks_no_other(install, caplog, source, 
     install("plug_good", SUBCLASS, {"ours": "Mine"})
     (name,) = entries
     with caplog.at_level(logging.WARNING):
-        assert {"ours", "devide", "clip"} <= set(method_names())
-        method_names()
+        assert {"ours", "devide", "clip"} <= set(METHODS.names())
+        METHODS.names()
     (said,) = [record.getMessage() for record in caplog.records]  # once
     assert said.startswith(f"the method '{name}' (plug_bad:")
     assert f"of plug_bad 1.5 cannot be used: {why}" in said
     if name == "clip":
-        assert method_class("clip").__module__ == "medvlp.methods.clip"
+        assert METHODS.get("clip").__module__ == "medvlp.methods.clip"
         return
     with pytest.raises(KeyError, match=r"of plug_bad 1\.5 cannot be used"):
-        method_class(name)
+        METHODS.get(name)
     with pytest.raises(RecipeError, match=r"method: 'mine' .*of plug_bad 1\.5 cannot be used"):
         check_recipe(Recipe.from_dict(RECIPE))
 
@@ -142,5 +141,5 @@ def test_a_broken_plug_in_is_named_and_breaks_no_other(install, caplog, source, 
 def test_of_two_plug_ins_with_one_name_the_second_is_refused(install, caplog):
     install("plug_a", SUBCLASS, {"mine": "Mine"})
     install("plug_b", SUBCLASS, {"mine": "Mine"})
-    assert method_class("mine").__module__ == "plug_a"
+    assert METHODS.get("mine").__module__ == "plug_a"
     assert "of plug_b 1.5 cannot be used: ValueError: the method 'mine' is already plug_a.Mine" in caplog.text

@@ -5,9 +5,9 @@ from dataclasses import fields
 import pytest
 import torch
 
-from medvlp.methods.registry import method_names
+from medvlp.methods.registry import METHODS
 
-METHODS = method_names()
+METHODS = METHODS.names()
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -78,7 +78,7 @@ def test_a_recipe_with_a_language_model_survives_its_yaml() -> None:
             r"^options\.decoder_heads: 7 heads do not divide decoder_width, 128",
         ),
         (["method=clip", "options.dim=-1"], r"^options\.dim: .* greater than 0"),
-        (["method=clip", "extras.filip={dim: -1}"], r"^extras\.filip\.dim: .* greater than 0"),
+        (["method=clip", "auxiliary.filip={dim: -1}"], r"^auxiliary\.filip\.dim: .* greater than 0"),
     ],
 )
 def test_options_that_are_refused_are_said_with_their_key(

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from medvlp.data import Manifest, Preprocess, Store, prepare
-from medvlp.methods.extras.registry import extras_by_name
-from medvlp.methods.registry import method_names
+from medvlp.methods.auxiliary.registry import AUXILIARY
+from medvlp.methods.registry import METHODS
 from medvlp.training.assemble import Parts, parts_from_store
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretrain import pretrain
@@ -50,7 +50,7 @@ LEARNS_FROM = {
     "unicl": {"reports", "findings"},
     "unimodal": {"findings"},
 }
-EXTRAS_LEARN_FROM = {
+AUXILIARY_LEARN_FROM = {
     "filip": {"reports"},
     "medcutmix": {"reports", "findings"},
     "softclip": {"reports"},
@@ -100,14 +100,14 @@ training: {{max_steps: 1, warmup_steps: 1, accelerator: cpu, precision: 32}}
 
 
 def test_every_method_and_extra_is_here() -> None:
-    assert sorted(LEARNS_FROM) == method_names()
-    assert sorted(EXTRAS_LEARN_FROM) == sorted(extras_by_name())
+    assert sorted(LEARNS_FROM) == METHODS.names()
+    assert sorted(AUXILIARY_LEARN_FROM) == sorted(AUXILIARY)
 
 
 @pytest.mark.parametrize(
     ("key", "missing"),
     [(f"method={name}", need) for name, needs in LEARNS_FROM.items() for need in sorted(needs)]
-    + [(f"extras.{name}={{}}", need) for name, needs in EXTRAS_LEARN_FROM.items() for need in sorted(needs)],
+    + [(f"auxiliary.{name}={{}}", need) for name, needs in AUXILIARY_LEARN_FROM.items() for need in sorted(needs)],
 )
 def test_a_store_without_it_is_refused(
     poor_stores: dict[str, Store], shared_parts: Parts, tmp_path: Path, key: str, missing: str
@@ -117,7 +117,7 @@ def test_a_store_without_it_is_refused(
         pretrain(recipe, tmp_path / "run", progress=False, parts=shared_parts)
     words, source = SAID[missing]
     assert refused.match(
-        rf"^(method: |extras\.)\w+:?.* learns from .*{words}.* in the split 'train' has any\. .*{source}"
+        rf"^(method: |auxiliary\.)\w+:?.* learns from .*{words}.* in the split 'train' has any\. .*{source}"
     )
     assert not (tmp_path / "run").exists()
 
@@ -140,8 +140,8 @@ def test_a_store_that_has_it_trains(tiny_recipe: Callable[..., Recipe], tmp_path
 
 
 def test_an_extra_is_told_from_the_method(poor_stores: dict[str, Store], shared_parts: Parts, tmp_path: Path) -> None:
-    recipe = _recipe(poor_stores["reports"], "method=unimodal", "extras.superclass={}")
-    with pytest.raises(RecipeError, match=r"^extras\.superclass: it learns from reports, and none of the 8 images"):
+    recipe = _recipe(poor_stores["reports"], "method=unimodal", "auxiliary.superclass={}")
+    with pytest.raises(RecipeError, match=r"^auxiliary\.superclass: it learns from reports, and none of the 8 images"):
         pretrain(recipe, tmp_path / "run", progress=False, parts=shared_parts)
 
 

@@ -1,4 +1,4 @@
-"""FILIP as an extra: words and patches find each other.
+"""FILIP as an auxiliary loss: words and patches find each other.
 
 The idea (Yao et al., FILIP, ICLR 2022): a report names many small things, which one vector of an image cannot hold. So
 each patch is compared with its best word and each word with its best patch, and only then is the pair scored:
@@ -18,16 +18,17 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 from torch import Tensor
 
+from medvlp.data.batch import BatchField
+from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
+from medvlp.methods.auxiliary.registry import register_auxiliary
+from medvlp.methods.auxiliary.step import Step
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import reported_pairs
-from medvlp.methods.extras.base import AddedLoss, ExtraOptions
-from medvlp.methods.extras.registry import register_extra
-from medvlp.methods.extras.step import Step
 from medvlp.models import ProjectionHead, Temperature
 from medvlp.objectives import info_nce, late_interaction, target_matrix
 
 
-class FILIPOptions(ExtraOptions):
+class FILIPOptions(AuxiliaryOptions):
     """Settings of `filip`. `dim`: width of the space of patches and words. `false_negatives`: `identity | same_text |
     same_labels`, which other reports are right for an image too; see `target_matrix`."""
 
@@ -35,12 +36,12 @@ class FILIPOptions(ExtraOptions):
     false_negatives: Literal["identity", "same_text", "same_labels"] = "same_text"
 
 
-@register_extra("filip")
-class FILIP(AddedLoss):
+@register_auxiliary("filip")
+class FILIP(AuxiliaryLoss):
     """Late interaction of patches and words; see the top of the file."""
 
-    Options: ClassVar[type[ExtraOptions]] = FILIPOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports"})
+    Options: ClassVar[type[AuxiliaryOptions]] = FILIPOptions
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS})
     options: FILIPOptions
 
     def __init__(self, parts: MethodParts, options: FILIPOptions) -> None:

@@ -30,12 +30,12 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
 from medvlp.data.sentence_cutmix import Contradictions, Pasted, may_be_pasted, sentence_cutmix
 from medvlp.knowledge import get_finding
+from medvlp.methods.auxiliary.base import Augmentation, AuxiliaryOptions, Change
+from medvlp.methods.auxiliary.registry import register_auxiliary
 from medvlp.methods.base import MethodParts
-from medvlp.methods.extras.base import Augmentation, Change, ExtraOptions
-from medvlp.methods.extras.registry import register_extra
 from medvlp.methods.options import Share
 from medvlp.models import ImageFeatures, ProjectionHead, Temperature, TextEncoder
 from medvlp.objectives import (
@@ -51,7 +51,7 @@ from medvlp.objectives import (
 )
 
 
-class MedCutMixOptions(ExtraOptions):
+class MedCutMixOptions(AuxiliaryOptions):
     """Settings of `medcutmix`.
 
     Attributes:
@@ -65,12 +65,14 @@ class MedCutMixOptions(ExtraOptions):
     dim: PositiveInt = 128
 
 
-@register_extra("medcutmix")
+@register_auxiliary("medcutmix")
 class MedCutMix(Augmentation):
     """Sentence CutMix with attention-guided manifold mix; see the top of the file."""
 
-    Options: ClassVar[type[ExtraOptions]] = MedCutMixOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports", "sentences", "findings"})
+    Options: ClassVar[type[AuxiliaryOptions]] = MedCutMixOptions
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset(
+        {BatchField.REPORTS, BatchField.SENTENCES, BatchField.FINDINGS}
+    )
     options: MedCutMixOptions
     is_a: Tensor
     normal: Tensor

@@ -77,7 +77,7 @@ class Step:
         if error is None and self._changes and self._image is None:
             raise RuntimeError(
                 "an augmentation of image features had no effect: the losses of this method never give `batch.images` "
-                "itself to the image encoder; leave that extra out"
+                "itself to the image encoder; leave that auxiliary out"
             )
 
     def _saw_images(self, encoder: nn.Module, given: tuple[Any, ...], features: ImageFeatures) -> ImageFeatures:

@@ -1,4 +1,4 @@
-"""SoftCLIP as an extra: reports of like images are partly right.
+"""SoftCLIP as an auxiliary loss: reports of like images are partly right.
 
 The idea (Gao et al., SoftCLIP, AAAI 2024): image and text of two pairs are not strangers only because they are not one
 pair. How like two images are says how far the text of one is right for the other, and how like two texts are, the
@@ -21,17 +21,18 @@ from typing import ClassVar
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from medvlp.data.batch import BatchField
+from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
+from medvlp.methods.auxiliary.registry import register_auxiliary
+from medvlp.methods.auxiliary.step import Step
 from medvlp.methods.base import MethodParts
 from medvlp.methods.dual_encoder import reported_pairs
-from medvlp.methods.extras.base import AddedLoss, ExtraOptions
-from medvlp.methods.extras.registry import register_extra
-from medvlp.methods.extras.step import Step
 from medvlp.methods.options import Share
 from medvlp.models import ProjectionHead, Temperature, cosines, own_columns
 from medvlp.objectives import self_similarity, soft_contrast
 
 
-class SoftCLIPOptions(ExtraOptions):
+class SoftCLIPOptions(AuxiliaryOptions):
     """Settings of `softclip`.
 
     Attributes:
@@ -45,12 +46,12 @@ class SoftCLIPOptions(ExtraOptions):
     relations: NonNegativeFloat = 1.0
 
 
-@register_extra("softclip")
-class SoftCLIP(AddedLoss):
+@register_auxiliary("softclip")
+class SoftCLIP(AuxiliaryLoss):
     """Contrast with softened targets; see the top of the file."""
 
-    Options: ClassVar[type[ExtraOptions]] = SoftCLIPOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports"})
+    Options: ClassVar[type[AuxiliaryOptions]] = SoftCLIPOptions
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS})
     options: SoftCLIPOptions
 
     def __init__(self, parts: MethodParts, options: SoftCLIPOptions) -> None:

@@ -1,11 +1,11 @@
-"""What holds of a step with any extra, as `tests/methods/test_step.py` has it of the methods."""
+"""What holds of a step with any auxiliary, as `tests/methods/test_step.py` has it of the methods."""
 
 import pytest
 import torch
 
-from medvlp.methods.extras.registry import extras_by_name
+from medvlp.methods.auxiliary.registry import AUXILIARY
 
-EXTRAS = list(extras_by_name())
+EXTRAS = list(AUXILIARY)
 
 
 def added(method, batch):
@@ -30,10 +30,10 @@ def test_the_number_of_operations_does_not_depend_on_the_batch(name, build_with,
 def test_every_parameter_of_an_extra_and_of_the_encoders_learns_from_it(name, build_with, make_batch):
     method, batch = build_with("clip", **{name: {}}).train(), make_batch()
     sum(added(method, batch).values()).backward()
-    own = [(n, p) for n, p in method.named_parameters() if p.requires_grad and n.startswith("extras.")]
+    own = [(n, p) for n, p in method.named_parameters() if p.requires_grad and n.startswith("auxiliary.")]
     assert [n for n, p in own if p.grad is None or not p.grad.abs().any()] == []
     assert method.image_encoder.to_patches[-1].weight.grad.abs().any()
-    assert not extras_by_name()[name].reads_text or next(method.text_encoder.parameters()).grad.abs().any()
+    assert not AUXILIARY.get(name).reads_text or next(method.text_encoder.parameters()).grad.abs().any()
 
 
 @pytest.mark.parametrize("name", EXTRAS)
@@ -114,6 +114,6 @@ def test_a_few_steps_lower_the_loss(name, build_with, make_batch, step):
         optimizer.step()
         history.append(loss.item())
         if name == "tcl":  # it takes the images of earlier steps for others, and with more equal texts log k rises
-            method.extras["tcl"].images.filled.zero_()
-            method.extras["tcl"].texts.groups.fill_(-1)
+            method.auxiliary["tcl"].images.filled.zero_()
+            method.auxiliary["tcl"].texts.groups.fill_(-1)
     assert min(history[-4:]) < 0.95 * history[1]

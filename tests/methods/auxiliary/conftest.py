@@ -1,13 +1,13 @@
-"""Methods with extras, on the small world of `tests/methods/conftest.py`."""
+"""Methods with auxiliary losses, on the small world of `tests/methods/conftest.py`."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.methods.base import MethodParts
-from medvlp.methods.extras.registry import extras_by_name
-from medvlp.methods.extras.with_extras import add_extras
+from medvlp.methods.pretraining_objective import with_auxiliary
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def parts(build):
 
 
 @pytest.fixture
-def build_extra(parts):
-    """`build_extra(name, **options)`: an extra alone, with fixed weights."""
+def build_auxiliary(parts):
+    """`build_auxiliary(name, **options)`: an auxiliary loss alone, with fixed weights."""
 
     def make(name, **options):
         torch.manual_seed(2)
-        kind = extras_by_name()[name]
+        kind = AUXILIARY.get(name)
         return kind(parts, kind.Options(**options))
 
     return make
@@ -31,15 +31,13 @@ def build_extra(parts):
 
 @pytest.fixture
 def build_with(build):
-    """`build_with("clip", filip={...}, ...)`: a method with extras."""
+    """`build_with("clip", filip={...}, ...)`: a method with auxiliary losses."""
 
-    def make(name, **extras):
+    def make(name, **chosen):
         method = build(name)
         text_encoder = method.text_encoder if method.reads_text else build("clip").text_encoder
         parts = MethodParts(method.image_encoder, text_encoder, method.tokenizer, method.findings, method.book)
         torch.manual_seed(2)
-        return add_extras(
-            method, parts, {extra: extras_by_name()[extra].Options(**given) for extra, given in extras.items()}
-        )
+        return with_auxiliary(method, parts, {n: AUXILIARY.get(n).Options(**given) for n, given in chosen.items()})
 
     return make

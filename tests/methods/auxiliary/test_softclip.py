@@ -3,15 +3,15 @@
 import torch
 from torch.nn import functional as F
 
-from medvlp.methods.extras.step import Step
+from medvlp.methods.auxiliary.step import Step
 
 
-def test_the_loss_is_the_mean_of_both_directions(build, build_extra, make_batch):
-    batch, extra = make_batch(4), build_extra("softclip", share=0.3, sharpness=5.0, relations=0.5)
+def test_the_loss_is_the_mean_of_both_directions(build, build_auxiliary, make_batch):
+    batch, auxiliary = make_batch(4), build_auxiliary("softclip", share=0.3, sharpness=5.0, relations=0.5)
     step = Step(build("clip").eval(), batch)
     seen, read = step.image.global_.detach(), step.report.global_.detach()
     image, text = (
-        F.normalize(head.layers(x), dim=1) for head, x in ((extra.image_head, seen), (extra.text_head, read))
+        F.normalize(head.layers(x), dim=1) for head, x in ((auxiliary.image_head, seen), (auxiliary.text_head, read))
     )
     expected = 0.0
     for logits, guide in ((image @ text.t() / 0.07, seen), (text @ image.t() / 0.07, read)):
@@ -23,13 +23,13 @@ def test_the_loss_is_the_mean_of_both_directions(build, build_extra, make_batch)
             expected += F.kl_div(logits[i].log_softmax(0), target, reduction="sum") / 8
             among = F.kl_div(logits[i, others].log_softmax(0), alike[i, others].softmax(0), reduction="sum")
             expected += 0.5 * among / 8
-    torch.testing.assert_close(extra.losses(step)["contrast"], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(auxiliary.losses(step)["contrast"], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_an_image_without_report_changes_nothing_for_the_others(build, build_extra, make_batch):
-    batch, smaller, extra = make_batch(5), make_batch(5), build_extra("softclip")
+def test_an_image_without_report_changes_nothing_for_the_others(build, build_auxiliary, make_batch):
+    batch, smaller, auxiliary = make_batch(5), make_batch(5), build_auxiliary("softclip")
     batch.report_mask[4] = False
     for field in ("images", "report_tokens", "report_mask"):
         setattr(smaller, field, getattr(batch, field)[:4])
     method = build("clip").eval()
-    torch.testing.assert_close(extra.losses(Step(method, batch)), extra.losses(Step(method, smaller)))
+    torch.testing.assert_close(auxiliary.losses(Step(method, batch)), auxiliary.losses(Step(method, smaller)))

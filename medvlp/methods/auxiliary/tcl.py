@@ -1,4 +1,4 @@
-"""TCL's intra-modal terms as an extra: two views of one image, and of one report, belong together, whole and part.
+"""TCL's intra-modal terms as an auxiliary loss: two views of one image or report belong together, whole and part.
 
 The idea (Yang et al., Vision-Language Pre-Training with Triple Contrastive Learning, CVPR 2022): to bring images and
 texts together is not enough, since each modality has a structure of its own that the contrast between them may fold.
@@ -26,17 +26,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.augment import random_view
+from medvlp.data.batch import BatchField
+from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
+from medvlp.methods.auxiliary.registry import register_auxiliary
+from medvlp.methods.auxiliary.step import Step
 from medvlp.methods.base import MethodParts
-from medvlp.methods.extras.base import AddedLoss, ExtraOptions
-from medvlp.methods.extras.registry import register_extra
-from medvlp.methods.extras.step import Step
 from medvlp.models import FeatureQueue, MomentumEncoder, ProjectionHead, Temperature, cosines, own_columns
 from medvlp.objectives import global_local_contrast, info_nce, row_hash
 
 _NOBODY = -1  # group of what is no text: an image without report, and slots of the queue that are still empty
 
 
-class TCLOptions(ExtraOptions):
+class TCLOptions(AuxiliaryOptions):
     """Settings of `tcl`.
 
     Attributes:
@@ -50,12 +51,12 @@ class TCLOptions(ExtraOptions):
     queue: PositiveInt = 256
 
 
-@register_extra("tcl")
-class TCL(AddedLoss):
+@register_auxiliary("tcl")
+class TCL(AuxiliaryLoss):
     """Intra-modal contrast; see the top of the file."""
 
-    Options: ClassVar[type[ExtraOptions]] = TCLOptions
-    needs: ClassVar[frozenset[str]] = frozenset({"reports"})
+    Options: ClassVar[type[AuxiliaryOptions]] = TCLOptions
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS})
     options: TCLOptions
 
     def __init__(self, parts: MethodParts, options: TCLOptions) -> None:

@@ -1,4 +1,4 @@
-"""`Extra`: what any method may be trained with beside its own losses, and switched on under `extras:` of a recipe."""
+"""`AuxiliaryLoss`, `Augmentation`: what any method may be trained with besides; `auxiliary:` of a recipe names them."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from typing import Any, ClassVar
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 
-from medvlp.data.batch import Batch
+from medvlp.data.batch import Batch, BatchField
+from medvlp.methods.auxiliary.step import Step
 from medvlp.methods.base import MethodParts
-from medvlp.methods.extras.step import Step
 from medvlp.methods.options import Options
 from medvlp.models import ONE_RANK, ImageFeatures, Ranks, TextEncoder
 
 
-class ExtraOptions(Options):
-    """Settings of every extra. `weight`: factor of all its losses."""
+class AuxiliaryOptions(Options):
+    """Settings of every auxiliary loss. `weight`: factor of all its losses."""
 
     weight: PositiveFloat = 1.0
 
 
-class Extra(nn.Module, ABC):
-    """A part of the training that carries over from method to method: an `AddedLoss` or an `Augmentation`.
+class Auxiliary(nn.Module, ABC):
+    """A part of the training that carries over from method to method: an `AuxiliaryLoss` or an `Augmentation`.
 
-    It is registered with `@register_extra("name")` of `medvlp.methods.extras.registry`, and has its own heads: what
-    it teaches reaches the encoders, while the method's own heads, `score` and `heat_map` stay what they are.
+    It is registered with `@register_auxiliary("name")`, and has heads of its own: what it teaches reaches the encoders,
+    while the method's own heads, `score` and `heat_map` stay what they are.
 
     Class attributes:
-        Options: the settings that a recipe may give under `extras.<name>`.
-        needs: as in `Method`.
+        Options: the settings that a recipe may give under `auxiliary.<name>`.
+        required_fields: as in `Method`.
         reads_text: True for one that uses the method's text tower; a method without one refuses it.
 
     Attributes:
         options: as given. ranks: of a distributed run, as in `Method`.
     """
 
-    Options: ClassVar[type[ExtraOptions]] = ExtraOptions
-    needs: ClassVar[frozenset[str]] = frozenset()
+    Options: ClassVar[type[AuxiliaryOptions]] = AuxiliaryOptions
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset()
     reads_text: ClassVar[bool] = True
     ranks: Ranks = ONE_RANK
 
@@ -45,9 +45,14 @@ class Extra(nn.Module, ABC):
         super().__init__()
         self.options = options
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Raises ValueError for a required field that no batch has."""
+        super().__init_subclass__(**kwargs)
+        cls.required_fields = frozenset(map(BatchField, cls.required_fields))
 
-class AddedLoss(Extra):
-    """An extra that adds losses on what the method's encoders gave in the same step."""
+
+class AuxiliaryLoss(Auxiliary):
+    """An auxiliary loss that adds losses on what the method's encoders gave in the same step."""
 
     @abstractmethod
     def losses(self, step: Step) -> dict[str, Tensor]:
@@ -69,11 +74,11 @@ class Change(ABC):
 
     @abstractmethod
     def losses(self) -> dict[str, Tensor]:
-        """Losses of the augmentation itself, after the method's; as in `AddedLoss`."""
+        """Losses of the augmentation itself, after the method's; as in `AuxiliaryLoss`."""
 
 
-class Augmentation(Extra):
-    """An extra that changes the batch, and the image features, before any loss sees them."""
+class Augmentation(Auxiliary):
+    """An auxiliary loss that changes the batch, and the image features, before any loss sees them."""
 
     @abstractmethod
     def begin(self, batch: Batch, text_encoder: TextEncoder) -> Change:

@@ -3,20 +3,20 @@
 import pytest
 import torch
 
-from medvlp.methods.extras.step import Step
+from medvlp.methods.auxiliary.step import Step
 from medvlp.models import ImageEncoder, PatchesDroppedError
 from medvlp.objectives import attention_region, info_nce, patch_sentence_similarity, sentence_targets
 
 
-def begin(method, extra, batch):
+def begin(method, auxiliary, batch):
     torch.manual_seed(3)
-    return extra.begin(batch, method.text_encoder)
+    return auxiliary.begin(batch, method.text_encoder)
 
 
-def test_the_method_sees_mixed_features_with_mixed_reports(build, build_extra, make_batch):
-    method, extra, batch = build("clip").eval(), build_extra("medcutmix", share=1.0).train(), make_batch(6)
+def test_the_method_sees_mixed_features_with_mixed_reports(build, build_auxiliary, make_batch):
+    method, auxiliary, batch = build("clip").eval(), build_auxiliary("medcutmix", share=1.0).train(), make_batch(6)
     plain = method.image_encoder(batch.images)
-    change = begin(method, extra, batch)
+    change = begin(method, auxiliary, batch)
     mixed = change.strength > 0
     assert 0 < mixed.sum() < 6  # some images of the small world have all that the others could give
     with Step(method, change.batch, [change.features]) as step:
@@ -33,17 +33,17 @@ def test_the_method_sees_mixed_features_with_mixed_reports(build, build_extra, m
         assert (after[mixed] - before[mixed]).abs().amax((1, 2, 3)).min() > 0
 
 
-def test_patches_and_maps_are_mixed_where_the_sentence_points(build, build_extra, make_batch):
+def test_patches_and_maps_are_mixed_where_the_sentence_points(build, build_auxiliary, make_batch):
     method, batch = build("clip").eval(), make_batch(6)
-    extra = build_extra("medcutmix", share=1.0, keep=(0.2, 0.4)).train()
+    auxiliary = build_auxiliary("medcutmix", share=1.0, keep=(0.2, 0.4)).train()
     plain = method.image_encoder(batch.images)
-    change = begin(method, extra, batch)
+    change = begin(method, auxiliary, batch)
     assert all(s == 0 or 0.6 <= s <= 0.8 for s in change.strength.tolist())
-    after, sharpness = change.features(plain), extra.attention_scale.scale
+    after, sharpness = change.features(plain), auxiliary.attention_scale.scale
     fine, same = plain.pyramid[-2], after.pyramid[-2]  # on the grid of the patches
     for i, sentence in enumerate(change.chosen.tolist()):
         j = sentence // 2  # of which there are two a report
-        attention = (sharpness * extra.patch_head(plain.patches[j]) @ change.vectors[sentence]).softmax(0)
+        attention = (sharpness * auxiliary.patch_head(plain.patches[j]) @ change.vectors[sentence]).softmax(0)
         share = change.strength[i] * (attention - attention.min()) / (attention.max() - attention.min())
         expected = (1 - share)[:, None] * plain.patches[i] + share[:, None] * plain.patches[j]
         torch.testing.assert_close(after.patches[i], expected, rtol=1e-4, atol=1e-5)
@@ -52,42 +52,42 @@ def test_patches_and_maps_are_mixed_where_the_sentence_points(build, build_extra
 
 
 @pytest.mark.parametrize("why", ["evaluation", "no share", "no diagnostic sentence"])
-def test_nothing_is_mixed(build, build_extra, make_batch, why):
+def test_nothing_is_mixed(build, build_auxiliary, make_batch, why):
     method, batch = build("clip").eval(), make_batch(6)
-    extra = build_extra("medcutmix", share=0.0 if why == "no share" else 1.0).train(why != "evaluation")
+    auxiliary = build_auxiliary("medcutmix", share=0.0 if why == "no share" else 1.0).train(why != "evaluation")
     if why == "no diagnostic sentence":
         batch.sentence_findings[:] = -1
-    change = begin(method, extra, batch)
+    change = begin(method, auxiliary, batch)
     assert not change.strength.any()
     assert torch.equal(change.batch.findings, batch.findings)
     plain = method.image_encoder(batch.images)
     torch.testing.assert_close(change.features(plain).patches, plain.patches)
 
 
-def test_a_trunks_own_pooling_is_mixed_by_the_share_of_the_region(build, build_extra, make_batch):
+def test_a_trunks_own_pooling_is_mixed_by_the_share_of_the_region(build, build_auxiliary, make_batch):
     method, batch = build("clip").eval(), make_batch(6)
     method.image_encoder = ImageEncoder("test_resnet", image_size=64, dim=32, pool="trunk").eval()
-    extra = build_extra("medcutmix", share=1.0).train()
-    extra.pools_patches = False
+    auxiliary = build_auxiliary("medcutmix", share=1.0).train()
+    auxiliary.pools_patches = False
     plain = method.image_encoder(batch.images)
-    change = begin(method, extra, batch)
-    donor, patches = change.drawn.image_index[change.chosen], extra.patch_head(plain.patches)
-    region = attention_region(change.vectors[change.chosen], patches[donor], extra.attention_scale.scale)
+    change = begin(method, auxiliary, batch)
+    donor, patches = change.drawn.image_index[change.chosen], auxiliary.patch_head(plain.patches)
+    region = attention_region(change.vectors[change.chosen], patches[donor], auxiliary.attention_scale.scale)
     share = (change.strength * region.mean(1))[:, None]
     expected = (1 - share) * plain.global_ + share * plain.global_[donor]
     torch.testing.assert_close(change.features(plain).global_, expected)
 
 
 def test_the_pointing_loss_is_of_sentences_that_say_what_is_there_and_of_images_as_they_are(
-    build, build_extra, make_batch
+    build, build_auxiliary, make_batch
 ):
     method, batch = build("clip").eval(), make_batch(6)
-    extra = build_extra("medcutmix", share=1.0, sentences=3).train()
+    auxiliary = build_auxiliary("medcutmix", share=1.0, sentences=3).train()
     plain = method.image_encoder(batch.images)
-    change = begin(method, extra, batch)
+    change = begin(method, auxiliary, batch)
     change.features(plain)
-    drawn, sharpness = change.drawn, extra.attention_scale.scale
-    similarity = patch_sentence_similarity(extra.patch_head(plain.patches), change.vectors, sharpness)
+    drawn, sharpness = change.drawn, auxiliary.attention_scale.scale
+    similarity = patch_sentence_similarity(auxiliary.patch_head(plain.patches), change.vectors, sharpness)
     stated = drawn.states, batch.findings, drawn.image_index, drawn.group
     target, valid = sentence_targets(*stated, unmentioned="negative")
     assert not drawn.has_present.all()
@@ -95,10 +95,10 @@ def test_the_pointing_loss_is_of_sentences_that_say_what_is_there_and_of_images_
     torch.testing.assert_close(change.losses()["pointing"], expected)
 
 
-def test_the_pointing_loss_falls_when_sentences_find_their_patches(build, build_extra, make_batch):
+def test_the_pointing_loss_falls_when_sentences_find_their_patches(build, build_auxiliary, make_batch):
     """The mechanism behind the region: its loss tells the right sentence's patches from others."""
-    method, extra, batch = build("clip").eval(), build_extra("medcutmix").eval(), make_batch(6)
-    change = begin(method, extra, batch)
+    method, auxiliary, batch = build("clip").eval(), build_auxiliary("medcutmix").eval(), make_batch(6)
+    change = begin(method, auxiliary, batch)
     _, which = change.drawn.group.unique(return_inverse=True)
     change.vectors = torch.nn.functional.normalize(torch.randn(len(which), 128), dim=1)[which]
     with torch.no_grad():
@@ -109,18 +109,18 @@ def test_the_pointing_loss_falls_when_sentences_find_their_patches(build, build_
     assert right < 0.8 * wrong
 
 
-def test_it_is_refused_with_dropped_patches(build, build_extra, make_batch):
-    method, extra, batch = build("clip"), build_extra("medcutmix").train(), make_batch(4)
+def test_it_is_refused_with_dropped_patches(build, build_auxiliary, make_batch):
+    method, auxiliary, batch = build("clip"), build_auxiliary("medcutmix").train(), make_batch(4)
     method.image_encoder = ImageEncoder("test_vit", image_size=64, dim=32, patch_dropping=0.5).train()
-    change = begin(method, extra, batch)
+    change = begin(method, auxiliary, batch)
     with pytest.raises(PatchesDroppedError, match="patch_dropping"), Step(method, change.batch, [change.features]):
         method.losses(change.batch)
 
 
-def test_a_method_that_encodes_other_images_cannot_be_augmented(build, build_extra, make_batch):
-    method, extra, batch = build("clip"), build_extra("medcutmix"), make_batch(4)
-    change = begin(method, extra, batch)
-    with pytest.raises(RuntimeError, match="leave that extra out"), Step(method, change.batch, [change.features]):
+def test_a_method_that_encodes_other_images_cannot_be_augmented(build, build_auxiliary, make_batch):
+    method, auxiliary, batch = build("clip"), build_auxiliary("medcutmix"), make_batch(4)
+    change = begin(method, auxiliary, batch)
+    with pytest.raises(RuntimeError, match="leave that auxiliary out"), Step(method, change.batch, [change.features]):
         method.image_encoder(batch.images + 1)
 
 

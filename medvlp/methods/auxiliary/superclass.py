@@ -1,4 +1,4 @@
-"""SuperClass as an extra: the words of the report are the classes of the image.
+"""SuperClass as an auxiliary loss: the words of the report are the classes of the image.
 
 The idea (Huang et al., Classification Done Right for Vision-Language Pre-Training, NeurIPS 2024): no text tower and no
 large batch is needed where the raw tokens of a text are classification labels. With x_bc = 1 where report b holds the
@@ -20,22 +20,23 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from medvlp.data.batch import BatchField
+from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
+from medvlp.methods.auxiliary.registry import register_auxiliary
+from medvlp.methods.auxiliary.step import Step
 from medvlp.methods.base import MethodParts
-from medvlp.methods.extras.base import AddedLoss, ExtraOptions
-from medvlp.methods.extras.registry import register_extra
-from medvlp.methods.extras.step import Step
 from medvlp.models import DocumentFrequency
 from medvlp.objectives import bag_cross_entropy, bag_of_words
 
 
-@register_extra("superclass")
-class SuperClass(AddedLoss):
+@register_auxiliary("superclass")
+class SuperClass(AuxiliaryLoss):
     """Words as classes; see the top of the file."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"reports"})
+    required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS})
     reads_text: ClassVar[bool] = False
 
-    def __init__(self, parts: MethodParts, options: ExtraOptions) -> None:
+    def __init__(self, parts: MethodParts, options: AuxiliaryOptions) -> None:
         super().__init__(parts, options)
         self.vocabulary = parts.tokenizer.vocab_size
         words = parts.tokenizer

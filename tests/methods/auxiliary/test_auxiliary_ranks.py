@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from medvlp.data.batch import Batch
+from medvlp.methods.auxiliary.base import AuxiliaryLoss
+from medvlp.methods.auxiliary.registry import AUXILIARY
+from medvlp.methods.auxiliary.step import Step
 from medvlp.methods.base import MethodParts
-from medvlp.methods.extras.base import AddedLoss
-from medvlp.methods.extras.registry import extras_by_name
-from medvlp.methods.extras.step import Step
 from medvlp.models import ImageEncoder
 
-LOSSES = [name for name, kind in extras_by_name().items() if issubclass(kind, AddedLoss)]
+LOSSES = [name for name in AUXILIARY for kind in [AUXILIARY.get(name)] if issubclass(kind, AuxiliaryLoss)]
 
 
 def share(batch, rank):
@@ -30,20 +30,20 @@ def test_ranks_together_equal_one(name, build, make_batch, on_two_ranks):
     batch.report_mask[5] = False
     parts = MethodParts(encoder, method.text_encoder, method.tokenizer, method.findings, method.book)
     torch.manual_seed(0)
-    kind = extras_by_name()[name]
-    extra = kind(parts, kind.Options())
+    kind = AUXILIARY.get(name)
+    auxiliary = kind(parts, kind.Options())
     if name == "superclass":
-        extra.train().losses(Step(method, batch))  # counts of words, without which nothing weighs anything
-    extra.eval()
-    watched = [p for p in (*extra.parameters(), encoder.patch_norm.weight) if p.requires_grad]
+        auxiliary.train().losses(Step(method, batch))  # counts of words, without which nothing weighs anything
+    auxiliary.eval()
+    watched = [p for p in (*auxiliary.parameters(), encoder.patch_norm.weight) if p.requires_grad]
 
-    expected = extra.losses(Step(method, batch))
+    expected = auxiliary.losses(Step(method, batch))
     gradients = torch.autograd.grad(sum(expected.values()), watched)
 
     copies = [kind(parts, kind.Options()).eval() for _ in range(2)]
 
     def work(rank, ranks):
-        copies[rank].load_state_dict(extra.state_dict())
+        copies[rank].load_state_dict(auxiliary.state_dict())
         copies[rank].ranks = ranks
         return copies[rank].losses(Step(method, share(batch, rank)))
 

@@ -1,18 +1,18 @@
-"""A method with extras is the method, with more losses; and no encoder is asked twice."""
+"""A method with auxiliary losses is the method, with more losses; and no encoder is asked twice."""
 
 from copy import deepcopy
 
 import pytest
 import torch
 
+from medvlp.methods.auxiliary.base import Augmentation, AuxiliaryLoss
+from medvlp.methods.auxiliary.registry import AUXILIARY, register_auxiliary
+from medvlp.methods.auxiliary.step import Step
 from medvlp.methods.clip import CLIP
-from medvlp.methods.extras.base import AddedLoss, Augmentation
-from medvlp.methods.extras.registry import extras_by_name, register_extra
-from medvlp.methods.extras.step import Step
 from medvlp.models import ONE_RANK, OneRank
 
-LOSSES = [name for name, kind in extras_by_name().items() if issubclass(kind, AddedLoss)]
-AUGMENTATIONS = [name for name, kind in extras_by_name().items() if issubclass(kind, Augmentation)]
+LOSSES = [name for name in AUXILIARY for kind in [AUXILIARY.get(name)] if issubclass(kind, AuxiliaryLoss)]
+AUGMENTATIONS = [name for name in AUXILIARY for kind in [AUXILIARY.get(name)] if issubclass(kind, Augmentation)]
 
 
 def counted(module, calls):
@@ -86,23 +86,23 @@ def test_all_verbs_and_attributes_are_the_methods_own(build, build_with, make_ba
 
 
 def test_what_either_needs_is_needed(build_with):
-    assert build_with("clip", filip={}).needs == {"reports"}
-    assert build_with("unimodal", superclass={}).needs == {"findings", "reports"}
+    assert build_with("clip", filip={}).required_fields == {"reports"}
+    assert build_with("unimodal", superclass={}).required_fields == {"findings", "reports"}
     assert build_with("unimodal", superclass={}).reads_text is False
     assert type(build_with("clip")) is CLIP
 
 
 def test_ranks_reach_the_method_and_every_extra(build_with):
-    method = build_with("clip", **{name: {} for name in extras_by_name()})
+    method = build_with("clip", **{name: {} for name in AUXILIARY})
     ranks = OneRank()
     assert method.ranks is ONE_RANK
     method.ranks = ranks
-    assert all(part.ranks is ranks for part in (method, method.method, *method.extras.values()))
+    assert all(part.ranks is ranks for part in (method, method.method, *method.auxiliary.values()))
 
 
-@pytest.mark.parametrize("name", [name for name, kind in extras_by_name().items() if kind.reads_text])
+@pytest.mark.parametrize("name", [name for name in AUXILIARY for kind in [AUXILIARY.get(name)] if kind.reads_text])
 def test_a_method_without_a_text_tower_refuses_extras_that_read(build_with, name):
-    with pytest.raises(ValueError, match=rf"extras\.{name}: .*Unimodal has none.* such as clip"):
+    with pytest.raises(ValueError, match=rf"auxiliary\.{name}: .*Unimodal has none.* such as clip"):
         build_with("unimodal", **{name: {}})
 
 
@@ -118,4 +118,4 @@ def test_a_copy_has_weights_of_its_own(build_with, make_batch):
 
 def test_a_name_belongs_to_one_extra():
     with pytest.raises(ValueError, match=r"filip\.FILIP"):
-        register_extra("filip")(AddedLoss)
+        register_auxiliary("filip")(AuxiliaryLoss)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from medvlp.data import BatchLoader, Store
 from medvlp.data.batch import Batch
-from medvlp.methods.extras.registry import extras_by_name
+from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.training.assemble import build
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretrain import pretrain
@@ -20,17 +20,17 @@ from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 
 MakeRecipe = Callable[..., Recipe]
-ALL = [f"extras.{name}={{}}" for name in extras_by_name()]
+ALL = [f"auxiliary.{name}={{}}" for name in AUXILIARY]
 
 
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("extras.fillip={}", r'extras: "fillip" is unknown; did you mean "filip"'),
-        ("extras.filip.wieght=2", r"extras\.filip\.wieght is not a key; did you mean extras\.filip\.weight"),
-        ("extras.filip.weight=-1", r"extras\.filip\.weight: .*greater than 0"),
-        ("extras.filip.false_negatives=same_txt", r'"same_txt" is unknown; did you mean "same_text"'),
-        ("extras.filip=3", r"extras\.filip: .*dictionary"),
+        ("auxiliary.fillip={}", r'auxiliary: "fillip" is unknown; did you mean "filip"'),
+        ("auxiliary.filip.wieght=2", r"auxiliary\.filip\.wieght is not a key; did you mean auxiliary\.filip\.weight"),
+        ("auxiliary.filip.weight=-1", r"auxiliary\.filip\.weight: .*greater than 0"),
+        ("auxiliary.filip.false_negatives=same_txt", r'"same_txt" is unknown; did you mean "same_text"'),
+        ("auxiliary.filip=3", r"auxiliary\.filip: .*dictionary"),
     ],
 )
 def test_wrong_names_and_settings_are_answered(
@@ -41,14 +41,14 @@ def test_wrong_names_and_settings_are_answered(
 
 
 def test_an_extra_that_reads_is_refused_by_a_method_that_does_not(tiny_recipe: MakeRecipe, tiny_store: Store) -> None:
-    with pytest.raises(RecipeError, match=r"extras\.filip: .*Unimodal has none"):
-        build(tiny_recipe("method=unimodal", "extras.filip={}"), tiny_store)
-    assert build(tiny_recipe("method=unimodal", "extras.superclass={}"), tiny_store).reads_text is False
+    with pytest.raises(RecipeError, match=r"auxiliary\.filip: .*Unimodal has none"):
+        build(tiny_recipe("method=unimodal", "auxiliary.filip={}"), tiny_store)
+    assert build(tiny_recipe("method=unimodal", "auxiliary.superclass={}"), tiny_store).reads_text is False
 
 
 def test_a_name_alone_means_its_defaults_and_reads_back(tiny_recipe: MakeRecipe) -> None:
-    recipe = tiny_recipe("method=clip", "extras={filip: , superclass: {weight: 0.5}}")
-    assert recipe.extras == {"filip": {}, "superclass": {"weight": 0.5}}
+    recipe = tiny_recipe("method=clip", "auxiliary={filip: , superclass: {weight: 0.5}}")
+    assert recipe.auxiliary == {"filip": {}, "superclass": {"weight": 0.5}}
     assert Recipe.from_yaml(recipe.to_yaml()) == recipe
 
 
@@ -58,7 +58,7 @@ def test_the_method_starts_with_the_weights_that_it_has_without_extras(
     alone = build(tiny_recipe("method=clip"), tiny_store).state_dict()
     whole = build(tiny_recipe("method=clip", *ALL), tiny_store).state_dict()
     assert all(torch.equal(whole[f"method.{name}"], tensor) for name, tensor in alone.items())
-    assert {name.split(".")[1] for name in whole if name.startswith("extras.")} == set(extras_by_name())
+    assert {name.split(".")[1] for name in whole if name.startswith("auxiliary.")} == set(AUXILIARY)
 
 
 class _Interrupted(Exception):
