@@ -1,4 +1,4 @@
-"""The house: a folder of the package imports only from folders above it, also inside functions and for types."""
+"""A room (folder) of the package imports only from rooms above it, also inside functions and for types."""
 
 from __future__ import annotations
 
