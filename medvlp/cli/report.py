@@ -32,7 +32,7 @@ class Hedge(StrEnum):
     table = "table"
 
 
-_COLOURS = {"present": "bold red", "absent": "green", "uncertain": "yellow"}
+_COLORS = {"present": "bold red", "absent": "green", "uncertain": "yellow"}
 
 
 @app.command()
@@ -139,13 +139,13 @@ def _show(report: Report) -> None:
             line = Text(report.words(sentence))
             mentions = [m for m in report.mentions if m.sentence == k]
             for m in mentions:
-                line.stylize(_COLOURS[m.assertion], m.start - sentence.start, m.end - sentence.start)
+                line.stylize(_COLORS[m.assertion], m.start - sentence.start, m.end - sentence.start)
             console.print(Padding(Text(" ").join(line.split()), (0, 2)))
             for m in mentions:
                 values = (m.severity, m.side, m.place, m.temporality, m.size_mm and f"{m.size_mm:g} mm")
                 details = " · ".join(str(value) for value in values if value)
                 cue = f' by "{" ".join(m.cue.split())}"' if m.cue else ""
-                style = _COLOURS[m.assertion]
+                style = _COLORS[m.assertion]
                 console.print(
                     Padding(
                         Text.assemble("→ ", (f"{m.finding} {m.assertion}", style), cue, "  ", (details, "dim")), (0, 6)

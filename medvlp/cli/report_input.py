@@ -22,15 +22,15 @@ class ReportStream:
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return self._pairs
 
-    def share(self) -> float | None:
+    def fraction_read(self) -> float | None:
         """How much of the input has been read, 0 to 1; None where that is not known."""
         return self._raw.tell() / self._size if self._raw and self._size else None
 
 
 def count_estimate(reports: ReportStream, done: int) -> int:
     """How many reports there may be in all, from how far `done` of them have brought us."""
-    share = reports.share()
-    return round(done / share) if share else done
+    fraction = reports.fraction_read()
+    return round(done / fraction) if fraction else done
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`KnowledgeBook`: finding -> facet -> text, each with its licence and the sources of its facts."""
+"""`KnowledgeBook`: finding -> facet -> text, each with its license and the sources of its facts."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from medvlp.knowledge.errors import KnowledgeError, unknown_name
 from medvlp.knowledge.finding import ASPECTS, Finding, load_findings
-from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, read_yaml, write_yaml
+from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, KnowledgeError, read_yaml, unknown_name, write_yaml
 
 FACETS = ("definition", "radiographic", "ct", *ASPECTS)
 NAME = "name"  # a facet that every book has: the finding's name in words
-LICENCE = "Apache-2.0"
+LICENSE = "Apache-2.0"
 _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class BookText:
-    """One text, the licence under which it may be used, and where its facts come from."""
+    """One text, the license under which it may be used, and where its facts come from."""
 
     text: str
-    licence: str = LICENCE
+    license: str = LICENSE
     sources: tuple[str, ...] = ()
 
 
@@ -78,7 +77,7 @@ class KnowledgeBook:
         return entry.text if entry else None
 
     def entry(self, finding_id: str, facet: str) -> BookText | None:
-        """One text with its licence and sources, or None; as `text`."""
+        """One text with its license and sources, or None; as `text`."""
         if facet not in self.facets:
             raise unknown_name("facet", facet, self.facets)
         if finding_id not in self.content:
@@ -110,7 +109,7 @@ class KnowledgeBook:
             finding: {
                 "name": self.name_of(finding),
                 "texts": {
-                    facet: {"text": entry.text, "licence": entry.licence, "sources": list(entry.sources)}
+                    facet: {"text": entry.text, "license": entry.license, "sources": list(entry.sources)}
                     for facet, entry in self.content[finding].items()
                 },
             }
@@ -142,7 +141,7 @@ def _texts_of(finding: Finding, citations: Mapping[str, str]) -> dict[str, BookT
     for source in finding.sources:
         if source not in citations:
             raise unknown_name(f"source of {finding.id}", source, citations)
-    return {facet: BookText(text, LICENCE, finding.sources) for facet in FACETS if (text := texts.get(facet))}
+    return {facet: BookText(text, LICENSE, finding.sources) for facet in FACETS if (text := texts.get(facet))}
 
 
 def _facets_of(content: Mapping[str, Mapping[str, BookText]]) -> tuple[str, ...]:
@@ -166,8 +165,9 @@ def _read_book(path: Path) -> KnowledgeBook:
 
 def _text(where: str, entry: Any) -> BookText:
     if isinstance(entry, str):
-        raise KnowledgeError(f"{where}: give `{{text: ..., licence: ..., sources: [...]}}`, not a bare text")
-    unknown = set(entry) - {"text", "licence", "sources"}
-    if unknown or not entry.get("text") or not entry.get("licence"):
-        raise KnowledgeError(f"{where}: needs `text` and `licence`, may have `sources`; has {', '.join(entry)}")
-    return BookText(entry["text"], entry["licence"], tuple(entry.get("sources", ())))
+        raise KnowledgeError(f"{where}: give `{{text: ..., license: ..., sources: [...]}}`, not a bare text")
+    entry = {"license" if key == "licence" else key: value for key, value in entry.items()}  # books before 0.2
+    unknown = set(entry) - {"text", "license", "sources"}
+    if unknown or not entry.get("text") or not entry.get("license"):
+        raise KnowledgeError(f"{where}: needs `text` and `license`, may have `sources`; has {', '.join(entry)}")
+    return BookText(entry["text"], entry["license"], tuple(entry.get("sources", ())))

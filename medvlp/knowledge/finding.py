@@ -12,8 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from medvlp.knowledge.errors import KnowledgeError, unknown_name
-from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, read_yaml
+from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, KnowledgeError, read_yaml, unknown_name
 
 FindingSide = Literal["none", "lateral", "bilateral"]
 FindingKind = Literal["abnormality", "disease", "device", "surgery", "variant", "normal"]

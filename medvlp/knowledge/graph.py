@@ -18,9 +18,9 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.knowledge.errors import KnowledgeError, unknown_name
 from medvlp.knowledge.finding import Finding, load_findings
 from medvlp.knowledge.places import PLACES, get_place
+from medvlp.knowledge.yaml_files import KnowledgeError, unknown_name
 
 RelationName = Literal["is_a", "located_in", "suggests", "excludes"]
 RELATIONS: tuple[str, ...] = get_args(RelationName)

@@ -20,6 +20,8 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from medvlp.errors import MedVLPError
+from medvlp.io.atomic_write import atomic_file
 from medvlp.knowledge.book import BookText, KnowledgeBook
 from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, read_yaml
 
@@ -31,20 +33,20 @@ _BUSY = {
 }
 
 
-class HomogenizeError(RuntimeError):
+class HomogenizeError(MedVLPError, RuntimeError):
     """The endpoint cannot be reached, refuses, or answers with something that is no rewritten text."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """The register that is asked for: `homogenize_style.yaml`, or one of your own."""
+    """The wanted register: `homogenize_style.yaml`, or one of your own."""
 
     version: str
     instructions: str
     facets: dict[str, str] = field(default_factory=dict)
 
     def messages(self, text: str, facet: str) -> list[dict[str, str]]:
-        """The chat that asks for one text."""
+        """The chat messages for one text."""
         about = self.facets.get(facet, self.facets.get("other", ""))
         return [
             {"role": "system", "content": f"{self.instructions} {about}".strip()},
@@ -61,7 +63,7 @@ def default_style() -> Style:
 
 @dataclass(frozen=True)
 class Homogenizer:
-    """Rewrites texts through `POST {endpoint}/chat/completions`; each answer is asked for once.
+    """Rewrites texts through `POST {endpoint}/chat/completions`; each text is sent once.
 
     Attributes:
         endpoint: base address, such as `http://localhost:8000/v1`.
@@ -70,7 +72,7 @@ class Homogenizer:
         style: the register.
         key_variable: environment variable that holds the service's key; it is sent, never stored.
         timeout_s: seconds to wait for one answer.
-        attempts: how often a busy endpoint is asked, with pauses that double from `pause_s`.
+        attempts: how often a busy endpoint is tried, with pauses that double from `pause_s`.
     """
 
     endpoint: str
@@ -86,7 +88,7 @@ class Homogenizer:
         """One text in the style, from the cache or from the endpoint.
 
         Raises:
-            HomogenizeError: no usable answer; says what the endpoint said.
+            HomogenizeError: no usable answer; gives the reply of the endpoint.
         """
         request = {"model": self.model, "temperature": 0, "seed": 0, "messages": self.style.messages(text, facet)}
         key = hashlib.sha256(json.dumps([self.style.version, request], sort_keys=True).encode()).hexdigest()
@@ -94,11 +96,9 @@ class Homogenizer:
         if path.exists():
             return str(json.loads(path.read_text(encoding="utf-8"))["answer"])
         answer = self._answer(request, text)
-        self.cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
         record = {"style": self.style.version, "model": self.model, "facet": facet, "text": text, "answer": answer}
-        part.write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
-        part.replace(path)
+        with atomic_file(path) as partial:
+            partial.write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
         return answer
 
     def homogenize(
@@ -108,7 +108,7 @@ class Homogenizer:
         facets: Sequence[str] = ("definition", "radiographic"),
         workers: int = 4,
     ) -> KnowledgeBook:
-        """The book with the facets of the findings (all if None) rewritten; licences stay, the model joins the sources.
+        """The book with the facets of the findings (all if None) rewritten; licenses stay, the model joins the sources.
 
         Args:
             workers: requests at a time.
@@ -124,7 +124,7 @@ class Homogenizer:
         source = f"rewritten by {self.model}, style {self.style.version}"
         texts: dict[str, dict[str, BookText]] = {}
         for ((finding, facet), entry), answer in zip(entries.items(), answers, strict=True):
-            texts.setdefault(finding, {})[facet] = BookText(answer, entry.licence, (*entry.sources, source))
+            texts.setdefault(finding, {})[facet] = BookText(answer, entry.license, (*entry.sources, source))
         return book.with_texts(f"{book.name}+{self.model}-{self.style.version}", texts)
 
     def _answer(self, request: dict[str, Any], text: str) -> str:
@@ -149,9 +149,9 @@ class Homogenizer:
                     return json.load(response)
             except HTTPError as error:
                 if error.code not in _BUSY or attempt == self.attempts:
-                    said = error.read(200).decode("utf-8", "replace")
-                    raise HomogenizeError(f"{address} refused with status {error.code}: {said}") from error
+                    reply = error.read(200).decode("utf-8", "replace")
+                    raise HomogenizeError(f"{address} refused with status {error.code}: {reply}") from error
             except (URLError, TimeoutError, json.JSONDecodeError) as error:
                 raise HomogenizeError(f"no answer from {address}: {error}") from error
             time.sleep(self.pause_s * 2 ** (attempt - 1))
-        raise HomogenizeError(f"{address} was never asked: attempts is {self.attempts}")
+        raise HomogenizeError(f"{address} was never tried: attempts is {self.attempts}")

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from medvlp.knowledge.graph import ConceptGraph
 from medvlp.knowledge.label_space import LabelSpace
-
-_UNMENTIONED, _ABSENT, _PRESENT, _UNCERTAIN = -1, 0, 1, 2  # the codes of reports.FindingState, as in int8 tables
+from medvlp.reports.states import FindingState
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,10 @@ class LabelMap:
         """
         if states.ndim != 2 or states.shape[1] != len(self.source):
             raise ValueError(f"labels of {self.source.name} are [N, {len(self.source)}], not {list(states.shape)}")
-        mapped = np.full((len(states), len(self.target)), _UNMENTIONED, dtype=np.int8)
+        mapped = np.full((len(states), len(self.target)), FindingState.UNMENTIONED, dtype=np.int8)
         if exclusions:
-            mapped[(states == _PRESENT) @ self.excludes] = _ABSENT
-        mapped[(states == _ABSENT) @ self.denies] = _ABSENT
-        mapped[(states == _UNCERTAIN) @ self.implies] = _UNCERTAIN
-        mapped[(states == _PRESENT) @ self.implies] = _PRESENT
+            mapped[(states == FindingState.PRESENT) @ self.excludes] = FindingState.ABSENT
+        mapped[(states == FindingState.ABSENT) @ self.denies] = FindingState.ABSENT
+        mapped[(states == FindingState.UNCERTAIN) @ self.implies] = FindingState.UNCERTAIN
+        mapped[(states == FindingState.PRESENT) @ self.implies] = FindingState.PRESENT
         return mapped

@@ -8,9 +8,15 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from medvlp.knowledge.errors import KnowledgeError, UnknownNameError, unknown_name
 from medvlp.knowledge.finding import load_findings
-from medvlp.knowledge.yaml_files import packaged_file, packaged_names, read_yaml
+from medvlp.knowledge.yaml_files import (
+    KnowledgeError,
+    UnknownNameError,
+    packaged_file,
+    packaged_names,
+    read_yaml,
+    unknown_name,
+)
 
 _KEYS = ("name", "source", "labels", "parents", "excludes")
 

@@ -8,9 +8,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
-from medvlp.knowledge.errors import unknown_name
-from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, read_yaml
-from medvlp.reports.place import PLACES
+from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, read_yaml, unknown_name
+from medvlp.reports.triples import PLACES
 
 NOT_PRESENT_SENTENCE = "It is not present."
 """What MAVL adds to the 51 sentences, as one more answer to "where?"."""
@@ -76,7 +75,7 @@ def get_place(name: str) -> Place:
     return places[name]
 
 
-def mirror(name: str) -> str | None:
+def mirror_place(name: str) -> str | None:
     """The place that a left-right flip of the image makes of this one, or None where the flip must be refused.
 
     Raises:

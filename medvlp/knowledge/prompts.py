@@ -12,10 +12,9 @@ from random import Random
 from typing import Any
 
 from medvlp.knowledge.book import KnowledgeBook
-from medvlp.knowledge.errors import KnowledgeError, unknown_name
 from medvlp.knowledge.finding import load_findings
 from medvlp.knowledge.graph import ConceptGraph
-from medvlp.knowledge.yaml_files import packaged_file, packaged_names, read_yaml
+from medvlp.knowledge.yaml_files import KnowledgeError, packaged_file, packaged_names, read_yaml, unknown_name
 
 GRID = ("severity", "subtype", "place")
 _KEYS = ("source", "present", "absent", "findings")

@@ -10,8 +10,8 @@ from typing import Any
 
 from medvlp.knowledge.label_space import LabelSpace
 from medvlp.knowledge.study_labels import study_labels
-from medvlp.reports.hedges import Hedged
 from medvlp.reports.parse import parse_report
+from medvlp.reports.states import HedgePolicy
 from medvlp.reports.triples import report_triples
 
 SECTIONS = ("examination", "indication", "history", "technique", "comparison", "findings", "impression")
@@ -21,7 +21,7 @@ def label_reports(
     reports: Iterable[tuple[str, str]],
     space: LabelSpace,
     labels: str | Path,
-    hedged: Hedged = "keep",
+    hedged: HedgePolicy = "keep",
     sections: str | Path | None = None,
     triples: str | Path | None = None,
 ) -> Iterator[str]:

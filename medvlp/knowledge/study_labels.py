@@ -7,9 +7,8 @@ from functools import lru_cache
 
 from medvlp.knowledge.finding import load_findings
 from medvlp.knowledge.graph import ConceptGraph
-from medvlp.reports.hedges import Hedged, resolve_hedge
 from medvlp.reports.report import Report
-from medvlp.reports.states import FindingState
+from medvlp.reports.states import FindingState, HedgePolicy, resolve_hedge
 
 NO_FINDING = "no_finding"
 _DEVICES = "support_devices"
@@ -26,7 +25,7 @@ _COUNTED_TOO = {"fissure_thickening": "pleural_thickening"}
 def study_labels(
     report: Report,
     findings: Sequence[str],
-    hedged: Hedged = "table",
+    hedged: HedgePolicy = "table",
     hedges: Mapping[str, str] | None = None,
 ) -> dict[str, FindingState]:
     """What a report says of each finding.
@@ -46,10 +45,10 @@ def study_labels(
         hedged: what an uncertain mention counts as: `keep | present | absent | table`.
         hedges: another hedge table, cue class -> `present | absent`.
     """
-    said: dict[str, FindingState] = {}
+    mentioned: dict[str, FindingState] = {}
     for mention in report.mentions:
-        _raise(said, mention.finding, resolve_hedge(mention, hedged, hedges))
-    states = _with_relatives(said)
+        _raise(mentioned, mention.finding, resolve_hedge(mention, hedged, hedges))
+    states = _with_relatives(mentioned)
     if NO_FINDING in findings:
         others = [f for f in findings if f != NO_FINDING] or list(states)
         states[NO_FINDING] = _no_finding(report, {f: states[f] for f in others if f in states})
@@ -66,10 +65,10 @@ def _raise(states: dict[str, FindingState], finding: str, state: FindingState) -
         states[finding] = state
 
 
-def _with_relatives(said: Mapping[str, FindingState]) -> dict[str, FindingState]:
-    """The stated findings, with what they imply for the findings above and below them."""
-    graph, states = ConceptGraph.load(), dict(said)
-    for finding, state in said.items():
+def _with_relatives(mentioned: Mapping[str, FindingState]) -> dict[str, FindingState]:
+    """The mentioned findings, with what they imply for the findings above and below them."""
+    graph, states = ConceptGraph.load(), dict(mentioned)
+    for finding, state in mentioned.items():
         for relative in graph.kinds_by_name(finding) if state is FindingState.ABSENT else counts_as(finding):
             _raise(states, relative, state)
     return states
@@ -92,7 +91,7 @@ def _above() -> dict[str, frozenset[str]]:
 def _no_finding(report: Report, states: Mapping[str, FindingState]) -> FindingState:
     if not report.sentences:
         return FindingState.UNMENTIONED
-    said = {state for f, state in states.items() if f != _DEVICES and _DEVICES not in counts_as(f)}
-    if FindingState.PRESENT in said:
+    abnormal = {state for f, state in states.items() if f != _DEVICES and _DEVICES not in counts_as(f)}
+    if FindingState.PRESENT in abnormal:
         return FindingState.ABSENT
-    return FindingState.UNCERTAIN if FindingState.UNCERTAIN in said else FindingState.PRESENT
+    return FindingState.UNCERTAIN if FindingState.UNCERTAIN in abnormal else FindingState.PRESENT

@@ -1,4 +1,4 @@
-"""`Umls`: reader of the Metathesaurus' rich release files (MRCONSO, MRREL, MRDEF), for those who hold its licence.
+"""`Umls`: reader of the Metathesaurus' rich release files (MRCONSO, MRREL, MRDEF), for those who hold its license.
 
 Optional: nothing else needs it, and nothing of UMLS comes with the package. The files are read as a stream, so that the
 whole MRREL (tens of millions of rows) passes in bounded memory; `.gz` is read as it is. Columns: UMLS Reference Manual,
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from medvlp.knowledge.book import BookText, KnowledgeBook
-from medvlp.knowledge.errors import KnowledgeError
 from medvlp.knowledge.finding import load_findings
+from medvlp.knowledge.yaml_files import KnowledgeError
 
-UMLS_LICENCE = "UMLS Metathesaurus License (not to be passed on)"
+UMLS_LICENSE = "UMLS Metathesaurus License (not to be passed on)"
 
 _COLUMNS = {"MRCONSO": 18, "MRREL": 16, "MRDEF": 8}
 
@@ -107,7 +107,7 @@ class Umls:
     def add_definitions(self, book: KnowledgeBook, vocabularies: Collection[str] | None = None) -> KnowledgeBook:
         """The book with a facet `umls`: the first definition of each finding that has a UMLS code.
 
-        The licence of these texts is kept beside them, and goes with a saved model: do not publish such a model's
+        The license of these texts is kept beside them, and goes with a saved model: do not publish such a model's
         `knowledge.yaml`.
         """
         findings = load_findings()
@@ -118,7 +118,7 @@ class Umls:
         for definition in self.definitions(set(concept_of.values()), vocabularies):
             first.setdefault(definition.concept, definition)
         texts: Mapping[str, Mapping[str, BookText]] = {
-            finding: {"umls": BookText(first[c].text, UMLS_LICENCE, (f"UMLS {first[c].vocabulary} {c}",))}
+            finding: {"umls": BookText(first[c].text, UMLS_LICENSE, (f"UMLS {first[c].vocabulary} {c}",))}
             for finding, c in concept_of.items()
             if c in first
         }

@@ -1,20 +1,21 @@
-"""`validate`: whether the knowledge hangs together; run `medvlp.knowledge.validate()` after editing a YAML file."""
+"""`validate_knowledge`: whether the YAML files agree with each other; run it after editing one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from medvlp.knowledge.book import load_sources
-from medvlp.knowledge.cross_mentions import cross_mentions, needless_permissions
-from medvlp.knowledge.errors import KnowledgeError, UnknownNameError
 from medvlp.knowledge.finding import ASPECTS, Finding, load_findings
 from medvlp.knowledge.graph import ConceptGraph
 from medvlp.knowledge.label_space import LabelSpace
 from medvlp.knowledge.places import PLACES, load_places
 from medvlp.knowledge.prompts import PromptSet
+from medvlp.knowledge.yaml_files import KNOWLEDGE_FOLDER, KnowledgeError, UnknownNameError, read_yaml
 
 
-def validate(graph: ConceptGraph | None = None) -> list[str]:
+def validate_knowledge(graph: ConceptGraph | None = None) -> list[str]:
     """Everything that is wrong with the knowledge of the package, a line each; an empty list if nothing is.
 
     Looks at names (each belongs to one finding), relations (known, acyclic, exclusions mutual), places, sources, the
@@ -107,3 +108,63 @@ def _prompt_sets(graph: ConceptGraph) -> Iterator[str]:
             continue
         if prompts.absent and any(f.kind == "normal" and f.id not in prompts.own for f in graph.findings.values()):
             yield f"prompt set {name}: `no_finding` needs words of its own, since its negation says nothing"
+
+
+class CrossMention(NamedTuple):
+    """The text `finding.facet` has `words`, a name of `other`."""
+
+    finding: str
+    facet: str
+    other: str
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.finding}.{self.facet} names {self.other} ({self.words!r})"
+
+
+def cross_mentions(graph: ConceptGraph) -> list[CrossMention]:
+    """All texts that name a finding which they need not name, in the order of the findings.
+
+    A knowledge text that names another finding pulls two findings together in every text encoder. Allowed are what the
+    finding is a kind of, the words of `register_words.yaml`, and what it lists under `mentions:` with a reason.
+    """
+    pattern, ids = _name_pattern(graph.findings)
+    return [
+        mention
+        for finding in graph.findings.values()
+        for mention in _cross_mentions(finding, pattern, ids)
+        if mention.other not in finding.mentions and mention.other not in graph.ancestors(finding.id)
+    ]
+
+
+def needless_permissions(graph: ConceptGraph) -> list[str]:
+    """Entries under `mentions:` that no text needs."""
+    pattern, ids = _name_pattern(graph.findings)
+    needless = []
+    for finding in graph.findings.values():
+        used = {mention.other for mention in _cross_mentions(finding, pattern, ids)}
+        needless += [
+            f"{finding.id}: `mentions: {other}` is not needed" for other in finding.mentions if other not in used
+        ]
+    return needless
+
+
+def _cross_mentions(finding: Finding, pattern: re.Pattern[str], ids: Mapping[str, str]) -> Iterator[CrossMention]:
+    texts = {"definition": finding.definition, "radiographic": finding.radiographic, "ct": finding.ct}
+    for facet, text in {**texts, **finding.aspects}.items():
+        for match in pattern.finditer(text or ""):
+            other = ids[_plain(match[1])]
+            if other != finding.id:
+                yield CrossMention(finding.id, facet, other, match[0])
+
+
+def _name_pattern(findings: Mapping[str, Finding]) -> tuple[re.Pattern[str], dict[str, str]]:
+    """A pattern of all names but the words of the register, long ones first, and what each of them names."""
+    register = read_yaml(KNOWLEDGE_FOLDER / "register_words.yaml")
+    ids = {_plain(name): f.id for f in findings.values() for name in f.names if name not in register}
+    alternatives = "|".join(re.escape(n).replace(r"\ ", "[ -]") for n in sorted(ids, key=len, reverse=True))
+    return re.compile(rf"(?<![\w-])({alternatives})(?:e?s)?(?![\w-])", re.IGNORECASE), ids
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", " ")

@@ -1,19 +1,41 @@
-"""Reading and writing the knowledge's YAML files: quickly, and without a key that is silently given twice."""
+"""Reading and writing the knowledge's YAML files, and the errors of what they hold and of unknown names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from medvlp.knowledge.errors import KnowledgeError, unknown_name
+from medvlp.errors import MedVLPError, did_you_mean
+from medvlp.io.atomic_write import atomic_file
 
 KNOWLEDGE_FOLDER = Path(__file__).parent
 
 _FastLoader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FastDumper: type = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class KnowledgeError(MedVLPError, ValueError):
+    """A knowledge file (findings, label space, prompts, book) that does not hold what it should: where and what."""
+
+
+class UnknownNameError(MedVLPError, KeyError):
+    """A finding, place, label or facet that is not known. A `KeyError` whose message reads as it was written."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
+    """The error for an unknown name of a kind ("finding", "place"), naming the nearest of those that are known.
+
+    Examples:
+        >>> print(unknown_name("finding", "pleural efusion", ["pleural_effusion", "edema"]))
+        unknown finding "pleural efusion"; did you mean "pleural_effusion"?
+    """
+    return UnknownNameError(f'unknown {kind} "{name}"; {did_you_mean(name, known)}')
 
 
 class _Loader(_FastLoader):
@@ -64,7 +86,5 @@ def packaged_file(folder: str, name: str, kind: str) -> Path:
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> None:
     """Write a mapping as YAML in its own order, as UTF-8, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         yaml.dump(dict(content), file, Dumper=_FastDumper, sort_keys=False, allow_unicode=True, width=110)
-    part.replace(path)

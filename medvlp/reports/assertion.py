@@ -7,23 +7,23 @@ is normal") is not reached by a cue before its subject, and a cue after a list c
 
 from __future__ import annotations
 
+from medvlp.reports.finding_spans import LISTED, FindingSpan
 from medvlp.reports.lexicon import Cue, Match
-from medvlp.reports.spoken import LISTED, Spoken
 
 
-def assert_findings(spoken: list[Spoken], matches: list[Match]) -> None:
+def assert_findings(spans: list[FindingSpan], matches: list[Match]) -> None:
     """Give each finding of a clause the cue that reaches it."""
-    _reach_forward(spoken, matches)
-    _reach_back(spoken, matches)
+    _reach_forward(spans, matches)
+    _reach_back(spans, matches)
 
 
-def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
+def _reach_forward(spans: list[FindingSpan], matches: list[Match]) -> None:
     governing: Match | None = None
     waiting = 0
     for n, match in enumerate(matches):
         term = match.term
-        while waiting < len(spoken) and spoken[waiting].first <= match.first:
-            _govern(spoken[waiting], governing, matches)
+        while waiting < len(spans) and spans[waiting].first <= match.first:
+            _govern(spans[waiting], governing, matches)
             waiting += 1
         if term.stop or _opens_statement(n, matches):
             governing = None
@@ -32,7 +32,7 @@ def _reach_forward(spoken: list[Spoken], matches: list[Match]) -> None:
             governing = match
         if term.closes and not _modifies_next(n, matches):
             governing = None
-    for rest in spoken[waiting:]:
+    for rest in spans[waiting:]:
         _govern(rest, governing, matches)
 
 
@@ -80,29 +80,29 @@ def _leads(cue: Match, matches: list[Match]) -> bool:
     return False
 
 
-def _govern(one: Spoken, governing: Match | None, matches: list[Match]) -> None:
-    if one.own_clause:  # only a cue between subject and predicate counts
-        inside = [m for m in matches if one.first < m.first < one.last and m.term.cue]
+def _govern(span: FindingSpan, governing: Match | None, matches: list[Match]) -> None:
+    if span.own_clause:  # only a cue between subject and predicate counts
+        inside = [m for m in matches if span.first < m.first < span.last and m.term.cue]
         governing = inside[-1] if inside else None
     if governing and governing.term.cue:
-        one.cue, one.cue_words = governing.term.cue, (governing.first, governing.last)
+        span.cue, span.cue_words = governing.term.cue, (governing.first, governing.last)
 
 
-def _reach_back(spoken: list[Spoken], matches: list[Match]) -> None:
+def _reach_back(spans: list[FindingSpan], matches: list[Match]) -> None:
     for match in matches:
         cue = match.term.cue
         if cue is None or cue.where == "before" or _leads(match, matches):
             continue
-        before = [s for s in spoken if s.last < match.first and not s.own_clause]
+        before = [s for s in spans if s.last < match.first and not s.own_clause]
         nearest = before[-1] if before else None
         if nearest is None or (cue.where == "around" and nearest.cue and nearest.cue.means != "present"):
             continue
         # A list that another cue governs gives up its last finding only: "no effusion, pneumothorax not excluded".
         governed = nearest.cue_words
         following = nearest
-        for one in reversed(before):
-            alone = governed and cue.where != "around" and one is not nearest
-            if one.cue_words != governed or alone or following.first - one.last > LISTED:
+        for span in reversed(before):
+            alone = governed and cue.where != "around" and span is not nearest
+            if span.cue_words != governed or alone or following.first - span.last > LISTED:
                 break
-            one.cue, one.cue_words = cue, (match.first, match.last)
-            following = one
+            span.cue, span.cue_words = cue, (match.first, match.last)
+            following = span

@@ -9,7 +9,7 @@ from pathlib import Path
 from medvlp.reports.report import Assertion, Mention, Report, Section, Sentence
 
 # The columns that all three write, and the findings they mean.
-COLUMNS = {
+_COLUMNS = {
     "Enlarged Cardiomediastinum": "enlarged_cardiomediastinum",
     "Cardiomegaly": "cardiomegaly",
     "Lung Lesion": "lung_lesion",
@@ -41,13 +41,13 @@ def read_chexbert(path: str | Path) -> Iterator[tuple[str, Report]]:
     """
     with Path(path).open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        columns = [name for name in rows.fieldnames or [] if name in COLUMNS]
+        columns = [name for name in rows.fieldnames or [] if name in _COLUMNS]
         if not columns:
-            raise ValueError(f"{path}: none of the columns {', '.join(COLUMNS)}")
+            raise ValueError(f"{path}: none of the columns {', '.join(_COLUMNS)}")
         for number, row in enumerate(rows):
             text = row.get("Report Impression") or row.get("Reports") or ""
             mentions = [
-                Mention(COLUMNS[name], _assertion(path, number, name, row[name]), 0, len(text), 0)
+                Mention(_COLUMNS[name], _assertion(path, number, name, row[name]), 0, len(text), 0)
                 for name in columns
                 if row[name]
             ]

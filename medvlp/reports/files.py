@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-SUFFIXES = (".txt", ".xml")
+from medvlp.errors import MedVLPError
+
+_SUFFIXES = (".txt", ".xml")
 
 
-class ReportFileError(ValueError):
+class ReportFileError(MedVLPError, ValueError):
     """A file that is no report; the message says which and why."""
 
 
@@ -34,7 +36,7 @@ def read_report_file(path: str | Path) -> str:
 def xml_report_text(content: bytes) -> str:
     """The report sections of an Open-i XML file as headed paragraphs ("FINDINGS: ...").
 
-    Only what the radiologist wrote is taken. The MeSH headings of the file are somebody's reading of it, and stay out.
+    Only what the radiologist wrote is taken. The MeSH headings of the file are others' labels, and stay out.
 
     Raises:
         ReportFileError: the XML is broken or holds no `AbstractText`.
@@ -55,5 +57,5 @@ def find_report_files(folder: str | Path) -> Iterator[Path]:
     for entry in entries:
         if entry.is_dir():
             yield from find_report_files(entry)
-        elif entry.suffix.lower() in SUFFIXES:
+        elif entry.suffix.lower() in _SUFFIXES:
             yield entry

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from medvlp.errors import MedVLPError
+
 _FOLDER = Path(__file__).parent
 _WORD = re.compile(r"[^\W_]+|[,;:?()/]")
 _CHOICE = re.compile(r"\(([^()]*)\)")
 
 
-class LexiconError(ValueError):
+class LexiconError(MedVLPError, ValueError):
     """A lexicon file is wrong; the message says which entry and why."""
 
 
@@ -72,7 +74,7 @@ class Match(NamedTuple):
     term: Term
 
 
-def expand(pattern: str) -> list[str]:
+def expand_pattern(pattern: str) -> list[str]:
     """All phrases of a pattern: `opaci(ty|ties)` is two, `(pleural |)effusion(s|)` four.
 
     Nested choices are expanded from the inside out.
@@ -81,11 +83,11 @@ def expand(pattern: str) -> list[str]:
     if not found:
         return [" ".join(pattern.replace("-", " ").split())]
     head, tail = pattern[: found.start()], pattern[found.end() :]
-    return [phrase for choice in found[1].split("|") for phrase in expand(head + choice + tail)]
+    return [phrase for choice in found[1].split("|") for phrase in expand_pattern(head + choice + tail)]
 
 
 def phrase_words(phrase: str) -> list[str]:
-    """The words of a phrase as the tokeniser sees them."""
+    """The words of a phrase as the tokenizer yields them."""
     return _WORD.findall(phrase.lower())
 
 
@@ -94,7 +96,7 @@ class Lexicon:
 
     Attributes:
         homes: finding -> the region that it lies in when a sentence names none.
-        readings: (subject, predicate) -> ((finding, present?), ...): what "the heart is enlarged" says.
+        implied: (subject, predicate) -> ((finding, present?), ...): what "the heart is enlarged" says.
         located: (finding, region) -> the finding that it is there (a fracture of a rib), None where it is none of ours.
         cues: cue class by name.
         prepositions, qualifiers, copulas: single words that open a place, may stand between the two, tell a predicate.
@@ -115,7 +117,7 @@ class Lexicon:
         self.copulas = frozenset(cues["copulas"])
         self.cues = {name: Cue(name, c["where"], c["means"], c.get("time")) for name, c in cues["cues"].items()}
         self.homes: dict[str, Region] = {}
-        self.readings: dict[tuple[str, str], tuple[tuple[str, bool], ...]] = {}
+        self.implied: dict[tuple[str, str], tuple[tuple[str, bool], ...]] = {}
         self.located = {
             (finding, region): there
             for finding, by_region in anatomy["located"].items()
@@ -127,7 +129,7 @@ class Lexicon:
 
     @property
     def findings(self) -> set[str]:
-        """The ids of all findings that a phrase or a reading can yield."""
+        """The ids of all findings that a phrase or an implication can yield."""
         return set(self.homes)
 
     def match(self, words: Sequence[str]) -> list[Match]:
@@ -159,7 +161,7 @@ class Lexicon:
     def _add(self, patterns: Iterable[str]) -> Iterator[tuple[str, Term]]:
         """The terms of all phrases of the patterns, made where they are new."""
         for pattern in patterns:
-            for phrase in expand(pattern):
+            for phrase in expand_pattern(pattern):
                 node = self._trie
                 for word in phrase_words(phrase):
                     node = node.setdefault(word, {})
@@ -177,11 +179,11 @@ class Lexicon:
         for name, entry in anatomy["subjects"].items():
             for _, term in self._add(entry["words"]):
                 term.subject = name
-            for predicate, said in entry["readings"].items():
+            for predicate, findings in entry["implies"].items():
                 if predicate not in anatomy["predicates"]:
                     raise LexiconError(f"subject {name!r}: {predicate!r} is no predicate")
-                said = [said] if isinstance(said, str) else said
-                self.readings[name, predicate] = tuple((s.lstrip("-"), not s.startswith("-")) for s in said)
+                findings = [findings] if isinstance(findings, str) else findings
+                self.implied[name, predicate] = tuple((f.lstrip("-"), not f.startswith("-")) for f in findings)
         for name, entry in anatomy["predicates"].items():
             for _, term in self._add(entry.get("adjectives", ())):
                 term.adjective += (name,)
@@ -212,14 +214,14 @@ class Lexicon:
             pass
 
     def _add_findings(self, findings: Mapping[str, Any]) -> None:
-        said = {finding for reading in self.readings.values() for finding, _ in reading} | set(
+        implied = {finding for pairs in self.implied.values() for finding, _ in pairs} | set(
             filter(None, self.located.values())
         )
-        if unknown := said - set(findings):
-            raise LexiconError(f"readings name findings without an entry: {sorted(unknown)}")
+        if unknown := implied - set(findings):
+            raise LexiconError(f"implications name findings without an entry: {sorted(unknown)}")
         for finding, entry in findings.items():
             self.homes[finding] = self.regions[entry["home"]]
-            gone = {phrase for pattern in entry.get("gone", ()) for phrase in expand(pattern)}
+            gone = {phrase for pattern in entry.get("gone", ()) for phrase in expand_pattern(pattern)}
             for phrase, term in self._add([*entry["words"], *entry.get("gone", ())]):
                 if term.finding not in (None, finding):
                     raise LexiconError(f"{phrase!r} names both {term.finding!r} and {finding!r}")

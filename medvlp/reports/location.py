@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
+from medvlp.reports.finding_spans import LISTED, FindingSpan, owner
 from medvlp.reports.lexicon import Lexicon, Match, Region
 from medvlp.reports.report import Side
-from medvlp.reports.spoken import LISTED, Spoken, owner
 
 _ANYWHERE_IN_LUNG, _LUNG = "unstated_lung", "lung"
 _LISTING = frozenset({"and", "or", ","})
@@ -54,24 +54,26 @@ def _location(opening: Match, region: Match | None, words: list[str], lexicon: L
     return Location(opening.first, last, cast(Side | None, side), stated, backward)
 
 
-Place = tuple[Side | None, Region]
+_SidedRegion = tuple[Side | None, Region]
 
 
-def locate(spoken: list[Spoken], matches: list[Match], words: list[str], lexicon: Lexicon) -> list[list[Place]]:
+def locate(
+    spans: list[FindingSpan], matches: list[Match], words: list[str], lexicon: Lexicon
+) -> list[list[_SidedRegion]]:
     """Side and region of each finding of a clause; several where a list of places is stated.
 
     What follows a preposition belongs to the finding before it, and to the findings listed with that one; anything
     else to the finding after it. What a sign is taken for lies where the sign lies ("opacity at the left base may be
     atelectasis").
     """
-    stated = _stated(spoken, find_locations(matches, words, lexicon), words)
-    found: list[list[Place]] = []
-    for k, one in enumerate(spoken):
-        inner, home = one.match.term, lexicon.homes[one.finding]
+    stated = _stated(spans, find_locations(matches, words, lexicon), words)
+    found: list[list[_SidedRegion]] = []
+    for k, span in enumerate(spans):
+        inner, home = span.match.term, lexicon.homes[span.finding]
         implied = cast(Side | None, inner.side)
         if k in stated:
             here = [(place.side or implied, place.region or inner.region or home) for place in stated[k]]
-        elif k and _is_taken_for(spoken[k - 1], one):
+        elif k and _is_taken_for(spans[k - 1], span):
             free = home.name == _ANYWHERE_IN_LUNG and (inner.region is None or inner.region.name == _LUNG)
             here = [
                 (implied or side, region if free and region.in_lung else inner.region or home)
@@ -83,27 +85,27 @@ def locate(spoken: list[Spoken], matches: list[Match], words: list[str], lexicon
     return found
 
 
-def _stated(spoken: list[Spoken], locations: list[Location], words: list[str]) -> dict[int, list[Location]]:
+def _stated(spans: list[FindingSpan], locations: list[Location], words: list[str]) -> dict[int, list[Location]]:
     """Index of a finding -> the locations that belong to it."""
     stated: dict[int, list[Location]] = {}
     for location in locations:
-        subjects = [k for k, one in enumerate(spoken) if one.is_reading and _overlap(one, location)]
-        near = owner(location.first, location.last, spoken, forward=not location.backward)
+        subjects = [k for k, span in enumerate(spans) if span.from_predicate and _overlap(span, location)]
+        near = owner(location.first, location.last, spans, forward=not location.backward)
         for k in subjects or ([] if near is None else [near]):
             # "Heart and mediastinum are normal": another subject's region is not the heart's, a side may be.
-            here = location if subjects or not spoken[k].is_reading else location._replace(region=None)
+            here = location if subjects or not spans[k].from_predicate else location._replace(region=None)
             if k in stated:
                 _add(stated[k], here, words)
                 continue
             stated[k] = [here]
-            while here.backward and k and k - 1 not in stated and _listed(spoken[k - 1], spoken[k]):
+            while here.backward and k and k - 1 not in stated and _listed(spans[k - 1], spans[k]):
                 stated[k - 1] = stated[k]
                 k -= 1
     return stated
 
 
-def _overlap(one: Spoken, location: Location) -> bool:
-    return one.match.first <= location.last and location.first <= one.match.last
+def _overlap(span: FindingSpan, location: Location) -> bool:
+    return span.match.first <= location.last and location.first <= span.match.last
 
 
 def _add(own: list[Location], more: Location, words: list[str]) -> None:
@@ -120,14 +122,16 @@ def _add(own: list[Location], more: Location, words: list[str]) -> None:
         own.append(more)
 
 
-def _listed(one: Spoken, following: Spoken) -> bool:
+def _listed(span: FindingSpan, following: FindingSpan) -> bool:
     """Whether two findings stand in one list: "atelectasis or pneumonia"."""
-    return following.first - one.last < LISTED
+    return following.first - span.last < LISTED
 
 
-def _is_taken_for(sign: Spoken, one: Spoken) -> bool:
+def _is_taken_for(sign: FindingSpan, span: FindingSpan) -> bool:
     """Whether a cue between two findings makes the second an explanation of the first."""
-    return bool(one.cue_words and one.cue and one.cue.means != "absent" and sign.last < one.cue_words[0] < one.first)
+    return bool(
+        span.cue_words and span.cue and span.cue.means != "absent" and sign.last < span.cue_words[0] < span.first
+    )
 
 
 def places_of(side: Side | None, region: Region, home: Region) -> list[tuple[str | None, Side | None]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 
-from medvlp.reports.reading import read_sentence
+from medvlp.reports.parse import parse_sentence
 from medvlp.reports.report import Mention, Report, Section, Sentence
 
 _SENTENCE = re.compile(r"[^\s.][^.]*")
@@ -39,7 +39,7 @@ def padchest_report(text: str, labels_by_sentence: str | list[list[str]]) -> Rep
         Mention(m.finding, "present", *spans[k], k, m.place, m.side, m.severity)
         for k, sentence in enumerate(labels)
         for phrase in _phrases(sentence)
-        for m in read_sentence(phrase)
+        for m in parse_sentence(phrase)
     ]
     return Report(text, (Section("findings", 0, len(text)),), sentences, tuple(mentions))
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medvlp.reports.reading import read_sentence
+from medvlp.reports.parse import parse_sentence
 from medvlp.reports.report import Assertion, Mention, Report, Section, Sentence
 
 _WORD = re.compile(r"\S+")
@@ -78,7 +78,7 @@ def _mentions(
     words = " ".join(e["tokens"] for e in sorted(related, key=lambda e: e["start_ix"]))
     start, end = spans[entity["start_ix"]][0], spans[entity["end_ix"]][1]
     index = next((k for k, s in enumerate(sentences) if s.start <= start < s.end), 0)
-    for m in read_sentence(words):
+    for m in parse_sentence(words):
         yield Mention(
             m.finding, assertion, start, end, index, m.place, m.side, m.severity, m.size_mm, m.temporality, None
         )

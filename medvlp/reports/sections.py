@@ -12,7 +12,7 @@ import yaml
 from medvlp.reports.report import Section
 
 # The sections that state what is seen now; the others ask, compare or describe how.
-READING_SECTIONS = frozenset({"findings", "impression", "addendum"})
+MENTION_SECTIONS = frozenset({"findings", "impression", "addendum"})
 
 _MAIN = ("impression", "findings", "history", "comparison", "addendum")  # wins where a longer heading holds the word
 
@@ -95,7 +95,7 @@ def _headed(text: str) -> list[Section]:
             headings.append(_Heading("findings", start, start, words))
         elif name:
             headings.append(_Heading(name, found.start(), found.end(), words))
-    # A ruled line, or the title of the final report, ends the preliminary reading before it.
+    # A ruled line, or the title of the final report, ends the preliminary report before it.
     headings += [_Heading("preamble", rule.start(), rule.end(), None) for rule in _RULE.finditer(text)]
     headings.sort(key=lambda heading: heading.at)
     ends = [heading.at for heading in headings[1:]] + [len(text)]
@@ -113,14 +113,14 @@ def _with_unheaded_findings(text: str, sections: list[Section]) -> list[Section]
     """Sections in which the paragraphs before the findings of organs, or before the impression, are findings too."""
     if any(s.name == "findings" and s.heading and heading_name(s.heading) == "findings" for s in sections):
         return sections
-    reading = next((k for k, s in enumerate(sections) if s.name in READING_SECTIONS), len(sections))
-    head = sections[reading - 1] if reading else None
+    first = next((k for k, s in enumerate(sections) if s.name in MENTION_SECTIONS), len(sections))
+    head = sections[first - 1] if first else None
     blank = _BLANK_LINE.search(text, head.start, head.end) if head and head.heading else None
     if not (head and blank):
         return sections
     parts = [_section(text, head.name, head.start, blank.start(), head.heading)]
     parts.append(_section(text, "findings", blank.end(), head.end))
-    return sections[: reading - 1] + parts + sections[reading:]
+    return sections[: first - 1] + parts + sections[first:]
 
 
 def _section(text: str, name: str, start: int, end: int, heading: str | None = None) -> Section:

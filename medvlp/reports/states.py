@@ -1,11 +1,19 @@
-"""`FindingState`: the four states that a finding has in a report, and their one integer code.
+"""`FindingState`: the four states that a finding has in a report, one integer each; `resolve_hedge`: doubts decided.
 
 Whatever a report does not mention is UNMENTIONED, and stays so: nothing on the way turns it into ABSENT.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Literal
+
+from medvlp.reports.lexicon import load_lexicon
+from medvlp.reports.report import Mention
+
+HedgePolicy = Literal["keep", "present", "absent", "table"]
+_UNSTATED = "unstated"  # the class of an uncertain mention without a cue, as label files give them
 
 
 class FindingState(IntEnum):
@@ -47,3 +55,32 @@ _CELLS = {
     **dict.fromkeys(("0", "0.0", "absent", "false"), FindingState.ABSENT),
     **dict.fromkeys(("u", "uncertain"), FindingState.UNCERTAIN),
 }
+
+
+def resolve_hedge(
+    mention: Mention, hedged: HedgePolicy = "table", table: Mapping[str, str] | None = None
+) -> FindingState:
+    """The state that a mention gives its finding.
+
+    Readers mean different things by their hedges: "probable" mostly announces the finding, "may represent" mostly does
+    not. The table is `hedges.yaml`; `docs/reports.md` tells how it was measured.
+
+    Args:
+        mention: present and absent mentions keep their state.
+        hedged: `keep` leaves UNCERTAIN; `present` and `absent` decide for all; `table` decides by the cue's class.
+        table: cue class -> `present | absent`; the package's own where None.
+
+    Raises:
+        ValueError: `hedged` is none of the four.
+    """
+    if mention.assertion != "uncertain":
+        return FindingState.PRESENT if mention.assertion == "present" else FindingState.ABSENT
+    if hedged == "keep":
+        return FindingState.UNCERTAIN
+    if hedged == "table":
+        lexicon = load_lexicon()
+        cue = lexicon.cue_class(mention.cue) if mention.cue else None
+        hedged = "present" if (table or lexicon.hedges).get(cue or _UNSTATED, "absent") == "present" else "absent"
+    if hedged not in ("present", "absent"):
+        raise ValueError(f"hedged={hedged!r}: use one of keep, present, absent, table")
+    return FindingState.PRESENT if hedged == "present" else FindingState.ABSENT

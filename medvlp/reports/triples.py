@@ -1,4 +1,4 @@
-"""(finding, place, assertion) triples of a report, and the tensor that MedKLIP-like methods learn from."""
+"""`PLACES`, the 51 places; the (finding, place, assertion) triples of a report and the tensor of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,63 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.reports.place import PLACES
 from medvlp.reports.report import Assertion, Mention, Report
 from medvlp.reports.states import FindingState
+
+# Names and order follow the anatomical queries of MedKLIP (Wu et al., ICCV 2023).
+PLACES: tuple[str, ...] = (
+    "trachea",
+    "left_hilar",
+    "right_hilar",
+    "hilar_unspec",
+    "left_pleural",
+    "right_pleural",
+    "pleural_unspec",
+    "heart_size",
+    "heart_border",
+    "left_diaphragm",
+    "right_diaphragm",
+    "diaphragm_unspec",
+    "retrocardiac",
+    "lower_left_lobe",
+    "upper_left_lobe",
+    "lower_right_lobe",
+    "middle_right_lobe",
+    "upper_right_lobe",
+    "left_lower_lung",
+    "left_mid_lung",
+    "left_upper_lung",
+    "left_apical_lung",
+    "left_lung_unspec",
+    "right_lower_lung",
+    "right_mid_lung",
+    "right_upper_lung",
+    "right_apical_lung",
+    "right_lung_unspec",
+    "lung_apices",
+    "lung_bases",
+    "left_costophrenic",
+    "right_costophrenic",
+    "costophrenic_unspec",
+    "cardiophrenic_sulcus",
+    "mediastinal",
+    "spine",
+    "clavicle",
+    "rib",
+    "stomach",
+    "right_atrium",
+    "right_ventricle",
+    "aorta",
+    "svc",
+    "interstitium",
+    "parenchymal",
+    "cavoatrial_junction",
+    "cardiopulmonary",
+    "pulmonary",
+    "lung_volumes",
+    "unspecified",
+    "other",
+)
 
 _STATES = {"present": FindingState.PRESENT, "absent": FindingState.ABSENT, "uncertain": FindingState.UNCERTAIN}
 # The stronger of two statements about one cell counts: position in this order, read back after the maximum.

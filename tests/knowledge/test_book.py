@@ -1,4 +1,4 @@
-"""The book: every text with its licence and sources, and the same book again from what a saved model carries."""
+"""The book: every text with its license and sources, and the same book again from what a saved model carries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_it_holds_every_finding_and_the_files_texts(book: KnowledgeBook) -> None
 def test_each_text_carries_licence_and_source(book: KnowledgeBook) -> None:
     for texts in book.content.values():
         for entry in texts.values():
-            assert entry.licence == "Apache-2.0"
+            assert entry.license == "Apache-2.0"
             assert entry.sources
 
 
@@ -59,7 +59,7 @@ def test_a_book_of_ones_own_may_have_new_findings_and_facets(tmp_path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(
         "format: 1\nfindings:\n  covid:\n    name: Covid lung\n    texts:\n"
-        "      story: {text: It came in winter., licence: CC0-1.0}\n"
+        "      story: {text: It came in winter., license: CC0-1.0}\n"
     )
     own = KnowledgeBook.load(path)
     assert (own.name, own.facets, own.name_of("covid")) == ("own", ("story",), "Covid lung")
@@ -76,7 +76,7 @@ def test_texts_can_be_replaced_without_touching_the_default(book: KnowledgeBook)
 def test_errors_name_the_nearest_and_the_place(book: KnowledgeBook, tmp_path) -> None:
     with pytest.raises(UnknownNameError, match="radiographic"):
         book.text("nodule", "radiografic")
-    with pytest.raises(UnknownNameError, match="'nodule'"):
+    with pytest.raises(UnknownNameError, match='"nodule"'):
         book.text("nodul", "definition")
     with pytest.raises(UnknownNameError, match="default"):
         KnowledgeBook.load("defualt")

@@ -69,10 +69,10 @@ def test_a_finding_of_a_file_has_the_defaults(tmp_path) -> None:
     ("change", "message"),
     [
         (("side: none", "side: both"), "side is 'both'"),
-        (("side: none", "sid: none"), "did you mean 'side'"),
+        (("side: none", "sid: none"), 'did you mean "side"'),
         (("  definition: Something.\n", ""), "definition missing"),
         (("sources: [felson]", "sources: felson"), "sources must be a list"),
-        (("sources: [felson]", "sources: [felson]\n  aspects: {dencity: x}"), "did you mean 'density'"),
+        (("sources: [felson]", "sources: [felson]\n  aspects: {dencity: x}"), 'did you mean "density"'),
         (("sources: [felson]", "sources: [felson]\n  sources: [felson]"), "given twice: sources"),
         (("name: thing", "name: [thing"), "no valid YAML"),
     ],

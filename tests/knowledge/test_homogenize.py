@@ -94,7 +94,7 @@ def test_a_book_is_rewritten_with_its_licence_and_a_new_source(endpoint: Endpoin
     old, entry = book.entry("nodule", "definition"), new.entry("nodule", "definition")
     assert old is not None
     assert entry is not None
-    assert (entry.text, entry.licence) == (old.text.upper(), old.licence)
+    assert (entry.text, entry.license) == (old.text.upper(), old.license)
     assert entry.sources == (*old.sources, "rewritten by stub, style 1")
     assert new.text("lung_lesion", "ct") is None
     assert new.text("nodule", "radiographic") == book.text("nodule", "radiographic")

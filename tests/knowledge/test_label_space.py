@@ -19,7 +19,7 @@ def test_a_label_is_found_by_spelling_case_and_id() -> None:
     nih = LabelSpace.load("nih14")
     assert nih.index("Effusion") == nih.index("effusion") == nih.index("pleural_effusion") == 2
     assert nih.label_of("pleural_thickening") == "Pleural_Thickening"
-    with pytest.raises(UnknownNameError, match="'Effusion'"):
+    with pytest.raises(UnknownNameError, match='"Effusion"'):
         nih.index("Efusion")
 
 
@@ -70,12 +70,12 @@ def test_aliases_and_labels_that_are_no_finding(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("Air: pneumothorax", "Air: pneumotorax"), "did you mean 'pneumothorax'"),
+        (("Air: pneumothorax", "Air: pneumotorax"), 'did you mean "pneumothorax"'),
         (("Air: pneumothorax", "Air: pleural_effusion"), "belongs to two labels"),
-        (("same_as: Water", "same_as: Wine"), "'Wine'"),
+        (("same_as: Water", "same_as: Wine"), '"Wine"'),
         (("unchanged: {finding: null, reason: speaks of an earlier examination}", "unchanged: null"), "'unchanged'"),
-        (("{Air: [Water]}", "{Air: [Wine]}"), "'Wine'"),
-        (("labels:", "label:"), "did you mean 'labels'"),
+        (("{Air: [Water]}", "{Air: [Wine]}"), '"Wine"'),
+        (("labels:", "label:"), 'did you mean "labels"'),
     ],
 )
 def test_a_bad_space_says_what_is_wrong(tmp_path, change: tuple[str, str], message: str) -> None:

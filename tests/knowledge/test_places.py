@@ -9,8 +9,8 @@ from medvlp.knowledge import (
     UnknownNameError,
     get_place,
     load_places,
-    mirror,
     mirror_permutation,
+    mirror_place,
     place_sentence,
 )
 
@@ -40,7 +40,7 @@ def test_a_partner_lies_on_the_other_side() -> None:
     "name", ["middle_right_lobe", "right_atrium", "right_ventricle", "stomach", "aorta", "heart_size"]
 )
 def test_what_has_no_mirror_image_says_so(name: str) -> None:
-    assert mirror(name) is None
+    assert mirror_place(name) is None
 
 
 def test_sides_are_the_patients() -> None:
@@ -56,4 +56,4 @@ def test_sentences() -> None:
 
 def test_an_unknown_place_names_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="lower_left_lobe"):
-        mirror("left_lower_lob")
+        mirror_place("left_lower_lob")

@@ -93,10 +93,10 @@ def test_prompts_come_from_the_book_that_is_given() -> None:
     ("text", "message"),
     [
         ("present: []\n", "at least one template"),
-        ("present: [x]\nabsnt: [y]\n", "did you mean 'absent'"),
-        ("present: [x]\nfindings: {nodul: {}}\n", "did you mean 'nodule'"),
-        ("present: [x]\nfindings: {nodule: {grid: {where: [left]}}}\n", "unknown key 'where'"),
-        ('present: ["{shap}"]\n', "did you mean 'shape'"),
+        ("present: [x]\nabsnt: [y]\n", 'did you mean "absent"'),
+        ("present: [x]\nfindings: {nodul: {}}\n", 'did you mean "nodule"'),
+        ("present: [x]\nfindings: {nodule: {grid: {where: [left]}}}\n", 'unknown key "where"'),
+        ('present: ["{shap}"]\n', 'did you mean "shape"'),
     ],
 )
 def test_a_bad_file_says_what_is_wrong(tmp_path, text: str, message: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medvlp.knowledge import KnowledgeBook, KnowledgeError
-from medvlp.knowledge.umls import UMLS_LICENCE, Umls, UmlsRelation
+from medvlp.knowledge.umls import UMLS_LICENSE, Umls, UmlsRelation
 
 EFFUSION, PLEURA, OTHER = "C0032227", "C9000001", "C9000002"
 
@@ -71,9 +71,9 @@ def test_definitions_join_a_book_with_their_licence(umls: Umls) -> None:
     book = umls.add_definitions(KnowledgeBook.load("default"), vocabularies={"NCI"})
     entry = book.entry("pleural_effusion", "umls")
     assert entry is not None
-    assert (entry.text, entry.licence, entry.sources) == (
+    assert (entry.text, entry.license, entry.sources) == (
         "Another made up one.",
-        UMLS_LICENCE,
+        UMLS_LICENSE,
         (f"UMLS NCI {EFFUSION}",),
     )
     assert book.text("nodule", "umls") is None

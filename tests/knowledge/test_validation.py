@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from medvlp.knowledge import ConceptGraph, LabelSpace, get_finding, load_findings, validate
-from medvlp.knowledge.cross_mentions import cross_mentions, needless_permissions
+from medvlp.knowledge import ConceptGraph, LabelSpace, get_finding, load_findings, validate_knowledge
+from medvlp.knowledge.validation import cross_mentions, needless_permissions
 
 
 def graph_with(finding: str, **changes) -> ConceptGraph:
@@ -17,7 +17,7 @@ def graph_with(finding: str, **changes) -> ConceptGraph:
 
 
 def test_nothing_is_wrong_with_the_package() -> None:
-    assert validate() == []
+    assert validate_knowledge() == []
 
 
 def test_there_are_at_least_120_findings_with_texts_and_aspects() -> None:
@@ -70,7 +70,7 @@ def test_every_label_of_every_space_is_known(space: str, size: int) -> None:
     ],
 )
 def test_each_fault_is_seen(changes: dict, problem: str) -> None:
-    problems = validate(graph_with("nodule", **changes))
+    problems = validate_knowledge(graph_with("nodule", **changes))
     assert any(problem in line for line in problems), problems
 
 

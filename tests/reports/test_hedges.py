@@ -2,8 +2,7 @@
 
 import pytest
 
-from medvlp.reports import FindingState, Mention, load_lexicon, parse_report
-from medvlp.reports.hedges import resolve_hedge
+from medvlp.reports import FindingState, Mention, load_lexicon, parse_report, resolve_hedge
 
 PRESENT, ABSENT, UNCERTAIN = FindingState.PRESENT, FindingState.ABSENT, FindingState.UNCERTAIN
 

@@ -9,7 +9,7 @@ import medvlp.reports
 from medvlp.knowledge import LabelSpace, load_findings
 from medvlp.knowledge.study_labels import study_labels
 from medvlp.reports import FindingState, load_lexicon, parse_report
-from medvlp.reports.lexicon import Lexicon, LexiconError, expand
+from medvlp.reports.lexicon import Lexicon, LexiconError, expand_pattern
 
 _FOLDER = Path(medvlp.reports.__file__).parent
 # Names that are no word of a report, or that mean something else in most sentences.
@@ -17,14 +17,21 @@ _UNREAD = {"normal", "no_finding", "device_tip", "obscured_border", "interstitia
 
 
 def test_patterns_expand():
-    assert expand("opaci(ty|ties)") == ["opacity", "opacities"]
-    assert expand("(pleural |)effusion(s|)") == ["pleural effusions", "pleural effusion", "effusions", "effusion"]
-    assert sorted(expand("a(b|c(d|e))")) == ["ab", "ab", "acd", "ace"] or set(expand("a(b|c(d|e))")) == {
+    assert expand_pattern("opaci(ty|ties)") == ["opacity", "opacities"]
+    assert expand_pattern("(pleural |)effusion(s|)") == [
+        "pleural effusions",
+        "pleural effusion",
+        "effusions",
+        "effusion",
+    ]
+    assert sorted(expand_pattern("a(b|c(d|e))")) == ["ab", "ab", "acd", "ace"] or set(
+        expand_pattern("a(b|c(d|e))")
+    ) == {
         "ab",
         "acd",
         "ace",
     }
-    assert expand("air-space") == ["air space"]
+    assert expand_pattern("air-space") == ["air space"]
 
 
 def test_every_finding_of_the_lexicon_is_known():
@@ -83,7 +90,7 @@ def test_a_phrase_belongs_to_one_finding():
 
 
 def test_a_reading_names_a_finding_that_has_words():
-    subjects = {"lungs": {"words": ["lungs"], "readings": {"wet": "water"}}}
+    subjects = {"lungs": {"words": ["lungs"], "implies": {"wet": "water"}}}
     with pytest.raises(LexiconError, match="water"):
         _lexicon(subjects=subjects, predicates={"wet": {"adjectives": ["wet"]}})
 

@@ -64,8 +64,8 @@ def test_label_takes_findings_and_answers_programs(model_folder, files):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["--findings", "pneumotorax"], "did you mean 'pneumothorax'"),
-        (["--findings", "phantom51"], "unknown finding 'phantom51'"),
+        (["--findings", "pneumotorax"], 'did you mean "pneumothorax"'),
+        (["--findings", "phantom51"], 'unknown finding "phantom51"'),
     ],
 )
 def test_label_names_the_nearest_finding(model_folder, files, extra, message):

@@ -60,13 +60,13 @@ def test_a_recipe_with_a_language_model_survives_its_yaml() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (["method=mavl", "options.aspects=[shade]"], r"^options\.aspects: mavl .* unknown facet 'shade'.*'?shape"),
+        (["method=mavl", "options.aspects=[shade]"], r'^options\.aspects: mavl .* unknown facet "shade".*"?shape'),
         (
             ["method=medklip", "options.facet=treatment"],
-            r"^options\.facet: medklip .* unknown facet 'treatment'; known",
+            r'^options\.facet: medklip .* unknown facet "treatment"; valid',
         ),
-        (["method=medslip", "options.facets=[ctt]"], r"^options\.facets: medslip .* did you mean 'ct'"),
-        (["method=devide", "options.facets=[ctt]"], r"^options\.facets: devide .* did you mean 'ct'"),
+        (["method=medslip", "options.facets=[ctt]"], r'^options\.facets: medslip .* did you mean "ct"'),
+        (["method=devide", "options.facets=[ctt]"], r'^options\.facets: devide .* did you mean "ct"'),
         (
             ["method=devide", "findings=[stent]", "knowledge.facets=[ct]"],
             r"^method: devide .* says nothing of stent in ct",

@@ -1,4 +1,4 @@
-"""`find_spoken`: the findings that a clause speaks of, by their names and by predicates that meet a subject."""
+"""`find_spans`: the findings that a clause speaks of, by their names and by predicates that meet a subject."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LISTED = 4  # from the last word of a finding to the first of the next, in one l
 
 
 @dataclass(slots=True)
-class Spoken:
+class FindingSpan:
     """A finding that a clause speaks of, words `first` to `last`, and what has been made out about it so far."""
 
     finding: str
@@ -24,8 +24,8 @@ class Spoken:
     cue_words: tuple[int, int] | None = None
 
     @property
-    def is_reading(self) -> bool:
-        """Whether it was said by a subject and a predicate rather than by its name."""
+    def from_predicate(self) -> bool:
+        """Whether it was implied by a subject and a predicate rather than by its name."""
         return self.match.term.finding is None
 
     @property
@@ -38,59 +38,59 @@ class Spoken:
         return "absent" if self.present else "uncertain"
 
 
-def find_spoken(matches: list[Match], lexicon: Lexicon) -> list[Spoken]:
+def find_spans(matches: list[Match], lexicon: Lexicon) -> list[FindingSpan]:
     """The findings of a clause in the order of their words.
 
     A predicate speaks of the subjects before it ("heart and mediastinum are normal"), of the subject that follows it
     ("tortuous and calcified aorta"), and as a noun of the subject beside it ("cardiac enlargement").
     """
-    spoken: list[Spoken] = []
+    spans: list[FindingSpan] = []
     subjects: list[Match] = []  # waiting for their predicate
     held: list[Match] = []  # predicates waiting for their subject
     consumed = False
     for k, match in enumerate(matches):
         term = match.term
         if term.finding:
-            spoken.append(Spoken(term.finding, match.first, match.last, match, present=not term.gone))
+            spans.append(FindingSpan(term.finding, match.first, match.last, match, present=not term.gone))
             held = []
             continue
         if term.subject:
             if consumed:
                 subjects, consumed = [], False
             if held and match.first - held[-1].last <= 5:
-                spoken += [s for predicate in held for s in _readings(lexicon, match, predicate, False)]
+                spans += [s for predicate in held for s in _implied(lexicon, match, predicate, False)]
             subjects.append(match)
             held = []
         if term.adjective or term.noun:
             following = matches[k + 1] if k + 1 < len(matches) else None
             leads = following and following.term.subject and following.first == match.last + 1
             if subjects and not (leads and term.adjective) and not (term.noun and match.first - subjects[-1].last > 2):
-                said = [s for subject in subjects for s in _readings(lexicon, subject, match, not term.noun)]
-                if said:
-                    spoken += said
+                implied = [s for subject in subjects for s in _implied(lexicon, subject, match, not term.noun)]
+                if implied:
+                    spans += implied
                     consumed = True
                     continue
             held = [*held, match] if held and match.first - held[-1].last == 2 else [match]
-    spoken.sort(key=lambda s: (s.first, s.last))
-    return spoken
+    spans.sort(key=lambda s: (s.first, s.last))
+    return spans
 
 
-def _readings(lexicon: Lexicon, subject: Match, predicate: Match, own_clause: bool) -> list[Spoken]:
+def _implied(lexicon: Lexicon, subject: Match, predicate: Match, own_clause: bool) -> list[FindingSpan]:
     first, last = min(subject.first, predicate.first), max(subject.last, predicate.last)
     for name in predicate.term.adjective + predicate.term.noun:
-        said = lexicon.readings.get((subject.term.subject or "", name))
-        if said:
-            return [Spoken(finding, first, last, subject, present, own_clause) for finding, present in said]
+        implied = lexicon.implied.get((subject.term.subject or "", name))
+        if implied:
+            return [FindingSpan(finding, first, last, subject, present, own_clause) for finding, present in implied]
     return []
 
 
-def owner(first: int, last: int, spoken: list[Spoken], forward: bool) -> int | None:
+def owner(first: int, last: int, spans: list[FindingSpan], forward: bool) -> int | None:
     """Index of the finding that a modifier at words `first..last` belongs to: the next one, or the one before it."""
     following = preceding = None
-    for k, one in enumerate(spoken):
-        if one.first <= last and first <= one.last:
+    for k, span in enumerate(spans):
+        if span.first <= last and first <= span.last:
             return k
-        if one.last < first:
+        if span.last < first:
             preceding = k
         elif following is None:
             following = k
