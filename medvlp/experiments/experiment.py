@@ -12,7 +12,9 @@ from medvlp.data.manifest import Manifest, splits_by_patient
 from medvlp.data.preparation import prepare
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
-from medvlp.experiments.plan import UNTRAINED, DataPlan, ExperimentPlan, SourcePlan
+from medvlp.experiments.experiment_page import write_page
+from medvlp.experiments.measure import measure
+from medvlp.experiments.plan import PRETRAINED, SCRATCH, UNTRAINED, DataPlan, ExperimentPlan, SourcePlan
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.progress import progress_bar
 from medvlp.tasks.finetune import finetune
@@ -21,8 +23,6 @@ from medvlp.training.assemble import assemble, parts_from_store
 from medvlp.training.model_folder import save_model
 from medvlp.training.pretrain import pretrain
 from medvlp.training.recipe import Recipe
-
-PRETRAINED, SCRATCH = "pretrained", "scratch"
 
 
 def run_experiment(plan_file: str | Path, out: str | Path, data: str | Path = "") -> WorkDir:
@@ -38,9 +38,6 @@ def run_experiment(plan_file: str | Path, out: str | Path, data: str | Path = ""
     Returns:
         The folder's layout; `page` is the page.
     """
-    from medvlp.experiments.experiment_page import write_page
-    from medvlp.experiments.measure import measure
-
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats what the recipes say
     plan_file, work_dir = Path(plan_file), WorkDir(Path(out))
     plan = ExperimentPlan.load(plan_file)

@@ -10,9 +10,8 @@ from PIL import Image as PillowImage
 
 from medvlp.data.store import Store
 from medvlp.evaluation.grounding import boxed_rows
-from medvlp.experiments.experiment import PRETRAINED, SCRATCH
 from medvlp.experiments.measure import Measured
-from medvlp.experiments.plan import ExperimentPlan
+from medvlp.experiments.plan import PRETRAINED, SCRATCH, ExperimentPlan
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.knowledge import name_of
 from medvlp.metrics import dice

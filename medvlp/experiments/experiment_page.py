@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from medvlp.data.store import Store
 from medvlp.evaluation.label import LabelResult
-from medvlp.experiments.experiment import PRETRAINED, SCRATCH
 from medvlp.experiments.experiment_figures import grounding_pictures, retrieved_reports, segmentation_pictures
 from medvlp.experiments.measure import Measured
-from medvlp.experiments.plan import UNTRAINED, ExperimentPlan
+from medvlp.experiments.plan import PRETRAINED, SCRATCH, UNTRAINED, ExperimentPlan
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate

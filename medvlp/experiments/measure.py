@@ -9,8 +9,7 @@ from medvlp.evaluation.grounding import GroundingResult, evaluate_grounding
 from medvlp.evaluation.label import LabelResult, compare_auroc, evaluate_labels
 from medvlp.evaluation.retrieval import RetrievalResult, evaluate_retrieval
 from medvlp.evaluation.segmentation import SegmentationResult, compare_dice, evaluate_segmentation
-from medvlp.experiments.experiment import PRETRAINED, SCRATCH
-from medvlp.experiments.plan import UNTRAINED, ExperimentPlan
+from medvlp.experiments.plan import PRETRAINED, SCRATCH, UNTRAINED, ExperimentPlan
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.metrics import Estimate, bootstrap_by_patient, macro_auroc
 from medvlp.tasks.segmenter import Segmenter, load_segmenter

@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from medvlp.training.recipe_file import RecipeFile, RecipePart
 
-UNTRAINED = "untrained"
+UNTRAINED = "untrained"  # the main model before its first step
+PRETRAINED, SCRATCH = "pretrained", "scratch"  # encoders of the segmentation heads
 
 
 class SourcePlan(RecipePart):
