@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medvlp.experiments.plan import Plan, recipe_folder
+from medvlp.experiments.plan import ExperimentPlan, recipe_folder
 from medvlp.metrics import Estimate, bootstrap_by_patient, macro_auroc, paired_difference
 
 
@@ -33,7 +33,7 @@ def main() -> None:
         bounds = ("", None) if not generated or name != "devide" else (">=", 0.85)
         _line(f"zero-shot macro AUROC, {name}", _macro(table, findings), *bounds)
     if generated:
-        large = list(Plan.load(recipe_folder() / "demo.yaml").zero_shot.large)
+        large = list(ExperimentPlan.load(recipe_folder() / "demo.yaml").zero_shot.large)
         _line("zero-shot macro AUROC, devide, large findings", _macro(main_scores, large), ">=", 0.95)
         a, b = (_columns(tables[name], findings) for name in ("devide", "clip"))
         gain = paired_difference(macro_auroc, main_scores["patient_id"], (a[0], a[1], a[2]), (b[0], b[1], b[2]))
