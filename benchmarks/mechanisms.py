@@ -33,6 +33,7 @@ from medvlp.data import Store
 from medvlp.data.loader import BatchLoader
 from medvlp.evaluation.grounding import evaluate_grounding
 from medvlp.evaluation.label import evaluate_labels
+from medvlp.evaluation.protocol import Protocol
 from medvlp.experiments.plan import recipe_folder
 from medvlp.knowledge import PLACES
 from medvlp.methods.medslip import MeDSLIP
@@ -111,7 +112,7 @@ def of_places(model: TrainedModel, store: Store, least: int) -> dict[str, Asked]
 
 def of_findings(model: TrainedModel, store: Store) -> dict[str, Asked]:
     """Zero-shot scores against what is in the pictures."""
-    result = evaluate_labels(model, store, views=VIEWS, labels=truth_of(store.path), resamples=1)
+    result = evaluate_labels(model, store, Protocol(views=VIEWS, labels=truth_of(store.path), resamples=1))
     use = [result.names.index(name) for name in result.findings]
     columns = (result.truth[:, use], result.scores[:, use], result.known[:, use])
     return {"zero-shot AUROC": Asked(macro_auroc, result.patient_ids, columns)}
@@ -122,7 +123,7 @@ def of_pointing(model: TrainedModel, store: Store) -> dict[str, Asked]:
     asked = {}
     for grounding in ("sentence", "decoder"):
         model.method.options = model.method.options.model_copy(update={"grounding": grounding})
-        pairs = evaluate_grounding(model, store, views=VIEWS, resamples=1).pairs
+        pairs = evaluate_grounding(model, store, Protocol(views=VIEWS, resamples=1)).pairs
         columns = tuple(pairs[c].to_numpy() for c in ("pointing", "finding"))
         asked[f"pointing, {grounding}"] = Asked(group_mean, pairs["patient_id"].to_numpy(object), columns)
     return asked

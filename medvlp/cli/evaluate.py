@@ -3,53 +3,41 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from medvlp.cli.ground import Kind
 from medvlp.cli.result_table import print_result
-from medvlp.cli.user_errors import user_errors
 from medvlp.progress import progress_bar
 
-if TYPE_CHECKING:
-    from medvlp.data.store import Store
-    from medvlp.evaluation.result import Result
-    from medvlp.tasks.model import Model
 
+class EvaluateCommand(TyperCommand):
+    """Its help ends with the tasks that are registered; they are imported when the help is printed, not before."""
 
-class Task(StrEnum):
-    """What is measured."""
-
-    ZERO_SHOT = "zero-shot"
-    RETRIEVAL = "retrieval"
-    GROUNDING = "grounding"
-    SEGMENTATION = "segmentation"
-
-
-class Unmentioned(StrEnum):
-    """What a finding counts as that nobody mentions."""
-
-    IGNORE = "ignore"
-    NEGATIVE = "negative"
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        typer.echo(tasks_help())
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of `medvlp pretrain` or `medvlp finetune`.")],
     store: Annotated[Path, typer.Option(help="Folder of `medvlp data prepare`.")],
-    task: Annotated[Task, typer.Option(help="What to measure.")] = Task.ZERO_SHOT,
+    settings: Annotated[list[str] | None, typer.Argument(help="key=value of the task, listed below.")] = None,
+    task: Annotated[
+        str, typer.Option(help="What to measure, listed below.", autocompletion=lambda: task_names())
+    ] = "label",
     split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for result.json and the tables.")] = None,
     findings: Annotated[str | None, typer.Option(help="Ids with commas, or a label space.")] = None,
     views: Annotated[str | None, typer.Option(help="Views with commas, such as PA,AP.")] = None,
-    source: Annotated[str | None, typer.Option(help="zero-shot: only rows of this data set of the store.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="zero-shot: CSV of known labels, by image_id.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only images of this data set of the store.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="CSV of known labels, by image_id.")] = None,
     unmentioned: Annotated[
-        Unmentioned, typer.Option(help="zero-shot: what an unmentioned finding counts as.")
-    ] = Unmentioned.IGNORE,
-    heat_map: Annotated[Kind, typer.Option(help="grounding: as `medvlp ground --kind`.")] = Kind.PHRASE,
+        str, typer.Option(help="What an unmentioned finding counts as: ignore or negative.")
+    ] = "ignore",
+    heat_map: Annotated[str | None, typer.Option(help="The same as heat_map=...")] = None,
     resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap over patients.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -57,30 +45,31 @@ def evaluate(
 ) -> None:
     """AUROC, retrieval, grounding or Dice on held-out patients, with intervals from resampling patients.
 
-    Example: `medvlp evaluate runs/devide --store store --split test --task zero-shot -o results`
+    Example: `medvlp evaluate runs/devide --store store --split test --task grounding heat_map=evidence -o results`
     """
-    with user_errors():
-        from medvlp.cli.finding_list import finding_list
-        from medvlp.data.manifest_columns import SPLITS
-        from medvlp.data.store import Store
-        from medvlp.tasks.model import load
+    from medvlp.cli.finding_list import finding_list
+    from medvlp.data.store import Store
+    from medvlp.evaluation import Protocol, options_of
+    from medvlp.evaluation import evaluate as measure
+    from medvlp.tasks import load
 
-        if split not in SPLITS:
-            raise typer.BadParameter(f"{split!r} is none of {', '.join(SPLITS)}", param_hint="--split")
-        asked = finding_list(findings)
-        loaded, opened = load(model, device), Store.open(store)
-        zero_shot = {"source": source, "labels": labels, "unmentioned": unmentioned.value}
-        with progress_bar(task.value, quiet=as_json) as progress:
-            common = {
-                "split": split,
-                "views": views.split(",") if views else None,
-                "resamples": resamples,
-                "seed": seed,
-                "progress": progress,
-            }
-            result = _measure(task, loaded, opened, asked, heat_map, zero_shot, common)
-        if out is not None:
-            result.save(out)
+    protocol = Protocol(
+        split=split,
+        source=source,
+        views=views.split(",") if views else None,
+        findings=finding_list(findings),
+        labels=labels,
+        unmentioned=unmentioned,  # type: ignore[arg-type]
+        resamples=resamples,
+        seed=seed,
+    )
+    options = _read_settings([*(settings or ()), *([f"heat_map={heat_map}"] if heat_map else [])])
+    options_of(task, options)  # before anything is loaded
+    opened = Store.open(store)
+    with progress_bar(task, quiet=as_json) as progress:
+        result = measure(load(model, device), opened, task, protocol, progress=progress, **options)
+    if out is not None:
+        result.save(out)
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2))
     else:
@@ -89,21 +78,40 @@ def evaluate(
             typer.echo(f"written to {out}", err=True)
 
 
-def _measure(
-    task: Task,
-    model: Model,
-    store: Store,
-    findings: tuple[str, ...] | None,
-    heat_map: Kind,
-    zero_shot: dict[str, Any],
-    common: dict[str, Any],
-) -> Result:
-    from medvlp import evaluation
+def task_names() -> list[str]:
+    """Every registered task."""
+    from medvlp.evaluation import TASKS
 
-    if task is Task.SEGMENTATION:
-        return evaluation.evaluate_segmentation(model.fine_tuned, store, **common)
-    if task is Task.RETRIEVAL:
-        return evaluation.evaluate_retrieval(model.pretrained, store, findings=findings, **common)
-    if task is Task.GROUNDING:
-        return evaluation.evaluate_grounding(model.pretrained, store, findings=findings, kind=heat_map.value, **common)
-    return evaluation.evaluate_labels(model.pretrained, store, findings=findings, **zero_shot, **common)
+    return TASKS.names()
+
+
+def tasks_help() -> str:
+    """Each registered task with the first line of its docstring, and its settings with their defaults."""
+    from medvlp.evaluation import TASKS
+
+    lines = ["Tasks, and their settings as key=value:"]
+    for name in TASKS:
+        task = TASKS.get(name)
+        lines.append(f"\n  {name}: {(task.__doc__ or '').strip().splitlines()[0]}")
+        for key, field in task.Options.model_fields.items():
+            default = field.get_default(call_default_factory=True)
+            lines.append(f"    {key}={default}  {field.description or ''}".rstrip())
+    return "\n".join(lines)
+
+
+def _read_settings(pairs: list[str]) -> dict[str, Any]:
+    """`key=value` -> value as YAML reads it."""
+    import yaml
+
+    from medvlp.tasks import TaskError
+
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise TaskError(f'"{pair}" is no key=value; say what to measure with --task')
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise TaskError(f"{key}: {value!r} is no YAML value") from error
+    return found

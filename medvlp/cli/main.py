@@ -8,7 +8,8 @@ from medvlp import __version__
 from medvlp.cli import data, report, retrieve
 from medvlp.cli.compare import compare
 from medvlp.cli.demo import demo, experiment
-from medvlp.cli.evaluate import evaluate
+from medvlp.cli.error_handler import ErrorHandlingGroup
+from medvlp.cli.evaluate import EvaluateCommand, evaluate
 from medvlp.cli.finetune import finetune
 from medvlp.cli.ground import ground
 from medvlp.cli.inspect import inspect
@@ -18,6 +19,7 @@ from medvlp.cli.segment import segment
 
 app = typer.Typer(
     name="medvlp",
+    cls=ErrorHandlingGroup,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
@@ -31,7 +33,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(report.app, name="report")
 app.command("pretrain")(pretrain)
 app.command("label")(label)
-app.command("evaluate")(evaluate)
+app.command("evaluate", cls=EvaluateCommand)(evaluate)
 app.command("finetune")(finetune)
 app.command("segment")(segment)
 app.add_typer(retrieve.app, name="retrieve")

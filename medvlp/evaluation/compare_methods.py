@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +69,7 @@ class ComparisonResult(Result):
         reference, baseline: names of the methods that the others are held against; None where they have no figure.
     """
 
-    task: ClassVar[str] = "comparison"
+    task: str = "comparison"
     methods: dict[str, MethodFigures]
     failed: dict[str, dict[int, str]]
     reference: str | None

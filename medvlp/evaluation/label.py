@@ -1,11 +1,10 @@
-"""Zero-shot labels against known ones on a split of a store; what counts as known is written down with the result."""
+"""Labels against known ones on a split: AUROC and average precision of each finding, with intervals over patients."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,9 @@ from torch import Tensor
 from medvlp.data.store import Store
 from medvlp.evaluation.label_scores import LabelScores, check_comparable, read_label_states
 from medvlp.evaluation.model_outputs import ModelOutputs
+from medvlp.evaluation.protocol import Protocol
 from medvlp.evaluation.result import Result, estimate_columns
+from medvlp.evaluation.task import EvaluationTask, TaskOptions, register
 from medvlp.metrics import (
     FALSE_POSITIVE_RATES,
     Estimate,
@@ -27,85 +28,68 @@ from medvlp.metrics import (
     resample,
     roc_curve,
 )
-from medvlp.tasks.inference import Progress, TaskError, check_preprocessing, run_rows
+from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
+from medvlp.tasks.model import Model
 from medvlp.training.model_folder import TrainedModel
+
+MACRO = "macro"
+
+
+@register("label")
+class LabelTask(EvaluationTask):
+    """AUROC and average precision of each finding that the model scores, as `medvlp label` does."""
+
+    def evaluate(
+        self, model: Model, store: Store, protocol: Protocol, options: TaskOptions, progress: Progress | None = None
+    ) -> LabelResult:
+        return evaluate_labels(model.pretrained, store, protocol, options, progress=progress)
 
 
 def evaluate_labels(
     model: TrainedModel,
     store: Store,
+    protocol: Protocol | None = None,
+    options: TaskOptions | None = None,
     *,
-    split: str = "test",
-    source: str | None = None,
-    findings: Sequence[str] | None = None,
-    views: Sequence[str] | None = None,
-    labels: str | Path | None = None,
-    unmentioned: Literal["ignore", "negative"] = "ignore",
-    batch_size: int = 64,
-    resamples: int = 1000,
-    seed: int = 0,
     progress: Progress | None = None,
 ) -> LabelResult:
-    """Score a split and compare with its labels.
+    """Score a split by the method's own way and compare with its labels.
 
     Only rows whose label is present or absent count for a finding; uncertain ones never do.
 
     Args:
         model, store: prepared alike, or the store is refused.
-        split: `train | validate | test`.
-        source: only rows of this data set, in a store of several.
-        findings: ids; None takes those of the model.
-        views: only these views.
-        labels: a CSV with `image_id` and a column a finding (1, 0, u or empty) instead of the store's own labels.
-        unmentioned: `negative` takes a finding that nobody mentions for absent. That is how sets labelled from reports
-            are often scored, and it counts what a report left out as a mistake of the model.
-        batch_size: images in one pass.
-        resamples, seed: of the bootstrap over patients.
-        progress: called with images done and images in all.
+        protocol: which images and labels; the test split by default.
+        options, progress: as in `EvaluationTask.evaluate`.
 
     Raises:
         TaskError: the split is empty, the store was prepared otherwise, or no finding has a positive and a negative.
         KeyError: a finding that nobody knows, or that the method cannot score.
     """
-    asked: dict[str, Any] = {"split": split, "source": source, "findings": findings, "views": views, "labels": labels}
-    scored = score_labels(model, store, **asked, unmentioned=unmentioned, batch_size=batch_size, progress=progress)
-    return label_result(scored, resamples, seed)
+    protocol = protocol or Protocol()
+    return label_result(score_labels(model, store, protocol, options, progress=progress), protocol)
 
 
 def labeled_rows(
-    store: Store,
-    findings: Sequence[str],
-    *,
-    split: str = "test",
-    source: str | None = None,
-    views: Sequence[str] | None = None,
-    labels: str | Path | None = None,
+    store: Store, protocol: Protocol, findings: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
-    """The rows `[N]` that are measured, and their states `[N, F]`; arguments as `evaluate_labels`.
+    """The rows `[N]` of a protocol and what is known of them, `[N, F]` in the codes of `FindingState`.
 
     Raises:
         TaskError: no rows, or a table of labels that does not fit them.
     """
-    rows = store.rows(split, views)
-    if source is not None:
-        rows = rows[(store.table["source"].iloc[rows] == source).to_numpy()]
-    if not len(rows):
-        kinds = " ".join([*(views or ()), *([source] if source else []), "images"])
-        raise TaskError(f"{store.path} has no {kinds} in the split {split!r}")
-    return rows, store.states(findings)[rows] if labels is None else read_label_states(labels, store, rows, findings)
+    rows = protocol.rows(store)
+    if protocol.labels is None:
+        return rows, store.states(findings)[rows]
+    return rows, read_label_states(protocol.labels, store, rows, findings)
 
 
 def score_labels(
     model: TrainedModel,
     store: Store,
+    protocol: Protocol,
+    options: TaskOptions | None = None,
     *,
-    split: str = "test",
-    source: str | None = None,
-    findings: Sequence[str] | None = None,
-    views: Sequence[str] | None = None,
-    labels: str | Path | None = None,
-    unmentioned: Literal["ignore", "negative"] = "ignore",
-    batch_size: int = 64,
     progress: Progress | None = None,
     outputs: ModelOutputs | None = None,
 ) -> LabelScores:
@@ -114,41 +98,19 @@ def score_labels(
     `outputs` of these rows and findings, where they are there already, are taken instead of running the model.
     """
     check_preprocessing(store, model.preprocess)
-    names = tuple(findings) if findings is not None else model.findings
-    rows, states = labeled_rows(store, names, split=split, source=source, views=views, labels=labels)
+    names = protocol.findings_or(model.findings)
+    rows, states = labeled_rows(store, protocol, names)
 
     def score(images: Tensor) -> Tensor:
         return model.method.score(images, names)
 
     if outputs is None:
+        batch_size = (options or TaskOptions()).batch_size
         scores = run_rows(score, store, rows, model.device, batch_size, progress)
     else:
         scores = outputs.scores[outputs.at(rows)]
-    protocol = {
-        "store": store.hash,
-        "split": split,
-        "source": source,
-        "views": list(views) if views else None,
-        "images": len(rows),
-        "patients": int(store.table["patient_id"].iloc[rows].nunique()),
-        "labels": "store" if labels is None else Path(labels).name,
-        "unmentioned": unmentioned,
-        "uncertain": "ignore",
-        "method": model.card.get("method"),
-    }
-    table = store.table.iloc[rows]
-    return LabelScores(
-        names=names,
-        image_ids=table["image_id"].to_numpy(object),
-        patient_ids=table["patient_id"].to_numpy(object),
-        scores=scores,
-        states=states,
-        protocol=protocol,
-        notice=model.notice,
-    )
-
-
-MACRO = "macro"
+    record = protocol.record(store, rows, method=model.card.get("method"))
+    return LabelScores.of_rows(store, rows, names, scores, states, record, model.notice)
 
 
 @dataclass(frozen=True)
@@ -171,7 +133,7 @@ class LabelResult(Result, LabelScores):
         left_out: id -> why a finding is not among them.
     """
 
-    task: ClassVar[str] = "zero-shot"
+    task: str = "label"
     findings: dict[str, FindingFigures]
     macro: Estimate
     left_out: dict[str, str]
@@ -224,14 +186,19 @@ class LabelResult(Result, LabelScores):
         }
 
 
-def label_result(scored: LabelScores, resamples: int = 1000, seed: int = 0) -> LabelResult:
-    """The figures of a scored split, with intervals from so many resamples of patients.
+def label_result(scored: LabelScores, protocol: Protocol | None = None, task: str = "label") -> LabelResult:
+    """The figures of a scored split, with intervals from the protocol's resamples of patients.
+
+    Args:
+        scored: scores beside labels; of a model, or of whatever else gives each finding a score.
+        protocol: its resamples and seed are read.
+        task: the name that stands on the result.
 
     Raises:
         TaskError: no finding has a positive and a negative.
     """
     names, truth, known, scores = scored.names, scored.truth, scored.known, scored.scores
-    draws = {"n": resamples, "seed": seed}
+    draws = (protocol or Protocol()).draws
     results: dict[str, FindingFigures] = {}
     left_out = scored.one_sided()
     for f, name in enumerate(names):
@@ -245,8 +212,10 @@ def label_result(scored: LabelScores, resamples: int = 1000, seed: int = 0) -> L
         results[name] = FindingFigures(positives, negatives, area, precision)
     use = [names.index(name) for name in results]
     macro = bootstrap_by_patient(macro_auroc, scored.patient_ids, truth[:, use], scores[:, use], known[:, use], **draws)
-    protocol = scored.protocol | {"resamples": resamples, "seed": seed}
-    return LabelResult(findings=results, macro=macro, left_out=left_out, **vars(scored) | {"protocol": protocol})
+    record = scored.protocol | {"resamples": draws["n"], "seed": draws["seed"]}
+    return LabelResult(
+        findings=results, macro=macro, left_out=left_out, task=task, **vars(scored) | {"protocol": record}
+    )
 
 
 def compare_auroc(first: LabelResult, second: LabelResult) -> dict[str, Estimate]:

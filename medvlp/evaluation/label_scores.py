@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from medvlp.data.manifest_columns import read_states
 from medvlp.data.store import Store
+from medvlp.evaluation.protocol import Protocol
 from medvlp.reports.states import FindingState
 from medvlp.tasks.inference import TaskError
 
@@ -37,18 +38,42 @@ class LabelScores:
     protocol: dict[str, Any]
     notice: str | None
 
+    @classmethod
+    def of_rows(
+        cls,
+        store: Store,
+        rows: NDArray[np.integer],
+        names: Sequence[str],
+        scores: NDArray[np.float32],
+        states: NDArray[np.int8],
+        protocol: dict[str, Any],
+        notice: str | None = None,
+    ) -> LabelScores:
+        """Of rows `[N]` of a store: their ids, beside scores and states `[N, F]`."""
+        table = store.table.iloc[rows]
+        return cls(
+            names=tuple(names),
+            image_ids=table["image_id"].to_numpy(object),
+            patient_ids=table["patient_id"].to_numpy(object),
+            scores=scores,
+            states=states,
+            protocol=protocol,
+            notice=notice,
+        )
+
     @property
     def truth(self) -> NDArray[np.bool_]:
         """`[N, F]`, the cells that are present."""
-        return self.states == FindingState.PRESENT
+        return self._protocol.binary(self.states)[0]
 
     @property
     def known(self) -> NDArray[np.bool_]:
         """`[N, F]`, the cells that count: present or absent, and the unmentioned ones where they count as negative."""
-        known = self.truth | (self.states == FindingState.ABSENT)
-        if self.protocol["unmentioned"] == "negative":
-            known |= self.states == FindingState.UNMENTIONED
-        return known
+        return self._protocol.binary(self.states)[1]
+
+    @property
+    def _protocol(self) -> Protocol:
+        return Protocol(unmentioned=self.protocol["unmentioned"])
 
     def one_sided(self) -> dict[str, str]:
         """The findings without a positive or a negative -> their counts.

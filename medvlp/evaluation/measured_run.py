@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from medvlp.evaluation.grounding import boxed_rows, evaluate_grounding
 from medvlp.evaluation.label import score_labels
 from medvlp.evaluation.label_scores import LabelScores
 from medvlp.evaluation.model_outputs import predict_rows
+from medvlp.evaluation.protocol import Protocol
 from medvlp.evaluation.retrieval import evaluate_retrieval
 from medvlp.io.atomic_write import atomic_folder
 from medvlp.knowledge import name_of
@@ -35,7 +35,7 @@ class MeasuredRun:
             method reads no text, or no image has a box.
         samples, seconds: training images seen, and the time in steps.
         parameters: trainable ones.
-        asked: what was measured on what; another question asks for another measurement.
+        settings: all that decides the figures beside the model; with others it has to be measured anew.
     """
 
     scored: LabelScores
@@ -44,11 +44,11 @@ class MeasuredRun:
     samples: int
     seconds: float
     parameters: int
-    asked: dict[str, Any]
+    settings: dict[str, Any]
 
     def save(self, folder: Path) -> None:
         """Write `run.json` and the tables, all or none."""
-        card = {name: getattr(self, name) for name in ("samples", "seconds", "parameters", "asked")}
+        card = {name: getattr(self, name) for name in ("samples", "seconds", "parameters", "settings")}
         card |= {"protocol": self.scored.protocol, "notice": self.scored.notice}
         tables = {_SCORES: self.scored.table(), _RETRIEVAL: self.retrieval, _GROUNDING: self.grounding}
         with atomic_folder(folder) as staging:
@@ -71,43 +71,33 @@ class MeasuredRun:
         return cls(
             LabelScores.from_table(text, card["protocol"], card["notice"]),
             **tables,
-            **{name: card[name] for name in ("samples", "seconds", "parameters", "asked")},
+            **{name: card[name] for name in ("samples", "seconds", "parameters")},
+            settings=card["settings"] if "settings" in card else card["asked"],  # the key of older folders
         )
 
 
-def measure_run(
-    model: TrainedModel,
-    store: Store,
-    asked: dict[str, Any],
-    *,
-    split: str,
-    findings: Sequence[str],
-    views: Sequence[str] | None = None,
-    source: str | None = None,
-    labels: Path | None = None,
-) -> MeasuredRun:
+def measure_run(model: TrainedModel, store: Store, settings: dict[str, Any], protocol: Protocol) -> MeasuredRun:
     """Labels, and where the method reads text and the data allow it, retrieval and grounding.
 
     Args:
         model: just trained; its card says what it has seen.
         store: prepared as its training images.
-        asked: kept with the figures.
-        split, findings, views, source, labels: as in `evaluate_labels`; `source` concerns the labels alone.
+        settings: kept with the figures.
+        protocol: with its findings; its source concerns the labels alone, since boxes and reports may be of another.
 
     Raises:
         TaskError: as `evaluate_labels`.
     """
-    rows = store.rows(split, views)
+    everywhere = replace(protocol, source=None, labels=None, resamples=1)
+    rows, findings = everywhere.rows(store), protocol.findings_or(model.findings)
     boxed = boxed_rows(store, rows, findings) if model.method.reads_text else {}
     outputs = predict_rows(model, store, rows, findings, [name_of(finding) for finding in boxed])
-    zero_shot: dict[str, Any] = {"source": source, "labels": labels}
-    common: dict[str, Any] = {"split": split, "findings": findings, "views": views, "outputs": outputs}
-    scored = score_labels(model, store, **zero_shot, **common)
+    scored = score_labels(model, store, protocol, outputs=outputs)
     retrieval = grounding = None
     if model.method.reads_text and (store.table["report"].to_numpy()[rows] >= 0).any():
-        retrieval = evaluate_retrieval(model, store, resamples=1, **common).images
+        retrieval = evaluate_retrieval(model, store, everywhere, outputs=outputs).images
     if boxed:
-        grounding = evaluate_grounding(model, store, resamples=1, **common).pairs
+        grounding = evaluate_grounding(model, store, everywhere, outputs=outputs).pairs
     return MeasuredRun(
         scored,
         retrieval,
@@ -115,5 +105,5 @@ def measure_run(
         samples=model.card["samples"],
         seconds=model.card["trained_seconds"],
         parameters=sum(p.numel() for p in model.method.parameters() if p.requires_grad),
-        asked=asked,
+        settings=settings,
     )

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 
@@ -21,12 +21,12 @@ class Result(ABC):
     """Figures of one model on one split.
 
     Attributes:
-        task: its name on the command line.
+        task: the name of what was measured.
         protocol: everything that decides the figures beside the model: store, split, labels, resamples, ...
         notice: what must stand on it, of a model trained on generated data, or None.
     """
 
-    task: ClassVar[str]
+    task: str
     protocol: dict[str, Any]
     notice: str | None
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 
 from medvlp.data.store import Store
 from medvlp.evaluation.model_outputs import ModelOutputs
+from medvlp.evaluation.protocol import Protocol
 from medvlp.evaluation.result import Result
+from medvlp.evaluation.task import EvaluationTask, TaskOptions, register
 from medvlp.metrics import (
     Estimate,
     bootstrap_by_patient,
@@ -25,6 +26,7 @@ from medvlp.reports.states import FindingState
 from medvlp.tasks.build_index import rows_with_report
 from medvlp.tasks.embed import embed_rows, embed_texts, require_text
 from medvlp.tasks.inference import Progress, TaskError, batches_of, check_preprocessing
+from medvlp.tasks.model import Model
 from medvlp.training.model_folder import TrainedModel
 
 DEPTHS = (1, 5, 10)
@@ -42,7 +44,7 @@ class RetrievalResult(Result):
             image.
     """
 
-    task: ClassVar[str] = "retrieval"
+    task: str = "retrieval"
     figures: dict[str, Estimate]
     images: pd.DataFrame
 
@@ -56,15 +58,24 @@ class RetrievalResult(Result):
         return {"images.csv": self.images}
 
 
+@register("retrieval")
+class RetrievalTask(EvaluationTask):
+    """Recall of the own report and image, and precision by finding set, against chance."""
+
+    unused = ("labels", "unmentioned")
+
+    def evaluate(
+        self, model: Model, store: Store, protocol: Protocol, options: TaskOptions, progress: Progress | None = None
+    ) -> RetrievalResult:
+        return evaluate_retrieval(model.pretrained, store, protocol, options, progress=progress)
+
+
 def evaluate_retrieval(
     model: TrainedModel,
     store: Store,
+    protocol: Protocol | None = None,
+    options: TaskOptions | None = None,
     *,
-    split: str = "test",
-    findings: Sequence[str] | None = None,
-    views: Sequence[str] | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
     progress: Progress | None = None,
     outputs: ModelOutputs | None = None,
 ) -> RetrievalResult:
@@ -77,40 +88,31 @@ def evaluate_retrieval(
     Raises:
         TaskError: the method reads no text, no image has a report, or the store was prepared otherwise.
     """
+    protocol = protocol or Protocol()
     require_text(model)
     check_preprocessing(store, model.preprocess)
-    names = tuple(findings) if findings is not None else model.findings
-    rows, numbers, texts = rows_with_report(store, split, views)
+    names = protocol.findings_or(model.findings)
+    rows, numbers, texts = rows_with_report(store, protocol.rows(store))
     if not len(rows):
-        raise TaskError(f"no image of {store.path} in the split {split!r} has a report")
+        raise TaskError(f"no image of {store.path} in the split {protocol.split!r} has a report")
     distinct, own = np.unique(numbers, return_inverse=True)
     patients = store.table["patient_id"].to_numpy(object)[rows]
     if outputs is None or outputs.vectors is None:
-        images = embed_rows(model, store, rows, progress)
+        images = embed_rows(model, store, rows, progress, (options or TaskOptions()).batch_size)
     else:
         images = outputs.vectors[outputs.at(rows)]
     reports = embed_texts(model, texts[distinct].tolist())
-    said = store.states(names)[rows] == FindingState.PRESENT
-    written = store.report_states(names)[distinct] == FindingState.PRESENT
-    found = _by_image(images, reports, own, patients, finding_overlap(said, written))
+    present = store.states(names)[rows] == FindingState.PRESENT
+    reported = store.report_states(names)[distinct] == FindingState.PRESENT
+    found = _by_image(images, reports, own, patients, finding_overlap(present, reported))
     back = _by_report(images, reports, own)
     first = np.array([patients[np.argmax(own == r)] for r in range(len(distinct))], dtype=object)
-    draws = {"n": resamples, "seed": seed}
+    draws = protocol.draws
     figures = {name: bootstrap_by_patient(image_mean, patients, values, **draws) for name, values in found.items()}
     figures |= {name: bootstrap_by_patient(image_mean, first, values, **draws) for name, values in back.items()}
-    protocol = {
-        "store": store.hash,
-        "split": split,
-        "views": list(views) if views else None,
-        "images": len(rows),
-        "reports": len(distinct),
-        "patients": len(np.unique(patients)),
-        "findings": list(names),
-        "resamples": resamples,
-        "seed": seed,
-    }
+    record = protocol.record(store, rows, reports=len(distinct), findings=list(names))
     ids = {"image_id": store.table["image_id"].to_numpy(object)[rows], "patient_id": patients}
-    return RetrievalResult(figures=figures, images=pd.DataFrame(ids | found), protocol=protocol, notice=model.notice)
+    return RetrievalResult(figures=figures, images=pd.DataFrame(ids | found), protocol=record, notice=model.notice)
 
 
 def _by_image(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import PositiveInt
 
 from medvlp.data.store import Store
+from medvlp.evaluation.protocol import Protocol
 from medvlp.evaluation.result import Result
+from medvlp.evaluation.task import EvaluationTask, TaskOptions, register
 from medvlp.metrics import (
     Estimate,
     bootstrap_by_patient,
@@ -23,6 +25,7 @@ from medvlp.metrics import (
 )
 from medvlp.tasks.inference import Progress, TaskError, check_preprocessing
 from medvlp.tasks.mask_batches import mask_rows
+from medvlp.tasks.model import Model
 from medvlp.tasks.segment_rows import row_areas
 from medvlp.tasks.segmenter import Segmenter
 
@@ -42,7 +45,7 @@ class SegmentationResult(Result):
         images: `image_id, patient_id` and one Dice a structure (NaN where nothing was there to be found).
     """
 
-    task: ClassVar[str] = "segmentation"
+    task: str = "segmentation"
     structures: dict[str, dict[str, Estimate]]
     images: pd.DataFrame
 
@@ -56,15 +59,36 @@ class SegmentationResult(Result):
         return {"images.csv": self.images}
 
 
+class SegmentationOptions(TaskOptions):
+    """`batch_size`: images in one pass."""
+
+    batch_size: PositiveInt = 32
+
+
+@register("segmentation")
+class SegmentationTask(EvaluationTask):
+    """Dice of each structure of a model of `medvlp finetune`, by three definitions."""
+
+    Options = SegmentationOptions
+    unused = ("findings", "labels", "unmentioned")
+
+    def evaluate(
+        self,
+        model: Model,
+        store: Store,
+        protocol: Protocol,
+        options: SegmentationOptions,
+        progress: Progress | None = None,
+    ) -> SegmentationResult:
+        return evaluate_segmentation(model.fine_tuned, store, protocol, options, progress=progress)
+
+
 def evaluate_segmentation(
     segmenter: Segmenter,
     store: Store,
+    protocol: Protocol | None = None,
+    options: SegmentationOptions | None = None,
     *,
-    split: str = "test",
-    views: Sequence[str] | None = None,
-    batch_size: int = 32,
-    resamples: int = 1000,
-    seed: int = 0,
     progress: Progress | None = None,
 ) -> SegmentationResult:
     """Dice at the size of the prepared images, with intervals from resampling patients.
@@ -72,9 +96,12 @@ def evaluate_segmentation(
     Raises:
         TaskError: no image of the split has a mask, or the store was prepared otherwise.
     """
+    protocol = protocol or Protocol()
     check_preprocessing(store, segmenter.preprocess)
-    rows = mask_rows(store, segmenter.structures, split, views)
-    areas = row_areas(segmenter, store, rows, batch_size, progress)
+    rows = np.intersect1d(mask_rows(store, segmenter.structures, protocol.split, protocol.views), protocol.rows(store))
+    if not len(rows):
+        raise TaskError(f"no image of {store.path} from {protocol.source} in the split {protocol.split!r} has a mask")
+    areas = row_areas(segmenter, store, rows, (options or SegmentationOptions()).batch_size, progress)
     table = store.table.iloc[rows]
     patients = table["patient_id"].to_numpy(object)
     results = {}
@@ -84,24 +111,12 @@ def evaluate_segmentation(
         if not drawn.any():
             continue
         results[name] = {
-            definition: bootstrap_by_patient(metric, patients[drawn], areas[drawn, k], n=resamples, seed=seed)
+            definition: bootstrap_by_patient(metric, patients[drawn], areas[drawn, k], **protocol.draws)
             for definition, metric in DEFINITIONS.items()
         }
         images[name] = dice_per_image(areas[:, k])
-    protocol = {
-        "store": store.hash,
-        "split": split,
-        "views": list(views) if views else None,
-        "images": len(rows),
-        "patients": len(np.unique(patients)),
-        "pixels": store.letterbox.size,
-        "threshold": 0.5,
-        "resamples": resamples,
-        "seed": seed,
-    }
-    return SegmentationResult(
-        structures=results, images=pd.DataFrame(images), protocol=protocol, notice=segmenter.notice
-    )
+    record = protocol.record(store, rows, pixels=store.letterbox.size, threshold=0.5)
+    return SegmentationResult(structures=results, images=pd.DataFrame(images), protocol=record, notice=segmenter.notice)
 
 
 def compare_dice(first: SegmentationResult, second: SegmentationResult) -> dict[str, Estimate]:

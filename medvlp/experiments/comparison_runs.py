@@ -6,13 +6,14 @@ import hashlib
 import shutil
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from medvlp.data.store import Store
 from medvlp.evaluation.label import labeled_rows
 from medvlp.evaluation.measured_run import MeasuredRun, measure_run
+from medvlp.evaluation.protocol import Protocol
 from medvlp.experiments.comparison import Comparison, folder_name
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.io.atomic_write import DiskFullError
@@ -49,7 +50,7 @@ def check_measurable(comparison: Comparison, store: Store, labels: Path | None) 
     Raises:
         TaskError: no held-out images, labels that do not fit them, or no finding that some have and others have not.
     """
-    rows, states = labeled_rows(store, **_protocol(comparison, labels))
+    rows, states = labeled_rows(store, _protocol(comparison, labels), comparison.findings)
     present, absent = ((states == state).any(0) for state in (FindingState.PRESENT, FindingState.ABSENT))
     if not (present & absent).any():
         raise TaskError(
@@ -90,7 +91,7 @@ def run_all(
             if (model / "recipe.yaml").exists():
                 check_same_recipe(Recipe.load(model / "recipe.yaml"), recipe, model)
             run = MeasuredRun.load(results)
-            if run is not None and run.asked == measured:
+            if run is not None and run.settings == measured:
                 runs.done[name][seed] = run
                 continue
             if progress:
@@ -98,7 +99,7 @@ def run_all(
             try:
                 _train(recipe, model, store, parts, progress)
                 runs.done[name][seed] = run = measure_run(
-                    load_model(model), store, measured, **_protocol(comparison, labels)
+                    load_model(model), store, measured, _protocol(comparison, labels)
                 )
                 run.save(results)
                 (results / "error.txt").unlink(missing_ok=True)
@@ -123,23 +124,18 @@ def _train(recipe: Recipe, folder: Path, store: Store, parts: dict[str, Parts], 
     pretrain(recipe, folder, resume=True, progress=progress, parts=parts[key])
 
 
-def _protocol(comparison: Comparison, labels: Path | None) -> dict[str, Any]:
-    zero_shot = comparison.zero_shot
-    return {
-        "split": zero_shot.split,
-        "findings": comparison.findings,
-        "views": zero_shot.views,
-        "source": zero_shot.source,
-        "labels": labels,
-    }
+def _protocol(comparison: Comparison, labels: Path | None) -> Protocol:
+    return replace(comparison.zero_shot.protocol(labels), findings=comparison.findings)
 
 
 def _measured(comparison: Comparison, store: Store, labels: Path | None) -> dict[str, Any]:
     """All that decides the figures of a trained model, as plain values."""
-    protocol = _protocol(comparison, labels) | {"store": store.hash, "findings": list(comparison.findings)}
-    protocol["views"] = list(comparison.zero_shot.views) if comparison.zero_shot.views else None
-    protocol["labels"] = hashlib.sha256(labels.read_bytes()).hexdigest()[:16] if labels else None
-    return protocol
+    names = ("store", "split", "source", "views")
+    record = _protocol(comparison, labels).record(store, store.rows(comparison.zero_shot.split))
+    return {name: record[name] for name in names} | {
+        "findings": list(comparison.findings),
+        "labels": hashlib.sha256(labels.read_bytes()).hexdigest()[:16] if labels else None,
+    }
 
 
 def _reason(error: Exception) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from medvlp.data.store import Store
-from medvlp.evaluation.grounding import GroundingResult, evaluate_grounding
+from medvlp.evaluation.grounding import GroundingOptions, GroundingResult, evaluate_grounding
 from medvlp.evaluation.label import LabelResult, compare_auroc, evaluate_labels
+from medvlp.evaluation.protocol import Protocol
 from medvlp.evaluation.retrieval import RetrievalResult, evaluate_retrieval
 from medvlp.evaluation.segmentation import SegmentationResult, compare_dice, evaluate_segmentation
 from medvlp.experiments.plan import PRETRAINED, SCRATCH, UNTRAINED, ExperimentPlan
@@ -49,36 +50,28 @@ def measure(plan: ExperimentPlan, work_dir: WorkDir, store: Store) -> Measured:
         _zero_shot(plan, work_dir, store, measured)
         if plan.segment:
             _segmentation(plan, work_dir, store, measured)
+        protocol = Protocol(views=plan.zero_shot.views)
         reading = {name: model for name, model in measured.models.items() if model.method.reads_text}
         if plan.retrieve:
             for name, model in reading.items():
-                measured.retrieval[name] = evaluate_retrieval(model, store, views=plan.zero_shot.views)
+                measured.retrieval[name] = evaluate_retrieval(model, store, protocol)
                 measured.retrieval[name].save(work_dir.results("retrieval", name))
         if plan.ground:
             kind = plan.ground.heat_map
             for name, model in (reading if kind == "phrase" else measured.models).items():
-                measured.grounding[name] = evaluate_grounding(
-                    model, store, findings=plan.ground.findings, views=plan.zero_shot.views, kind=kind
-                )
+                boxes = replace(protocol, findings=plan.ground.findings)
+                measured.grounding[name] = evaluate_grounding(model, store, boxes, GroundingOptions(heat_map=kind))
                 measured.grounding[name].save(work_dir.results("grounding", name))
     return measured
 
 
 def _zero_shot(plan: ExperimentPlan, work_dir: WorkDir, store: Store, measured: Measured) -> None:
-    protocol = plan.zero_shot
+    protocol = plan.zero_shot.protocol(labels=work_dir.truth if plan.zero_shot.labels == "truth" else None)
     for name, model in measured.models.items():
-        measured.zero_shot[name] = evaluate_labels(
-            model,
-            store,
-            split=protocol.split,
-            source=protocol.source,
-            views=protocol.views,
-            findings=protocol.findings or None,
-            labels=work_dir.truth if protocol.labels == "truth" else None,
-        )
+        measured.zero_shot[name] = evaluate_labels(model, store, protocol)
         measured.zero_shot[name].save(work_dir.results("zero_shot", name))
-        if protocol.large:
-            measured.large[name] = _macro(measured.zero_shot[name], protocol.large)
+        if plan.zero_shot.large:
+            measured.large[name] = _macro(measured.zero_shot[name], plan.zero_shot.large)
     main = measured.zero_shot[plan.main]
     for name, result in measured.zero_shot.items():
         if name != plan.main:
@@ -95,10 +88,9 @@ def _macro(result: LabelResult, findings: tuple[str, ...]) -> Estimate:
 
 def _segmentation(plan: ExperimentPlan, work_dir: WorkDir, store: Store, measured: Measured) -> None:
     assert plan.segment is not None
+    protocol = Protocol(split=plan.segment.split, views=plan.zero_shot.views)
     for name in (PRETRAINED, SCRATCH):
         measured.segmenters[name] = load_segmenter(work_dir.segmenter(name))
-        measured.segmentation[name] = evaluate_segmentation(
-            measured.segmenters[name], store, split=plan.segment.split, views=plan.zero_shot.views
-        )
+        measured.segmentation[name] = evaluate_segmentation(measured.segmenters[name], store, protocol)
         measured.segmentation[name].save(work_dir.results("segmentation", name))
     measured.dice_gain = compare_dice(measured.segmentation[PRETRAINED], measured.segmentation[SCRATCH])

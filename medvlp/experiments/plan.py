@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from medvlp.training.recipe_file import RecipeFile, RecipePart
+
+if TYPE_CHECKING:
+    from medvlp.evaluation.protocol import Protocol
 
 UNTRAINED = "untrained"  # the main model before its first step
 PRETRAINED, SCRATCH = "pretrained", "scratch"  # encoders of the segmentation heads
@@ -46,6 +49,12 @@ class ZeroShotPlan(RecipePart):
     labels: str = Field(default="store", pattern="^(store|truth)$")
     findings: tuple[str, ...] = ()
     large: tuple[str, ...] = ()
+
+    def protocol(self, labels: Path | None = None) -> Protocol:
+        """The protocol of the label task, on the store's own labels or on a table of others."""
+        from medvlp.evaluation.protocol import Protocol
+
+        return Protocol(self.split, self.source, self.views, self.findings or None, labels)
 
 
 class SegmentPlan(RecipePart):

@@ -1,8 +1,64 @@
-"""Using a trained model: label, segment, retrieve, ground. `medvlp.load(folder)` gives a `Model` with all verbs."""
+"""Using a trained model: label, embed, segment, retrieve, ground. `load(folder)` gives a `Model` with all verbs.
 
-from medvlp.tasks.build_index import index_store, index_table
-from medvlp.tasks.inference import TaskError
-from medvlp.tasks.model import Model, load
-from medvlp.tasks.report_index import ReportIndex
+May import every room before it, `training` last; measuring what a model does belongs to `evaluation`.
+Begin with `model.py`, then `inference.py` (rows of a store, or files, through a model).
+"""
 
-__all__ = ["Model", "ReportIndex", "TaskError", "index_store", "index_table", "load"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medvlp.tasks.build_index import index_store, index_table
+    from medvlp.tasks.embed import embed_images, embed_rows, embed_texts
+    from medvlp.tasks.ground import ground_files
+    from medvlp.tasks.inference import TaskError, check_preprocessing, run_files, run_rows
+    from medvlp.tasks.label import label_files
+    from medvlp.tasks.model import Model, load
+    from medvlp.tasks.report_index import ReportIndex
+    from medvlp.tasks.segment import SegmentedFile, segment_files
+
+_LAZY = {
+    "Model": "model",
+    "ReportIndex": "report_index",
+    "SegmentedFile": "segment",
+    "TaskError": "inference",
+    "check_preprocessing": "inference",
+    "embed_images": "embed",
+    "embed_rows": "embed",
+    "embed_texts": "embed",
+    "ground_files": "ground",
+    "index_store": "build_index",
+    "index_table": "build_index",
+    "label_files": "label",
+    "load": "model",
+    "run_files": "inference",
+    "run_rows": "inference",
+    "segment_files": "segment",
+}
+
+__all__ = [
+    "Model",
+    "ReportIndex",
+    "SegmentedFile",
+    "TaskError",
+    "check_preprocessing",
+    "embed_images",
+    "embed_rows",
+    "embed_texts",
+    "ground_files",
+    "index_store",
+    "index_table",
+    "label_files",
+    "load",
+    "run_files",
+    "run_rows",
+    "segment_files",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"medvlp.tasks.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")

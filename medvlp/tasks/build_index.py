@@ -45,7 +45,7 @@ def index_store(
         TaskError: no image has a report, or the store was prepared otherwise.
     """
     check_preprocessing(store, model.preprocess)
-    rows, numbers, texts = rows_with_report(store, split, views)
+    rows, numbers, texts = rows_with_report(store, store.rows(split, views))
     if not len(rows):
         raise TaskError(f"no image of {store.path} has a report to index")
     distinct, first, own = np.unique(numbers, return_index=True, return_inverse=True)
@@ -128,14 +128,13 @@ def _flat(vectors: NDArray[np.float32]) -> faiss.Index:
 
 
 def rows_with_report(
-    store: Store, split: str | None, views: Sequence[str] | None
+    store: Store, rows: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.object_]]:
-    """Rows of a split and of some views that have a readable report.
+    """Those of some rows that have a readable report.
 
     Returns:
         Rows `[N]`; the number of each one's report `[N]`; the text of every report of the store `[R]`.
     """
-    rows = store.rows(split, views)
     numbers = store.table["report"].to_numpy()[rows]
     rows, numbers = rows[numbers >= 0], numbers[numbers >= 0]
     texts = np.array(select_sentences(store.reports).texts(len(store.reports)), dtype=object)

@@ -18,10 +18,14 @@ from medvlp.training.model_folder import TrainedModel
 
 
 def embed_rows(
-    model: TrainedModel, store: Store, rows: NDArray[np.integer], progress: Progress | None = None
+    model: TrainedModel,
+    store: Store,
+    rows: NDArray[np.integer],
+    progress: Progress | None = None,
+    batch_size: int = 64,
 ) -> NDArray[np.float32]:
     """Images of a store -> unit vectors `[len(rows), D]`."""
-    return run_rows(image_vectors(model), store, rows, model.device, progress=progress)
+    return run_rows(image_vectors(model), store, rows, model.device, batch_size, progress)
 
 
 def embed_images(model: TrainedModel, sources: Sequence[ImageSource]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -20,7 +20,7 @@ HEADINGS = ["method", "macro AUROC", "between seeds", "above clip", "precision@5
 class Wide(Result):
     """Seven columns, with words that look like markup and a cell that is missing."""
 
-    task: ClassVar[str] = "comparison"
+    task: str = "comparison"
     name: str = "devide [dim]"
 
     def figures_by_name(self) -> dict[str, Any]:

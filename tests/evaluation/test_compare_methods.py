@@ -44,7 +44,7 @@ def run(skill: float, seed: int, text: bool = True, truth_seed: int = 0) -> Meas
         samples=640,
         seconds=10.0 + seed,
         parameters=1_500_000,
-        asked={"split": "test"},
+        settings={"split": "test"},
     )
 
 
@@ -184,6 +184,6 @@ def test_a_run_is_read_back_as_it_was(tmp_path: Path) -> None:
     after = MeasuredRun.load(tmp_path)
     assert after is not None
     np.testing.assert_array_equal(after.scored.scores, before.scored.scores)
-    assert (after.samples, after.seconds, after.parameters, after.asked) == (640, 10.0, 1_500_000, before.asked)
+    assert (after.samples, after.seconds, after.parameters, after.settings) == (640, 10.0, 1_500_000, before.settings)
     assert compared(clip={0: after}).to_json() == compared(clip={0: before}).to_json()
     assert set(pd.read_csv(tmp_path / "scores.csv")["notice"]) == {"made up"}

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from medvlp.data import Preprocess, prepare
-from medvlp.evaluation import compare_auroc, evaluate_labels
+from medvlp.evaluation import Protocol, compare_auroc, evaluate_labels
 from medvlp.evaluation.label import label_result
 from medvlp.evaluation.label_scores import LabelScores
 from medvlp.io import read_image
@@ -32,7 +32,7 @@ def result(states, scores, names=("a", "b"), unmentioned="ignore"):
         protocol={"unmentioned": unmentioned},
         notice=None,
     )
-    return label_result(scored, resamples=50)
+    return label_result(scored, Protocol(resamples=50))
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_finding_that_nobody_knows_is_named_with_the_nearest(model, pictures):
 
 
 def test_the_trained_model_tells_shapes_apart_on_other_patients(model, store):
-    got = evaluate_labels(model.trained, store, resamples=100)
+    got = evaluate_labels(model.trained, store, Protocol(resamples=100))
     assert got.macro.value > 0.95
     assert set(got.findings) == set(FINDINGS)
     rows = store.rows("test")
@@ -158,7 +158,7 @@ def test_labels_of_a_file_replace_those_of_the_store(model, store, tmp_path):
     rows = store.table.iloc[store.rows("test")]
     own = rows[["image_id"]].assign(pneumothorax=["1", "0", "u", ""] * 7 + ["1", "0"])
     own.sample(frac=1, random_state=0).to_csv(tmp_path / "labels.csv", index=False)
-    got = evaluate_labels(model.trained, store, labels=tmp_path / "labels.csv", resamples=20)
+    got = evaluate_labels(model.trained, store, Protocol(labels=tmp_path / "labels.csv", resamples=20))
     assert (got.findings["pneumothorax"].positives, got.findings["pneumothorax"].negatives) == (8, 8)
     assert set(got.left_out) == {"pleural_effusion", "cardiomegaly"}
     assert got.protocol["labels"] == "labels.csv"
@@ -176,7 +176,7 @@ def test_labels_of_a_file_replace_those_of_the_store(model, store, tmp_path):
 def test_a_table_of_labels_that_does_not_fit_is_refused(model, store, tmp_path, columns, message):
     pd.DataFrame(columns).to_csv(tmp_path / "labels.csv", index=False)
     with pytest.raises(TaskError, match=message):
-        evaluate_labels(model.trained, store, labels=tmp_path / "labels.csv")
+        evaluate_labels(model.trained, store, Protocol(labels=tmp_path / "labels.csv"))
 
 
 def test_a_store_prepared_otherwise_is_refused_with_what_differs(model, pictures, tmp_path):
@@ -187,4 +187,4 @@ def test_a_store_prepared_otherwise_is_refused_with_what_differs(model, pictures
 
 def test_an_empty_split_is_told(model, store):
     with pytest.raises(TaskError, match="no LATERAL images in the split 'test'"):
-        evaluate_labels(model.trained, store, views=["LATERAL"])
+        evaluate_labels(model.trained, store, Protocol(views=["LATERAL"]))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from medvlp.data import Store
-from medvlp.evaluation import evaluate_grounding, evaluate_labels, evaluate_retrieval
+from medvlp.evaluation import Protocol, evaluate_grounding, evaluate_labels, evaluate_retrieval
 from medvlp.evaluation.measured_run import measure_run
 from medvlp.evaluation.model_outputs import predict_rows
 from medvlp.knowledge import name_of
@@ -20,16 +20,17 @@ def test_measured_in_one_pass_as_in_three(model: Model, store: Store) -> None:
     forward = trained.method.image_encoder.trunk.forward_intermediates
     trained.method.image_encoder.trunk.forward_intermediates = lambda *a, **k: (runs.append(1), forward(*a, **k))[1]
     try:
-        run = measure_run(trained, store, {}, split="test", findings=trained.findings)
+        run = measure_run(trained, store, {}, Protocol(findings=trained.findings))
     finally:
         del trained.method.image_encoder.trunk.forward_intermediates
     assert len(runs) == 1  # 30 images in one batch
-    torch.testing.assert_close(run.scored.scores, evaluate_labels(trained, store, resamples=1).scores)
+    torch.testing.assert_close(run.scored.scores, evaluate_labels(trained, store, Protocol(resamples=1)).scores)
     assert run.retrieval is not None
     assert run.grounding is not None
     near = {"rtol": 1e-3, "atol": 1e-4}  # other batches, other rounding
-    pd.testing.assert_frame_equal(run.retrieval, evaluate_retrieval(trained, store, resamples=1).images, **near)
-    pd.testing.assert_frame_equal(run.grounding, evaluate_grounding(trained, store, resamples=1).pairs, **near)
+    once = Protocol(resamples=1)
+    pd.testing.assert_frame_equal(run.retrieval, evaluate_retrieval(trained, store, once).images, **near)
+    pd.testing.assert_frame_equal(run.grounding, evaluate_grounding(trained, store, once).pairs, **near)
     assert run.parameters == sum(p.numel() for p in trained.method.parameters())
 
 

@@ -92,7 +92,7 @@ def test_evaluate_prints_a_table_and_writes_the_files(model_folder, store, tmp_p
     assert (pd.read_csv(tmp_path / "out" / "scores.csv")["notice"] == NOTICE).all()
 
 
-@pytest.mark.parametrize("task", ["zero-shot", "retrieval", "grounding"])
+@pytest.mark.parametrize("task", ["label", "retrieval", "grounding"])
 def test_evaluate_answers_programs(model_folder, store, task):
     done = run("evaluate", model_folder, "--store", store.path, "--task", task, "--resamples", 20, "--json")
     assert done.exit_code == 0
@@ -104,7 +104,7 @@ def test_evaluate_answers_programs(model_folder, store, task):
     ("extra", "message"),
     [
         (["--task", "segmentation"], "no segmentation head"),
-        (["--split", "testing"], "'testing' is none of"),
+        (["--split", "testing"], 'no split "testing"; did you mean "test"'),
         (["--store", "/nowhere"], "no store at /nowhere"),
         (["--findings", "hernia"], "no finding has both"),
         (["--labels", "/nowhere.csv"], "/nowhere.csv"),

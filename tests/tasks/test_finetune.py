@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medvlp.data import Preprocess, prepare
-from medvlp.evaluation import compare_dice, evaluate_segmentation
+from medvlp.evaluation import Protocol, compare_dice, evaluate_segmentation
 from medvlp.io.atomic_write import DiskFullError
 from medvlp.metrics import dice, mask_areas
 from medvlp.tasks import TaskError, load
@@ -44,7 +44,7 @@ def segmenter(folder):
 
 
 def test_it_learns_the_lungs_of_other_patients(segmenter, store, tmp_path):
-    got = evaluate_segmentation(segmenter.segmenter, store, resamples=50)
+    got = evaluate_segmentation(segmenter.segmenter, store, Protocol(resamples=50))
     lungs = got.structures["lungs"]
     assert lungs["dice"].value > 0.85
     assert lungs["dice"].low <= lungs["dice"].value <= lungs["dice"].high

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from medvlp.evaluation import evaluate_grounding
+from medvlp.evaluation import GroundingOptions, Protocol, evaluate_grounding
 from medvlp.evaluation.grounding import boxed_rows
 from medvlp.io import read_image
 from medvlp.metrics import box_mask, cnr, pointing_game
@@ -30,7 +30,7 @@ def pointer(model, monkeypatch):
 
 
 def test_maps_and_boxes_meet_in_the_letterbox(pointer, store):
-    got = evaluate_grounding(pointer.trained, store, resamples=50)
+    got = evaluate_grounding(pointer.trained, store, Protocol(resamples=50))
     assert got.macro["cnr"].value > 1
     # a picture with several findings has several bright places: its maximum is in one of them
     alone = got.pairs.groupby("image_id").filter(lambda rows: len(rows) == 1)
@@ -41,7 +41,8 @@ def test_maps_and_boxes_meet_in_the_letterbox(pointer, store):
 
 
 def test_a_phrase_is_asked_for_each_finding_and_only_where_it_has_a_box(pointer, store):
-    got = evaluate_grounding(pointer.trained, store, phrases={"pneumothorax": "air at the apex"}, resamples=10)
+    options = GroundingOptions(phrases={"pneumothorax": "air at the apex"})
+    got = evaluate_grounding(pointer.trained, store, Protocol(resamples=10), options)
     assert set(pointer.asked) == {"pleural effusion", "air at the apex", "cardiomegaly"}
     truth = store.table.iloc[store.rows("test")]
     counts = got.pairs["finding"].value_counts()
@@ -49,7 +50,7 @@ def test_a_phrase_is_asked_for_each_finding_and_only_where_it_has_a_box(pointer,
 
 
 def test_the_macro_is_the_mean_of_the_findings(pointer, store, tmp_path):
-    got = evaluate_grounding(pointer.trained, store, resamples=50)
+    got = evaluate_grounding(pointer.trained, store, Protocol(resamples=50))
     for name, estimate in got.macro.items():
         assert estimate.value == pytest.approx(np.mean([each[name].value for each in got.findings.values()]))
     saved = json.loads((got.save(tmp_path) / "result.json").read_text())
@@ -65,7 +66,7 @@ def test_boxes_of_one_finding_are_merged_by_row(store):
 
 def test_a_split_without_such_boxes_is_told(model, store):
     with pytest.raises(TaskError, match="has a box of these findings"):
-        evaluate_grounding(model.trained, store, findings=("edema",))
+        evaluate_grounding(model.trained, store, Protocol(findings=("edema",)))
 
 
 def test_a_heat_map_has_the_size_of_the_file_and_points_at_the_original_place(pointer, pictures, store):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from medvlp.evaluation import evaluate_grounding
+from medvlp.evaluation import GroundingOptions, Protocol, evaluate_grounding
 from medvlp.models import ImageFeatures
 from medvlp.tasks import TaskError
 from medvlp.tasks.ground import evidence_map, heat_map_function
@@ -56,8 +56,8 @@ def test_evidence_leaves_no_hook_behind_and_works_without_gradients():
 def test_a_method_without_text_shows_evidence_and_no_phrase(store, textless_folder):
     model = load_model(textless_folder)
     with pytest.raises(TaskError, match="text"):
-        evaluate_grounding(model, store, resamples=5)
-    got = evaluate_grounding(model, store, kind="evidence", resamples=5)
+        evaluate_grounding(model, store, Protocol(resamples=5))
+    got = evaluate_grounding(model, store, Protocol(resamples=5), GroundingOptions(heat_map="evidence"))
     assert got.protocol["heat_map"] == "evidence"
     assert set(got.findings) == {"pleural_effusion", "pneumothorax", "cardiomegaly"}
 

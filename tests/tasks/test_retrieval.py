@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from medvlp.data import Manifest, Preprocess, prepare
-from medvlp.evaluation import evaluate_retrieval
+from medvlp.evaluation import Protocol, evaluate_retrieval
 from medvlp.evaluation.retrieval import _by_image, _by_report
 from medvlp.io import ReadError
 from medvlp.tasks import ReportIndex, TaskError, index_store, index_table, load
@@ -131,7 +131,7 @@ def test_texts_keep_their_order_whatever_their_length(model):
 
 
 def test_figures_on_a_split(model, store, tmp_path):
-    got = evaluate_retrieval(model.trained, store, resamples=50)
+    got = evaluate_retrieval(model.trained, store, Protocol(resamples=50))
     figures = got.figures
     assert figures["finding_precision@1"].value > 0.8
     assert figures["finding_precision@1"].low > figures["finding_precision_chance"].high
