@@ -75,9 +75,3 @@ def box_cells(images: Sequence[str], boxes: pd.DataFrame) -> list[str]:
             item["phrase"] = row["phrase"]
         cells.setdefault(row["image_id"], []).append(item)
     return [json.dumps(cells[image]) if image in cells else "" for image in images]
-
-
-def files_by_name(root: Path, endings: Sequence[str]) -> dict[str, Path]:
-    """All files of some endings below a folder, by their name; data sets are unpacked in many ways."""
-    found = sorted(p for ending in endings for p in root.rglob(f"*{ending}"))
-    return {p.name: p for p in found}
