@@ -7,6 +7,7 @@ cannot be guessed with confidence is refused with the option that settles it.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,15 @@ class UserTable:
     files: Sequence[Path]
 
     @property
+    def guessed(self) -> list[str]:
+        """The roles whose column no option names."""
+        return [role for role in self.columns if role not in self.given]
+
+    def as_options(self) -> str:
+        """The columns as the options that name them: `--option path=file --option patient=pid`."""
+        return " ".join(f"--option {role}={shlex.quote(column)}" for role, column in self.columns.items())
+
+    @property
     def found(self) -> int:
         """How many rows have an image."""
         return sum(file.exists() for file in self.files)
@@ -84,7 +94,7 @@ def read_user_table(path: Path, root: Path, options: Mapping[str, str]) -> UserT
 
     Args:
         path: of the table; `medvlp.io.tables` opens it.
-        root: folder that its images are looked for in, when they do not lie where the cells say, from the table's folder.
+        root: folder that its images are looked for in where they do not lie as the cells say, from the table's folder.
         options: role -> column, for the roles that shall not be guessed.
 
     Raises:
@@ -100,7 +110,7 @@ def read_user_table(path: Path, root: Path, options: Mapping[str, str]) -> UserT
     for role, column in options.items():
         if column and not (role == "patient" and column == ONE_EACH):
             if column not in cells:
-                raise SourceError(f"{path} has no column {column!r} for {role}; {did_you_mean(column, cells.columns)}")
+                raise SourceError(f"{path}: no column {column!r} for {role}; {did_you_mean(column, cells.columns)}")
             columns[role] = column
     given = frozenset(role for role, column in options.items() if column)
     for role in ROLES:
@@ -172,11 +182,7 @@ def user_manifest(table: UserTable, header: pd.DataFrame | None = None) -> Manif
     kept = [c for c in unused if c.startswith(PREFIXES) or c in ("boxes", "frame")]
     for name in kept:
         frame[name] = [_absolute(cell, table.path.parent) for cell in cells[name]] if "mask_" in name else cells[name]
-    mapping = ", ".join(f"{role} is {name!r}" for role, name in table.columns.items())
-    guessed = [role for role in table.columns if role not in table.given]
-    notes.insert(
-        0, f"columns of {table.path.name}: {mapping}" + (f" (guessed: {', '.join(guessed)})" if guessed else "")
-    )
+    notes.insert(0, f"columns of {table.path.name}{' (guessed)' if table.guessed else ''}: {table.as_options()}")
     if left := [c for c in unused if c not in kept]:
         notes.append(f"columns not used: {', '.join(left)}")
     if (~here).any():
@@ -238,8 +244,8 @@ def _patients(table: UserTable, patients: pd.Series, images: pd.Series) -> pd.Se
         return patients if "patient" in table.columns else images
     if (patients == "").all():
         raise SourceError(
-            f"{table.path}: no column says which patient an image is of; --option patient=COLUMN names it ({there}), or "
-            f"--option patient={ONE_EACH} makes each image a patient of its own"
+            f"{table.path}: no column says which patient an image is of; --option patient=COLUMN names it ({there}), "
+            f"or --option patient={ONE_EACH} makes each image a patient of its own"
         )
     if patients.nunique() == 1 and len(patients) > 1:
         raise SourceError(

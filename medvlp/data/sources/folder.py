@@ -73,7 +73,7 @@ def manifest(root: Path, table: str = "", patient: str = "", **columns: str) -> 
         named = next(iter(columns.items()), ("patient", patient))
         raise SourceError(f"{root} holds no table of these images to take column {named[1]!r} for {named[0]} from")
     if patient != _BY_FOLDER:
-        _doubt_folders(root, rows)
+        _doubt_folders(root, rows, [f"{path.name} was not used: {why}" for path, why in not_used])
     alone = int(rows["alone"].sum())
     notes += [f"{alone} images that nothing tells the patient of count as a patient each"] if alone else []
     for column, name in (("patient_id", "patient"), ("study_id", "study")):
@@ -82,7 +82,7 @@ def manifest(root: Path, table: str = "", patient: str = "", **columns: str) -> 
 
 
 def _image_rows(root: Path, files: list[Path], by_file: bool) -> pd.DataFrame:
-    """A row for each image and volume; patient and study are keys; `by_folder`, `alone` say how its patient is known."""
+    """A row an image or volume; patient and study are keys; `by_folder` and `alone` say how its patient is known."""
     headers = {path: read_header(path) for path in files if _is_dicom(path)}
     slices = {path for path, header in headers.items() if header is not None and header.modality in VOLUMETRIC}
     rows = [_row(root, path, headers.get(path), by_file) for path in files if path not in slices]
@@ -129,15 +129,15 @@ def _is_dicom(path: Path) -> bool:
         return False
 
 
-def _doubt_folders(root: Path, rows: pd.DataFrame) -> None:
+def _doubt_folders(root: Path, rows: pd.DataFrame, notes: list[str]) -> None:
     """Raise where folders make one patient of images that may be of many."""
     guessed = rows.loc[rows["by_folder"], "patient_id"]
     most, count = Counter(guessed).most_common(1)[0] if len(guessed) else ("", 0)
     if count >= _MANY or (count > 1 and rows["patient_id"].nunique() == 1):
         raise SourceError(
-            f"by its folder, {count} images would be of one patient, {most!r}, of {rows['patient_id'].nunique()} in all; "
+            f"by its folder, {count} images would be of one patient, {most!r} ({rows['patient_id'].nunique()} in all); "
             f"--option patient={ONE_EACH} makes each image a patient of its own, --option patient={_BY_FOLDER} says "
-            f"that it is so; or put a table with a column of patients into {root}"
+            f"that it is so; or put a table with a column of patients into {root}{'; '.join(['', *notes])}"
         )
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from medvlp.data.indexing import assemble, files_by_name, read_table, register_source
+from medvlp.data.indexing import assemble, files_by_name, find_table, register_source
 from medvlp.data.manifest import Manifest
+from medvlp.io.tables import read_table
 
 _CHEST_RADIOGRAPH = re.compile(
     r"\b(?:chest|thoracic|lungs?|pulmonary)\b.{0,60}\b(?:x[- ]?rays?|radiographs?|radiography|roentgenogram|film)\b"
@@ -52,7 +53,7 @@ def manifest(root: Path, chest_radiographs: bool = False) -> Manifest:
 def _figures(root: Path) -> pd.DataFrame:
     """`name, article, caption, path` of each figure, whatever the layout."""
     if (root / "captions.csv").is_file():
-        table = read_table(root, ["captions.csv"], ["image", "article", "caption"])
+        table = find_table(root, ["captions.csv"], ["image", "article", "caption"])
         table["name"] = table["image"].map(lambda image: Path(image).stem)
         table["path"] = [str(root / image) for image in table["image"]]
         return table
@@ -64,12 +65,12 @@ def _figures(root: Path) -> pd.DataFrame:
         article = sources.set_index("name")["file"].str.extract(r"(PMC\d+)")[0]
         table["article"] = table["name"].map(article).fillna(table["name"])
     elif tables:
-        table = pd.concat([pd.read_csv(p, dtype=str, keep_default_na=False) for p in tables], ignore_index=True)
+        table = pd.concat([read_table(p, ["ID", "Caption"]) for p in tables], ignore_index=True)
         table = table.rename(columns={"ID": "name", "Caption": "caption"})
         table["article"] = table["name"]  # version 2 does not say which article a figure is of
     else:
         raise FileNotFoundError(f"{root} holds neither captions.csv, nor radiology/captions.txt, nor *_captions.csv")
-    files = {Path(name).stem: path for name, path in files_by_name(root, [".jpg", ".png"]).items()}
+    files = files_by_name(root, [".jpg", ".png"], without_ending=True)
     table["path"] = [str(files.get(name, root / f"{name}.jpg")) for name in table["name"]]
     return table
 
