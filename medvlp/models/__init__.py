@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medvlp.models.encoders import ImageFeatures, TextFeatures, cached_forward
+    from medvlp.models.encoders import ImageFeatures, TextFeatures, cached_forward, image_encoders, text_encoders
     from medvlp.models.heads import (
         BatchNormProjector,
         DisentanglingGate,
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
         ProjectionHead,
         PrototypeHead,
     )
-    from medvlp.models.image_encoder import DEFAULT_IMAGE_ENCODER, ImageEncoder, PatchesDroppedError
+    from medvlp.models.image_encoder import (
+        DEFAULT_IMAGE_ENCODER,
+        ImageEncoder,
+        PatchesDroppedError,
+        build_image_encoder,
+    )
     from medvlp.models.knowledge_features import (
         KnowledgePairs,
         LabelCaptions,
@@ -38,14 +43,14 @@ if TYPE_CHECKING:
     from medvlp.models.segmentation import SegmentationNet, decoder_builders
     from medvlp.models.temperature import SigmoidScale, Temperature
     from medvlp.models.text_bank import TextBank
-    from medvlp.models.text_encoder import TextEncoder
+    from medvlp.models.text_encoder import TextEncoder, build_text_encoder
     from medvlp.models.tokenizer import ReportTokenizer, learn_wordpieces
 
 # Lazily: timm and transformers are slow to import.
 _FACE = {
-    "encoders": "ImageFeatures TextFeatures cached_forward",
+    "encoders": "ImageFeatures TextFeatures cached_forward image_encoders text_encoders",
     "heads": "BatchNormProjector DisentanglingGate MaskedBatchNorm MaskedTokenHead ProjectionHead PrototypeHead",
-    "image_encoder": "DEFAULT_IMAGE_ENCODER ImageEncoder PatchesDroppedError",
+    "image_encoder": "DEFAULT_IMAGE_ENCODER ImageEncoder PatchesDroppedError build_image_encoder",
     "knowledge_features": "KnowledgePairs LabelCaptions TextPairs book_features book_texts knowledge_texts "
     "place_features retrieve_facets",
     "pooling": "AttentionPool WordPooling pool_words span_mean",
@@ -56,7 +61,7 @@ _FACE = {
     "segmentation": "SegmentationNet decoder_builders",
     "temperature": "SigmoidScale Temperature",
     "text_bank": "TextBank",
-    "text_encoder": "TextEncoder",
+    "text_encoder": "TextEncoder build_text_encoder",
     "tokenizer": "ReportTokenizer learn_wordpieces",
 }
 _LAZY = {
@@ -97,11 +102,14 @@ __all__ = [
     "at_least_float32",
     "book_features",
     "book_texts",
+    "build_image_encoder",
+    "build_text_encoder",
     "cached_forward",
     "cosines",
     "decoder_builders",
     "gaussian_smooth",
     "grid_position",
+    "image_encoders",
     "knowledge_texts",
     "learn_wordpieces",
     "mean_over_ranks",
@@ -110,6 +118,7 @@ __all__ = [
     "pool_words",
     "retrieve_facets",
     "span_mean",
+    "text_encoders",
     "without_autocast",
 ]
 

@@ -1,23 +1,43 @@
-"""What an encoder gives and how it is found: `ImageFeatures`, `TextFeatures` and the registries of encoders by name."""
+"""What an encoder returns, `ImageFeatures` and `TextFeatures`, and the registries of encoders by name.
+
+A new encoder is one file in this folder, or in an installed package that names it as an entry point:
+
+    @image_encoders.register("my_tower")
+    class MyTower(nn.Module):
+        def __init__(self, pretrained, image_size, dim, patch_stride, patch_dropping): ...
+        def forward(self, images): return ImageFeatures(...)
+
+and a recipe says `image_encoder: {name: my_tower}`. Methods read an image encoder's `dim` (D) and call it; those that
+hold queries or boxes read its `grid`. A text encoder has `dim`, `max_tokens`, `frozen`, `freeze()` and
+`save_config(folder)`, and is called with ids and mask; see `TextEncoder`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from medvlp.registry import Registry
+
 
 @dataclass
 class ImageFeatures:
-    """Features of B images.
+    """Features of B images or volumes.
 
     Attributes:
         global_: `[B, D]`, the pooled image, not normalized.
         patches: `[B, P, D]`, one vector a patch, row by row; not normalized.
         grid: `(h, w)` or `(d, h, w)` with `P` their product.
-        pyramid: feature maps `[B, C_l, H_l, W_l]` (or 3D) from fine to coarse, for decoders.
+        pyramid: feature maps `[B, C_l, H_l, W_l]` or `[B, C_l, D_l, H_l, W_l]` from fine to coarse, for decoders.
+
+    Examples:
+        >>> import torch
+        >>> volume = ImageFeatures(torch.zeros(1, 8), torch.zeros(1, 24, 8), (2, 3, 4), [])
+        >>> volume.patches.unflatten(1, volume.grid).shape
+        torch.Size([1, 2, 3, 4, 8])
     """
 
     global_: Tensor
@@ -34,6 +54,12 @@ class TextFeatures:
         global_: `[N, D]`, the pooled text, not normalized.
         tokens: `[N, T, D]`.
         mask: bool `[N, T]`, True at tokens.
+
+    Examples:
+        >>> import torch
+        >>> mask = torch.tensor([[True, True, False]])
+        >>> TextFeatures(torch.zeros(1, 8), torch.zeros(1, 3, 8), mask).mask.sum(1)
+        tensor([2])
     """
 
     global_: Tensor
@@ -41,22 +67,37 @@ class TextFeatures:
     mask: Tensor
 
 
+image_encoders: Registry[Callable[..., nn.Module]] = Registry(
+    "image encoder", "medvlp.models", group="medvlp.image_encoders"
+)
+text_encoders: Registry[Callable[..., nn.Module]] = Registry(
+    "text encoder", "medvlp.models", group="medvlp.text_encoders"
+)
+
+
 @contextmanager
 def cached_forward(encoder: nn.Module) -> Iterator[None]:
-    """Inside the block the encoder keeps the last features: asked again with the same tensor it gives them again.
+    """Inside the block the encoder returns the features of its last call again if it is called with the same tensor.
 
-    For a trained model without gradients: its weights must stay as they are. Another tensor is read anew, though it be
-    equal, and so is the same one after a write in place.
+    For inference without gradients: the weights must stay as they are. Another tensor is encoded anew even if it is
+    equal, and so is the same one after an in-place write.
+
+    Examples:
+        >>> import torch
+        >>> encoder, images = nn.Linear(4, 2), torch.zeros(1, 4)
+        >>> with torch.no_grad(), cached_forward(encoder):
+        ...     encoder(images) is encoder(images)
+        True
     """
-    forward, kept = encoder.forward, list[tuple[Tensor, int, ImageFeatures]]()
+    forward, cached = encoder.forward, list[tuple[Tensor, int, ImageFeatures]]()
 
-    def remembering(images: Tensor) -> ImageFeatures:
-        if not kept or kept[0][0] is not images or kept[0][1] != images._version:
-            kept[:] = [(images, images._version, forward(images))]
-        return kept[0][2]
+    def forward_or_cached(images: Tensor) -> ImageFeatures:
+        if not cached or cached[0][0] is not images or cached[0][1] != images._version:
+            cached[:] = [(images, images._version, forward(images))]
+        return cached[0][2]
 
-    encoder.forward = remembering  # type: ignore[method-assign]
+    encoder.forward = forward_or_cached  # type: ignore[method-assign]
     try:
         yield
     finally:
-        del encoder.forward  # the class's own is seen again
+        del encoder.forward  # the class's own is visible again

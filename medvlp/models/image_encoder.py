@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NoReturn
@@ -14,7 +13,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medvlp.models.encoders import ImageFeatures
+from medvlp.errors import did_you_mean
+from medvlp.models.encoders import ImageFeatures, image_encoders
 
 # Training, 128 pixels, bfloat16, samples per CPU second: resnet10t 90, resnet14t 47, resnet18 64, convnext_atto 59,
 # regnetx_002 126, mobilenetv4_conv_small 91. A ResNet learns from nothing sooner than what needs longer schedules.
@@ -171,10 +171,32 @@ class ImageEncoder(nn.Module):
         return self.to_global(self.trunk.forward_head(last, pre_logits=True))
 
 
+def build_image_encoder(name: str, **settings: Any) -> Any:
+    """The registered encoder of a name, else timm's network of that name in an `ImageEncoder`.
+
+    Args:
+        name: of `image_encoders`, or a timm architecture.
+        settings: `pretrained, image_size, dim, patch_stride, patch_dropping`, passed on as they are.
+
+    Raises:
+        ValueError: nothing has this name; names the nearest.
+
+    Examples:
+        >>> encoder = build_image_encoder("resnet10t", image_size=64, dim=16)
+        >>> encoder(torch.zeros(2, 1, 64, 64)).patches.shape
+        torch.Size([2, 16, 16])
+    """
+    if name in image_encoders or name in image_encoders.refused():
+        return image_encoders.get(name)(**settings)
+    return ImageEncoder(name, **settings)
+
+
 def _trunk(name: str, pretrained: bool, image_size: int) -> Any:
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3) or [DEFAULT_IMAGE_ENCODER]
-        raise ValueError(f"image_encoder.name: timm has no {name!r}; did you mean {' or '.join(near)}?")
+        raise ValueError(
+            f"image_encoder.name: neither a registered encoder nor timm has {name!r}; "
+            f"{did_you_mean(name, [*image_encoders, *timm.list_models()])}"
+        )
     config = timm.get_pretrained_cfg(name)
     size: dict[str, Any] = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
     trunk = timm.create_model(name, pretrained=pretrained, in_chans=1, num_classes=0, **size)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedConfig
 
-from medvlp.models.encoders import TextFeatures
+from medvlp.models.encoders import TextFeatures, text_encoders
 
 
 class TextEncoder(nn.Module):
@@ -99,6 +99,31 @@ class TextEncoder(nn.Module):
     def save_config(self, folder: str | Path) -> None:
         """Write `config.json`; `TextEncoder(folder, pretrained=False)` then builds the same network, offline."""
         self.network.config.save_pretrained(str(folder))
+
+
+@text_encoders.register("small")
+def small_bert(**settings: Any) -> TextEncoder:
+    """A BERT of given sizes with random weights; `settings` are those of `TextEncoder`."""
+    return TextEncoder("small", **settings)
+
+
+def build_text_encoder(name: str, config: str | Path | None = None, **settings: Any) -> Any:
+    """The registered encoder of a name, else the network of that name on the hub or in a folder.
+
+    Args:
+        name: of `text_encoders`, a hub name or a folder.
+        config: a folder written by `save_config`: the network is built from it without weights, for weights to be
+            loaded over it.
+        settings: `vocab_size, layers, width, heads, max_tokens, pooling, freeze`, passed on as they are.
+
+    Examples:
+        >>> encoder = build_text_encoder("small", vocab_size=100, width=16, heads=2)
+        >>> encoder(torch.ones(3, 5, dtype=torch.long), torch.ones(3, 5, dtype=torch.bool)).tokens.shape
+        torch.Size([3, 5, 16])
+    """
+    if name in text_encoders or name in text_encoders.refused():
+        return text_encoders.get(name)(pretrained=config is None, **settings)
+    return TextEncoder(name if config is None else config, pretrained=config is None, **settings)
 
 
 def _small_bert(vocab_size: int, layers: int, width: int, heads: int, max_tokens: int) -> BertConfig:

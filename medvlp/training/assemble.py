@@ -22,7 +22,14 @@ from medvlp.methods.base import Method, MethodParts
 from medvlp.methods.options import Options
 from medvlp.methods.pretraining_objective import with_auxiliary
 from medvlp.methods.registry import METHODS, build_method
-from medvlp.models import ImageEncoder, ReportTokenizer, TextEncoder
+from medvlp.models import (
+    ImageEncoder,
+    ReportTokenizer,
+    TextEncoder,
+    build_image_encoder,
+    build_text_encoder,
+    text_encoders,
+)
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError, explain, name_nearest
 
@@ -70,11 +77,11 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def parts_from_store(recipe: Recipe, store: Store) -> Parts:
-    """Parts for a new run. The `small` text encoder's tokenizer is trained on the sentences of the training split and
-    on the texts of the book."""
+    """Parts for a new run. The tokenizer of a registered text encoder, such as `small`, is trained on the sentences of
+    the training split and on the texts of the book."""
     findings = finding_ids(recipe)
     book = _book(recipe)
-    if recipe.text_encoder.name != "small":
+    if recipe.text_encoder.name not in text_encoders:  # one of the hub or a folder, which brings its tokenizer
         with _loading("text_encoder.name", recipe.text_encoder.name):
             tokenizer = ReportTokenizer.load(recipe.text_encoder.name)
     else:
@@ -157,17 +164,18 @@ def _encoders(
 ) -> tuple[ImageEncoder, TextEncoder]:
     image, text = recipe.image_encoder, recipe.text_encoder
     with _loading("image_encoder.pretrained", image.name):
-        image_encoder = ImageEncoder(
+        image_encoder = build_image_encoder(
             image.name,
-            pretrained,
-            parts.image_size,
+            pretrained=pretrained,
+            image_size=parts.image_size,
             dim=image.dim,
             patch_stride=image.patch_stride,
             patch_dropping=image.patch_dropping,
         )
     with _loading("text_encoder.name", text.name):
-        text_encoder = TextEncoder(
-            text.name if text.name == "small" or text_config is None else text_config,
+        text_encoder = build_text_encoder(
+            text.name,
+            text_config,
             vocab_size=parts.tokenizer.vocab_size,
             layers=text.layers,
             width=text.width,
@@ -175,7 +183,6 @@ def _encoders(
             max_tokens=text.max_tokens,
             pooling=text.pooling,
             freeze=text.freeze,
-            pretrained=text_config is None,
         )
     return image_encoder, text_encoder
 

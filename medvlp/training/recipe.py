@@ -58,7 +58,7 @@ class DataRecipe(RecipePart):
 
 
 class ImageEncoderRecipe(RecipePart):
-    """The image encoder: any timm name; the rest as in `medvlp.models.image_encoder.ImageEncoder`."""
+    """The image encoder: a registered name or any of timm; the rest as in `medvlp.models.ImageEncoder`."""
 
     name: str = "resnet10t"
     pretrained: bool = False
@@ -69,7 +69,7 @@ class ImageEncoderRecipe(RecipePart):
 
 class TextEncoderRecipe(RecipePart):
     """The text encoder: `small` is a BERT of the sizes below, with a WordPiece tokenizer trained on the training
-    reports; any other name is a transformers hub name or folder, which brings its own sizes and tokenizer."""
+    reports, as for any registered name; any other is a transformers hub name or folder with its own tokenizer."""
 
     name: str = "small"
     layers: int = Field(default=2, ge=1)

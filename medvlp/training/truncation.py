@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
-from medvlp.models import KnowledgePairs, LabelCaptions
+from medvlp.models import KnowledgePairs, LabelCaptions, text_encoders
 from medvlp.training.recipe import Recipe
 
 _SHOWN = 30  # texts that the warning lists
@@ -46,7 +46,7 @@ def _words(recipe: Recipe, method: Method, lost: Mapping[str, int]) -> str:
     limit = method.text_encoder.max_tokens
     entries = [f"{_origin(method.book, text)} loses {n}" for text, n in lost.items()]
     more = f"; and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
-    if recipe.text_encoder.name == "small":
+    if recipe.text_encoder.name in text_encoders:
         advice = f"Set text_encoder.max_tokens={limit + max(lost.values())}, or give shorter texts in knowledge.book."
     else:
         advice = f"{recipe.text_encoder.name} reads no more: give shorter texts in knowledge.book."
