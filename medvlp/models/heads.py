@@ -17,6 +17,10 @@ class ProjectionHead(nn.Module):
     Args:
         in_dim, out_dim: widths.
         hidden: width of the hidden layer (GELU); None for a linear map without bias, as in CLIP.
+
+    Examples:
+        >>> ProjectionHead(8, 4)(torch.randn(2, 8)).norm(dim=-1).detach()
+        tensor([1.0000, 1.0000])
     """
 
     def __init__(self, in_dim: int, out_dim: int, hidden: int | None = None) -> None:
@@ -41,6 +45,10 @@ class PrototypeHead(nn.Module):
 
     Attributes:
         prototypes: W, `[classes, dim]`, of any length. bias: b, `[classes]`.
+
+    Examples:
+        >>> PrototypeHead(8, 4, classes=3)(torch.randn(2, 8)).shape
+        torch.Size([2, 3])
     """
 
     def __init__(self, in_dim: int, dim: int, classes: int, bias: bool = True) -> None:
@@ -57,17 +65,23 @@ class PrototypeHead(nn.Module):
 
 
 class MaskedBatchNorm(nn.Module):
-    """Batch norm (Ioffe & Szegedy, ICML 2015) of vectors, some of which do not count.
+    """Batch norm (Ioffe & Szegedy, ICML 2015) of vectors, of which some do not count.
 
     An image without report has a text vector of zero, which belongs in no mean. In a distributed run the statistics
     are over all ranks, with gradients, so that N ranks on B/N rows normalize as one does on B.
 
     Args:
         dim: width. affine: learn a weight and a bias.
-        momentum: share of a batch in the running statistics, which evaluation uses.
+        momentum: fraction of a batch in the running statistics, which evaluation uses.
 
     Attributes:
         running_mean, running_var: `[dim]`; they stay as they are in a batch without any row that counts.
+
+    Examples:
+        >>> norm = MaskedBatchNorm(1)
+        >>> norm(torch.tensor([[1.0], [3.0], [99.0]]), torch.tensor([True, True, False]))[:2].detach()
+        tensor([[-1.0000],
+                [ 1.0000]])
     """
 
     running_mean: Tensor
@@ -97,10 +111,10 @@ class MaskedBatchNorm(nn.Module):
         mean = ranks.gather((flat * weight).sum(0)[None]).sum(0) / least
         variance = ranks.gather(((flat - mean).square() * weight).sum(0)[None]).sum(0) / least
         with torch.no_grad():
-            share = self.momentum * (number > 0)
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+            momentum = self.momentum * (number > 0)
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
             unbiased = variance * number / (number - 1).clamp_min(1)
-            self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
         return mean, variance
 
 
@@ -112,6 +126,10 @@ class BatchNormProjector(nn.Module):
 
     Args:
         in_dim, hidden, out_dim: widths.
+
+    Examples:
+        >>> BatchNormProjector(8, 16, 4)(torch.randn(5, 8)).shape
+        torch.Size([5, 4])
     """
 
     def __init__(self, in_dim: int, hidden: int, out_dim: int) -> None:
@@ -130,6 +148,11 @@ class MaskedTokenHead(nn.Module):
 
     Args:
         dim: width of the features and of the embeddings. vocab_size: rows of the embedding.
+
+    Examples:
+        >>> head, embedding = MaskedTokenHead(8, 100), torch.randn(100, 8)
+        >>> head(torch.randn(2, 6, 8), torch.tensor([[1, 3], [2, 4]]), embedding).shape
+        torch.Size([2, 2, 100])
     """
 
     def __init__(self, dim: int, vocab_size: int) -> None:
@@ -137,9 +160,9 @@ class MaskedTokenHead(nn.Module):
         self.dense, self.norm = nn.Linear(dim, dim), nn.LayerNorm(dim)
         self.bias = nn.Parameter(self.dense.weight.new_zeros(vocab_size))
 
-    def forward(self, tokens: Tensor, place: Tensor, embedding: Tensor) -> Tensor:
-        """Features `[N, T, D]`, places int64 `[N, K]` and embedding `[V, D]` -> logits `[N, K, V]` at the places."""
-        hidden = tokens.gather(1, place[..., None].expand(-1, -1, tokens.shape[-1]))
+    def forward(self, tokens: Tensor, position: Tensor, embedding: Tensor) -> Tensor:
+        """Features `[N, T, D]`, positions int64 `[N, K]`, embedding `[V, D]` -> logits `[N, K, V]` there."""
+        hidden = tokens.gather(1, position[..., None].expand(-1, -1, tokens.shape[-1]))
         return F.linear(self.norm(F.gelu(self.dense(hidden))), embedding, self.bias)
 
 
@@ -147,10 +170,16 @@ class DisentanglingGate(nn.Module):
     """`m = W x + b`, streams `m x` and `(1 - m) x`, whose sum is x (MeDSLIP, Fan et al. 2024).
 
     The authors' gate is unbounded, so that a stream may hold more than the whole and the other less than nothing;
-    `bounded` puts a sigmoid on it, which makes it a share.
+    `bounded` puts a sigmoid on it, so that it splits each value in two fractions.
 
     Args:
         dim: width of the features. bounded: put a sigmoid on the gate.
+
+    Examples:
+        >>> features = torch.randn(2, 8)
+        >>> first, second = DisentanglingGate(8)(features)
+        >>> torch.allclose(first + second, features)
+        True
     """
 
     def __init__(self, dim: int, bounded: bool = True) -> None:
@@ -160,7 +189,6 @@ class DisentanglingGate(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features `[..., D]` -> two streams `[..., D]`."""
-        share = self.gate(features)
-        share = share.sigmoid() if self.bounded else share
-        first = share * features
+        gate = self.gate(features)
+        first = (gate.sigmoid() if self.bounded else gate) * features
         return first, features - first

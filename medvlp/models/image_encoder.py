@@ -104,6 +104,11 @@ class ImageEncoder(nn.Module):
         dim: D. `image_size`, `patch_stride` (what the trunk really gives) and `grid` are plain numbers as well.
         levels: indices of the trunk's feature maps in `ImageFeatures.pyramid`, from fine to coarse.
         pyramid_channels, pyramid_strides: of these maps.
+
+    Examples:
+        >>> features = ImageEncoder("resnet10t", image_size=64, dim=16)(torch.zeros(2, 1, 64, 64))
+        >>> features.global_.shape, features.patches.shape, features.grid
+        (torch.Size([2, 16]), torch.Size([2, 16, 16]), (4, 4))
     """
 
     def __init__(

@@ -22,6 +22,10 @@ def book_texts(book: KnowledgeBook, findings: Sequence[str], facets: Sequence[st
     Raises:
         UnknownNameError: a finding or facet that the book lacks.
         ValueError: a finding without a text in any of the facets.
+
+    Examples:
+        >>> book_texts(KnowledgeBook.load("default"), ["edema"], ["name"])
+        [['pulmonary edema']]
     """
     texts = book.texts(findings, facets)
     for finding, row in zip(findings, texts, strict=True):
@@ -60,6 +64,11 @@ def retrieve_facets(image: Tensor, book: Tensor, mask: Tensor, sharpness: float 
 
     Returns:
         `[B, E, D]`.
+
+    Examples:
+        >>> book, mask = torch.eye(2)[None], torch.tensor([[True, True]])  # one finding, two facets
+        >>> retrieve_facets(torch.tensor([[1.0, 0.0]]), book, mask, sharpness=10.0)
+        tensor([[[9.9995e-01, 4.5398e-05]]])
     """
     fit = torch.einsum("bd,ekd->bek", image, book) * sharpness
     weights = fit.masked_fill(~mask, float("-inf")).softmax(-1)
@@ -92,6 +101,13 @@ class LabelCaptions(nn.Module):
 
     Attributes:
         cut: captions longer than `max_tokens` -> how many tokens each loses.
+
+    Examples:
+        >>> tokenizer = ReportTokenizer.train(["no edema"], vocab_size=64, min_frequency=1)
+        >>> book = KnowledgeBook.load("default")
+        >>> ids, mask = LabelCaptions(["edema"], book, tokenizer, max_tokens=16)(torch.tensor([[1], [0]]))
+        >>> ids.shape == mask.shape, len(ids)
+        (True, 2)
     """
 
     ids: Tensor
@@ -159,6 +175,13 @@ class KnowledgePairs(nn.Module):
 
     Attributes:
         cut: texts longer than `max_tokens` -> how many tokens each loses.
+
+    Examples:
+        >>> tokenizer = ReportTokenizer.train(["no edema"], vocab_size=64, min_frequency=1)
+        >>> book = KnowledgeBook.load("default")
+        >>> pairs = KnowledgePairs(book, tokenizer).sample(4)
+        >>> pairs.same.shape
+        torch.Size([4, 4])
     """
 
     question_ids: Tensor
@@ -210,7 +233,13 @@ class KnowledgePairs(nn.Module):
 
 
 def knowledge_texts(book: KnowledgeBook) -> list[tuple[str, str, str]]:
-    """The pairs of a book as (question, answer, concept that the answer means)."""
+    """The pairs of a book as (question, answer, concept that the answer means).
+
+    Examples:
+        >>> question, answer, concept = knowledge_texts(KnowledgeBook.load("default"))[-1]
+        >>> len(answer) > len(question)
+        True
+    """
     graph, pairs = ConceptGraph.load(), []
     for relation, (head, phrase, tail) in zip(graph.relations(), graph.sentences(), strict=True):
         if relation.head in book.names:

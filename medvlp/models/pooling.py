@@ -19,6 +19,10 @@ class AttentionPool(nn.Module):
         dim: width of the tokens. heads: attention heads. out_dim: width of the result, `dim` when None.
         query: `mean` asks with the mean of the tokens (the pooling of CLIP's ResNets, without its position code: add
             one to the tokens where order matters); `learned` asks with one learned vector (MAP of SigLIP).
+
+    Examples:
+        >>> AttentionPool(8)(torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)).shape
+        torch.Size([2, 8])
     """
 
     def __init__(self, dim: int, heads: int = 4, out_dim: int | None = None, query: str = "mean") -> None:
@@ -59,6 +63,14 @@ def pool_words(tokens: Tensor, ids: Tensor, mask: Tensor, continues: Tensor) -> 
 
     Returns:
         words `[N, T, D]`, those of each text first and then zeros, and mask bool `[N, T]`.
+
+    Examples:
+        >>> tokens = torch.tensor([[[1.0], [3.0], [5.0]]])
+        >>> continues = torch.tensor([False, True])  # of a vocabulary of two: piece 1 is `##...`
+        >>> pool_words(tokens, torch.tensor([[0, 1, 0]]), torch.ones(1, 3, dtype=torch.bool), continues)
+        (tensor([[[2.],
+                 [5.],
+                 [0.]]]), tensor([[ True,  True, False]]))
     """
     opens = mask & ~continues[ids]
     opens = opens | (mask & (mask.cumsum(1) == 1))  # a text that begins in the middle of a word
@@ -102,6 +114,13 @@ class WordPooling(nn.Module):
     """`pool_words` for one tokenizer; [CLS] and [SEP] are no words.
 
     (GLoRIA counts [CLS] as a word when it trains and leaves it out when it is asked.)
+
+    Examples:
+        >>> tokenizer = ReportTokenizer.train(["no edema"], vocab_size=64, min_frequency=1)
+        >>> ids, mask = tokenizer(["no edema"], max_length=8)
+        >>> words, word_mask = WordPooling(tokenizer)(torch.randn(1, ids.shape[1], 4), ids, mask)
+        >>> word_mask.sum()  # [CLS] and [SEP] are no words
+        tensor(2)
     """
 
     continues: Tensor
@@ -123,6 +142,12 @@ def span_mean(tokens: Tensor, start: Tensor, end: Tensor) -> Tensor:
 
     Args:
         tokens: `[N, T, D]`. start, end: int64 `[N, K]`.
+
+    Examples:
+        >>> tokens = torch.tensor([[[1.0], [3.0], [5.0]]])
+        >>> span_mean(tokens, torch.tensor([[0, 2]]), torch.tensor([[2, 3]]))
+        tensor([[[2.],
+                 [5.]]])
     """
     place = torch.arange(tokens.shape[1], device=tokens.device)
     inside = ((place >= start[..., None]) & (place < end[..., None])).to(tokens.dtype)  # [N, K, T]

@@ -84,6 +84,12 @@ class QueryDecoder(nn.Module):
         hidden: width of the perceptrons, 2 D when None.
         dropout: after attention and perceptron.
         self_attention: let the queries of one image see each other.
+
+    Examples:
+        >>> queries, patches = torch.randn(14, 8), torch.randn(2, 49, 8)
+        >>> answers, attention = QueryDecoder(8)(queries, patches, need_attention=True)
+        >>> answers.shape, attention.shape
+        (torch.Size([2, 14, 8]), torch.Size([2, 14, 49]))
     """
 
     def __init__(
@@ -144,6 +150,10 @@ class RelationScorer(nn.Module):
         width: D of queries and memory. layers, heads: of the decoder.
         chunk: memories at a time, computed again in the backward pass where there are more, so that activations (B N
             queries through all layers) do not grow with the square of the batch.
+
+    Examples:
+        >>> RelationScorer(8, layers=1)(torch.randn(3, 8), torch.randn(2, 49, 8)).shape
+        torch.Size([2, 3])
     """
 
     def __init__(self, width: int, layers: int = 4, heads: int = 4, chunk: int = 32) -> None:
@@ -191,6 +201,10 @@ def grid_position(grid: tuple[int, ...], dim: int, like: Tensor) -> Tensor:
     model trained at one image size keeps its places at another. Each axis takes an equal share of `dim`, half sines and
     half cosines, at geometrically spaced frequencies from half a period to 16 periods over the image (after Vaswani et
     al. 2017 and DETR, Carion et al. 2020); dimensions left over are zero.
+
+    Examples:
+        >>> grid_position((2, 3, 4), 12, like=torch.zeros(1)).shape
+        torch.Size([24, 12])
     """
     bands = dim // (2 * len(grid))
     frequencies = math.pi * torch.logspace(0, 5, bands, base=2.0, device=like.device)
@@ -211,6 +225,12 @@ def gaussian_smooth(maps: Tensor, sigma: float) -> Tensor:
     Args:
         maps: of any number of leading dimensions.
         sigma: in cells of the map; 0 leaves it as it is.
+
+    Examples:
+        >>> maps = torch.zeros(1, 5, 5)
+        >>> maps[0, 2, 2] = 1
+        >>> gaussian_smooth(maps, sigma=1.0).sum()
+        tensor(1.)
     """
     if sigma == 0:
         return maps

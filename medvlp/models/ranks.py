@@ -24,7 +24,12 @@ class Ranks(Protocol):
 
 
 class OneRank:
-    """A single process: its rows are all there are."""
+    """A single process: its rows are all there are.
+
+    Examples:
+        >>> OneRank().gather(torch.arange(3)), OneRank().first_row(3)
+        (tensor([0, 1, 2]), 0)
+    """
 
     def gather(self, rows: Tensor) -> Tensor:
         return rows
@@ -37,11 +42,22 @@ ONE_RANK = OneRank()
 
 
 def mean_over_ranks(value: Tensor, ranks: Ranks) -> Tensor:
-    """A scalar averaged over ranks. A sum over own rows divided by the mean count is a mean over all rows."""
+    """A scalar averaged over ranks. A sum over own rows divided by the mean count is a mean over all rows.
+
+    Examples:
+        >>> mean_over_ranks(torch.tensor(4.0), ONE_RANK)
+        tensor(4.)
+    """
     return ranks.gather(value[None]).mean()
 
 
 def own_columns(rows: int, columns: int, ranks: Ranks, device: torch.device) -> Tensor:
-    """bool `[rows, columns]`: True where a column is the row itself; the identity for one rank."""
+    """bool `[rows, columns]`: True where a column is the row itself; the identity for one rank.
+
+    Examples:
+        >>> own_columns(2, 2, ONE_RANK, torch.device("cpu"))
+        tensor([[ True, False],
+                [False,  True]])
+    """
     mine = torch.arange(rows, device=device) + ranks.first_row(rows)
     return mine[:, None] == torch.arange(columns, device=device)

@@ -20,6 +20,14 @@ class MomentumEncoder(nn.Module):
 
     Args:
         module: what is followed. decay: d.
+
+    Examples:
+        >>> encoder = nn.Linear(1, 1)
+        >>> momentum = MomentumEncoder(encoder, decay=0.9)
+        >>> _ = encoder.weight.data.add_(1.0)
+        >>> momentum.update(encoder)
+        >>> round(encoder.weight.item() - momentum.twin.weight.item(), 3)  # what is left of the difference
+        0.9
     """
 
     def __init__(self, module: nn.Module, decay: float = 0.995) -> None:
@@ -57,6 +65,12 @@ class FeatureQueue(nn.Module):
 
     Attributes:
         features: `[size, dim]`, unit vectors. groups: int64 `[size]`. filled: bool `[size]`.
+
+    Examples:
+        >>> queue = FeatureQueue(size=4, dim=2)
+        >>> queue.push(torch.eye(2))
+        >>> queue.filled
+        tensor([ True,  True, False, False])
     """
 
     features: Tensor
@@ -101,6 +115,12 @@ class DocumentFrequency(nn.Module):
 
     Attributes:
         texts: int64, N. holding: int64 `[V]`, n.
+
+    Examples:
+        >>> frequency = DocumentFrequency(2)
+        >>> frequency.count(torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
+        >>> frequency()  # what is in every text weighs nothing
+        tensor([0.0000, 0.4055])
     """
 
     texts: Tensor

@@ -23,6 +23,10 @@ class Temperature(nn.Module):
 
     Raises:
         ValueError: a start whose scale is out of bounds, which would be another one than was asked for.
+
+    Examples:
+        >>> Temperature(0.07)(torch.tensor([1.0, 0.5])).detach()
+        tensor([14.2857,  7.1429])
     """
 
     def __init__(self, initial: float = 0.07, max_scale: float = 100.0, learnable: bool = True) -> None:
@@ -66,6 +70,10 @@ class SigmoidScale(nn.Module):
 
     The start of SigLIP, exp(s) = 10 and b = -10, says of every pair that it does not match, so that the many negatives
     of the first steps cost nothing.
+
+    Examples:
+        >>> SigmoidScale()(torch.tensor([1.0, 0.0])).detach()
+        tensor([  0., -10.])
     """
 
     def __init__(self, scale: float = 10.0, bias: float = -10.0) -> None:

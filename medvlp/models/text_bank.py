@@ -21,6 +21,12 @@ class TextBank:
     that scoring a thousand batches encodes the prompts once, and a frozen encoder reads its book once in a whole
     training; while the encoder learns they are computed at each call, with gradient. It is no `nn.Module`: the encoder
     belongs to the method, and would otherwise stand twice in its weights.
+
+    Examples:
+        >>> tokenizer = ReportTokenizer.train(["no edema"], vocab_size=64, min_frequency=1)
+        >>> bank = TextBank(TextEncoder(vocab_size=tokenizer.vocab_size, width=16, heads=2), tokenizer)
+        >>> bank(["edema", "no edema"]).global_.shape
+        torch.Size([2, 16])
     """
 
     def __init__(self, encoder: TextEncoder, tokenizer: ReportTokenizer) -> None:

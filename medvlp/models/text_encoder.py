@@ -28,6 +28,11 @@ class TextEncoder(nn.Module):
 
     Attributes:
         dim: width D. frozen: whether it is.
+
+    Examples:
+        >>> encoder = TextEncoder("small", vocab_size=100, width=16, heads=2)
+        >>> encoder(torch.ones(3, 5, dtype=torch.long), torch.ones(3, 5, dtype=torch.bool)).global_.shape
+        torch.Size([3, 16])
     """
 
     def __init__(

@@ -29,6 +29,10 @@ def learn_wordpieces(words: Mapping[str, int], vocab_size: int, min_frequency: i
         words: how often each word occurs.
         vocab_size: merging ends when there are so many pieces; the characters are kept even if they are more.
         min_frequency: merging ends when no pair is as frequent.
+
+    Examples:
+        >>> learn_wordpieces({"aba": 3}, vocab_size=9)
+        ['##a', '##b', 'a', '##ba', 'aba']
     """
     spelt = [[word[0], *(CONTINUES + character for character in word[1:])] for word in words]
     counts = list(words.values())
@@ -87,6 +91,12 @@ class ReportTokenizer:
 
     Attributes:
         vocab_size: number of entries. pad_id, cls_id, sep_id, unk_id, mask_id: ids of the special tokens.
+
+    Examples:
+        >>> tokenizer = ReportTokenizer.train(["No pleural effusion."], vocab_size=64, min_frequency=1)
+        >>> ids, mask = tokenizer(["No effusion.", ""], max_length=16)
+        >>> tokenizer.decode(ids[0].tolist()), mask.sum(1)
+        ('no effusion.', tensor([5, 0]))
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:

@@ -29,7 +29,7 @@ from medvlp.objectives.patch_similarity import (
     top_patch_mean,
     top_patch_similarity,
 )
-from medvlp.objectives.prototypes import co_occurrence, sinkhorn, swapped_prediction
+from medvlp.objectives.prototypes import sinkhorn, swapped_prediction
 from medvlp.objectives.sampling import SampledSentences, join_sentences, row_hash, sample_concepts, sample_sentences
 from medvlp.objectives.segmentation import NOT_ANNOTATED, pixel_bce, soft_dice
 from medvlp.objectives.soft_targets import (
@@ -50,14 +50,11 @@ from medvlp.objectives.targets import (
     target_matrix,
 )
 from medvlp.objectives.triples import (
-    one_against_some,
     over_findings,
-    over_places,
     place_contrast,
     prototypical_contrast,
     relation_prototypes,
     sample_negatives,
-    triple_tensor,
 )
 from medvlp.objectives.word_patch import word_patch_similarity
 
@@ -73,7 +70,6 @@ __all__ = [
     "attention_region",
     "bag_cross_entropy",
     "bag_of_words",
-    "co_occurrence",
     "concept_targets",
     "effective_rank",
     "global_local_contrast",
@@ -93,9 +89,7 @@ __all__ = [
     "masked_token_loss",
     "momentum_target",
     "multi_positive_nce",
-    "one_against_some",
     "over_findings",
-    "over_places",
     "pair_alignment",
     "patch_sentence_similarity",
     "per_sample_bce",
@@ -121,7 +115,6 @@ __all__ = [
     "token_weights",
     "top_patch_mean",
     "top_patch_similarity",
-    "triple_tensor",
     "unmentioned_as_negative",
     "word_patch_similarity",
     "word_token_mask",

@@ -33,6 +33,13 @@ def labels_and_mask(
 
     Raises:
         ValueError: neither of the named policies.
+
+    Examples:
+        >>> states = torch.tensor([[1, 0, -1, 2]])  # present, absent, unmentioned, uncertain
+        >>> labels_and_mask(states)
+        (tensor([[1., 0., 0., 0.]]), tensor([[1., 1., 0., 0.]]))
+        >>> labels_and_mask(states, unmentioned="negative")[1]
+        tensor([[1., 1., 1., 0.]])
     """
     if unmentioned not in ("ignore", "negative") or uncertain not in ("ignore", "absent", "present", "half"):
         raise ValueError(
@@ -50,7 +57,13 @@ def labels_and_mask(
 
 
 def unmentioned_as_negative(states: Tensor, has_report: Tensor | None = None) -> Tensor:
-    """bool `[B, F]`: unmentioned findings of images that have a report."""
+    """bool `[B, F]`: unmentioned findings of images that have a report.
+
+    Examples:
+        >>> unmentioned_as_negative(torch.tensor([[1, -1], [1, -1]]), torch.tensor([True, False]))
+        tensor([[False,  True],
+                [False, False]])
+    """
     unmentioned = states == FindingState.UNMENTIONED
     return unmentioned if has_report is None else unmentioned & has_report[:, None]
 
@@ -74,6 +87,11 @@ def masked_bce(
         unmentioned, uncertain, reported: see `labels_and_mask`. The gradient at an ignored entry is exactly zero.
         unmentioned_weight: weight w of an unmentioned entry under `negative`; stated ones weigh 1.
         ranks: of a distributed run; the mean is then over the entries of all ranks.
+
+    Examples:
+        >>> states = torch.tensor([[1, 0, -1, 2]])
+        >>> masked_bce(torch.zeros(1, 4), states)  # two entries count, each costs log 2
+        tensor(0.6931)
     """
     logits = at_least_float32(logits)
     label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain, has_report))
@@ -95,6 +113,11 @@ def per_sample_bce(
         L = mean_b [ sum_e m_be bce(l_be, y_be) / (sum_e m_be + 0.001) ]
 
     An image with two stated findings weighs as much as one with fourteen. Arguments as in `masked_bce`.
+
+    Examples:
+        >>> states = torch.tensor([[1, 0, -1], [1, -1, -1]])
+        >>> per_sample_bce(torch.zeros(2, 3), states)
+        tensor(0.6926)
     """
     logits = at_least_float32(logits)
     label, mask = (t.to(logits.dtype) for t in labels_and_mask(states, unmentioned, uncertain, has_report))
@@ -107,6 +130,10 @@ def bag_of_words(tokens: Tensor, mask: Tensor, vocabulary: int) -> Tensor:
 
     Args:
         tokens: int64 `[N, T]`. mask: bool `[N, T]`, True at tokens that count. vocabulary: V.
+
+    Examples:
+        >>> bag_of_words(torch.tensor([[5, 2, 2]]), torch.tensor([[True, True, True]]), 6)
+        tensor([[0., 0., 1., 0., 0., 1.]])
     """
     bag = torch.zeros(len(tokens), vocabulary, device=tokens.device)
     return bag.scatter_reduce(1, tokens, mask.to(bag.dtype), "amax")
@@ -126,6 +153,10 @@ def bag_cross_entropy(logits: Tensor, weighted: Tensor, ranks: Ranks = ONE_RANK)
 
     Returns:
         a scalar in at least float32; 0 where no text has weight.
+
+    Examples:
+        >>> bag_cross_entropy(torch.zeros(2, 8), torch.eye(8)[:2])  # log 8
+        tensor(2.0794)
     """
     mass = weighted.sum(1)
     logits = at_least_float32(logits).masked_fill((mass == 0)[:, None], 0.0)

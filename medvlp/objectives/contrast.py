@@ -38,6 +38,13 @@ def info_nce(
 
     Returns:
         a scalar in at least float32; 0 where nothing has a positive.
+
+    Examples:
+        >>> logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
+        >>> info_nce(logits, torch.eye(2))  # CLIP
+        tensor(0.1269)
+        >>> info_nce(logits, torch.ones(2, 2))  # both texts are right for both images
+        tensor(1.1269)
     """
     logits = at_least_float32(logits)
     target = target.to(logits.dtype)
@@ -74,6 +81,11 @@ def multi_positive_nce(
         row_weight: share of the direction image to finding.
         reported: bool `[B]`, images that have a report. None: all have.
         ranks: as in `info_nce`.
+
+    Examples:
+        >>> states = torch.tensor([[1, 1, 0], [0, -1, 1]])
+        >>> multi_positive_nce(torch.zeros(2, 3), states)
+        tensor(0.6790)
     """
     known = (states == FindingState.PRESENT) | (states == FindingState.ABSENT)
     if unmentioned == "negative":
@@ -106,6 +118,11 @@ def sigmoid_contrast(
 
     Returns:
         a scalar in at least float32; 0 where nothing is valid.
+
+    Examples:
+        >>> logits = 10 * torch.eye(2) - 5
+        >>> sigmoid_contrast(logits, torch.eye(2).bool())
+        tensor(0.0134)
     """
     valid = torch.ones_like(positive) if valid is None else valid
     logits = at_least_float32(logits).masked_fill(~valid, 0.0)  # whatever stood there, infinity included

@@ -1,4 +1,4 @@
-"""Losses on the shape of a feature space, without negatives: pull pairs together, keep dimensions apart."""
+"""Losses without negatives: pairs are aligned, and dimensions kept orthogonal (M-FLAG)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ def pair_alignment(first: Tensor, second: Tensor, valid: Tensor | None = None, r
 
     Args:
         first, second: of any length.
-        counts: bool `[N]`, pairs that enter the mean; None: all. Without any it is 0.
+        valid: bool `[N]`, pairs that enter the mean; None: all. Without any it is 0.
         ranks: of a distributed run; the mean is then over the pairs of all ranks.
+
+    Examples:
+        >>> pair_alignment(torch.eye(3), torch.eye(3)), pair_alignment(torch.eye(3), -torch.eye(3))
+        (tensor(0.), tensor(8.))
     """
     if valid is not None:
         first, second = first.masked_fill(~valid[:, None], 0.0), second.masked_fill(~valid[:, None], 0.0)
@@ -38,8 +42,12 @@ def gram_orthogonality(
     Args:
         features: Z, `[N, D]`; N is the number of rows given, so that a smaller last batch is right too. In a
             distributed run, the gathered rows of all ranks.
-        off_diagonal: l. centre: subtract the mean first, which makes C a covariance.
-        counts: bool `[N]`, rows that enter C, and N is their number; None: all. Without any it is 0.
+        off_diagonal: l. center: subtract the mean first, which makes C a covariance.
+        valid: bool `[N]`, rows that enter C, and N is their number; None: all. Without any it is 0.
+
+    Examples:
+        >>> gram_orthogonality(2 * torch.eye(4)), gram_orthogonality(torch.ones(4, 4))
+        (tensor(0.), tensor(0.0306))
     """
     valid = torch.ones_like(features[:, 0], dtype=torch.bool) if valid is None else valid
     features = at_least_float32(features).masked_fill(~valid[:, None], 0.0)
@@ -55,7 +63,12 @@ def gram_orthogonality(
 
 
 def effective_rank(features: Tensor) -> Tensor:
-    """`exp` of the entropy of the normalized singular values of `[N, D]` (Roy & Vetterli 2007): 1 is a collapse."""
+    """`exp` of the entropy of the normalized singular values of `[N, D]` (Roy & Vetterli 2007): 1 is a collapse.
+
+    Examples:
+        >>> effective_rank(torch.cat([torch.eye(3), -torch.eye(3)]))
+        tensor(3.)
+    """
     values = torch.linalg.svdvals(at_least_float32(features) - at_least_float32(features).mean(0))
     share = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
     return torch.special.entr(share).sum().exp()

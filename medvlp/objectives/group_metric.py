@@ -21,6 +21,11 @@ class LabelGroups:
         same: bool `[n, N]`, pairs of one group; each row is in its own.
         valid: bool `[n, N]`, pairs that count, as positive or negative.
         asked: bool `[n]`, rows whose group has a loss of its own; the others are negatives only.
+
+    Examples:
+        >>> pairs = torch.eye(3).bool()  # each row is a group of its own
+        >>> LabelGroups(same=pairs, valid=torch.ones(3, 3).bool(), anchors=torch.ones(3).bool()).same.sum(1)
+        tensor([1, 1, 1])
     """
 
     same: Tensor
@@ -41,6 +46,13 @@ def label_groups(states: Tensor, has_report: Tensor, ancestors: Tensor, ranks: R
         states: int8 `[n, F]`, four states. reported: bool `[n]`; an image without report counts for nothing.
         ancestors: bool `[F, A]`, see `ancestor_matrix`.
         ranks: of a distributed run.
+
+    Examples:
+        >>> states = torch.tensor([[1, -1], [1, -1], [0, 0]])  # two images of one finding, and a normal one
+        >>> label_groups(states, torch.ones(3).bool(), torch.eye(2).bool()).same
+        tensor([[ True,  True, False],
+                [ True,  True, False],
+                [False, False,  True]])
     """
     present = (states == FindingState.PRESENT).float()
     lineage = (present @ ancestors.to(present)).clamp_max(1)
@@ -76,6 +88,11 @@ def group_metric_loss(logits: Tensor, groups: LabelGroups, ranks: Ranks = ONE_RA
 
     Returns:
         a scalar in at least float32; 0 where no group is asked or nothing is negative.
+
+    Examples:
+        >>> groups = LabelGroups(torch.eye(2).bool(), torch.ones(2, 2).bool(), torch.ones(2).bool())
+        >>> group_metric_loss(torch.zeros(2, 2), groups)  # groups of one are InfoNCE: log 2
+        tensor(0.6931)
     """
     logits = at_least_float32(logits)
     inside = groups.same & groups.valid

@@ -38,6 +38,11 @@ def token_alignment_loss(
 
     Returns:
         a scalar in at least float32: the mean over reports with a word and something to attend to; 0 without any.
+
+    Examples:
+        >>> tokens = torch.eye(4)[None]  # four orthogonal words, each with its patch
+        >>> token_alignment_loss(tokens, tokens, torch.ones(1, 4).bool())
+        tensor(0.0001)
     """
     words, patches = at_least_float32(words), at_least_float32(patches)
     attended = torch.ones_like(patches[..., 0], dtype=torch.bool) if patch_mask is None else patch_mask
@@ -74,6 +79,10 @@ def token_weights(whole: Tensor, tokens: Tensor, mask: Tensor, tails: float = 0.
 
     Returns:
         float32, rows sum to 1; zero outside the mask.
+
+    Examples:
+        >>> token_weights(torch.ones(1, 4), torch.zeros(1, 3, 4), torch.tensor([[True, True, False]]))
+        tensor([[0.5000, 0.5000, 0.0000]])
     """
     whole, tokens = at_least_float32(whole), at_least_float32(tokens)
     asked = cosines(tokens, whole[:, None])[..., 0] / tokens.shape[2] ** 0.5
@@ -112,6 +121,11 @@ def global_local_contrast(
 
     Returns:
         a scalar in at least float32; 0 where nothing counts.
+
+    Examples:
+        >>> images, patches = torch.eye(2), torch.eye(2)[:, None].expand(2, 3, 2)
+        >>> global_local_contrast(images, patches, torch.ones(2, 3).bool(), torch.arange(2), scale=10.0)
+        tensor(0.0001)
     """
     rows, parts = len(whole), parts.masked_fill(~mask[..., None], 0.0)
     every_whole, every_group = ranks.gather(whole), ranks.gather(group)

@@ -33,6 +33,11 @@ def patch_sentence_similarity(
 
     Returns:
         `[B, N]` between -1 and 1, in at least float32.
+
+    Examples:
+        >>> patches = torch.eye(4)[None]  # one image of four orthogonal patches
+        >>> patch_sentence_similarity(patches, torch.eye(4)[:1], sharpness=100.0)
+        tensor([[0.9861]])
     """
     patches, sentences = at_least_float32(patches), at_least_float32(sentences)
     if chunk is None or chunk >= len(sentences):
@@ -62,6 +67,10 @@ def top_patch_similarity(patches: Tensor, texts: Tensor, k: int = 1) -> Tensor:
 
     Returns:
         `[B, N]` in at least float32. The gradient reaches the chosen patches alone, whose places are all that is kept.
+
+    Examples:
+        >>> top_patch_similarity(torch.eye(4)[None], torch.eye(4)[:1], k=2)
+        tensor([[0.5000]])
     """
     return cosines(texts, patches).topk(min(k, patches.shape[1]), dim=2).values.mean(2)
 
@@ -76,6 +85,10 @@ def top_patch_mean(patches: Tensor, texts: Tensor, k: int) -> Tensor:
     Args:
         patches: `[B, P, D]`. texts: `[B, S, D]`, S of each image. Unit vectors make cosines of the products.
         k: at most P counts; more is taken as P.
+
+    Examples:
+        >>> top_patch_mean(torch.eye(3)[None], torch.tensor([[[1.0, 0.5, 0.0]]]), k=2)
+        tensor([[[0.5000, 0.5000, 0.0000]]])
     """
     chosen = cosines(texts, patches).topk(min(k, patches.shape[1]), dim=2).indices  # [B, S, k]
     image = torch.arange(len(patches), device=patches.device)[:, None, None]
@@ -100,6 +113,11 @@ def late_interaction(patches: Tensor, words: Tensor, mask: Tensor, chunk: int = 
     Returns:
         image_to_text `[B, N]` and text_to_image `[B, N]`, rows are images in both; in at least float32. A text without
         any word has 0 in both, and sends no gradient.
+
+    Examples:
+        >>> patches, words = torch.eye(2)[None], torch.eye(2)[None]
+        >>> late_interaction(patches, words, torch.tensor([[True, False]]))  # one word only: it fits one of two patches
+        (tensor([[0.5000]]), tensor([[1.]]))
     """
     patches, words = at_least_float32(patches), at_least_float32(words).masked_fill(~mask[..., None], 0.0)
     if len(words) <= chunk:
@@ -132,6 +150,10 @@ def attention_region(sentences: Tensor, patches: Tensor, sharpness: float | Tens
 
     Args:
         sentences: s, unit vectors `[B, D]`. patches: p, unit vectors `[B, P, D]`. sharpness: k.
+
+    Examples:
+        >>> attention_region(torch.tensor([[1.0, 0.0]]), torch.tensor([[[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]]))
+        tensor([[1.0000, 0.0000, 0.0183]])
     """
     attention = (sharpness * cosines(sentences[:, None], patches)[:, 0]).softmax(1)
     least, most = attention.amin(1, keepdim=True), attention.amax(1, keepdim=True)
@@ -144,5 +166,10 @@ def manifold_mix(mine: Tensor, theirs: Tensor, share: Tensor) -> Tensor:
 
     Args:
         mine, theirs: features `[B, ..., D]` at the same places of both images. share: g, `[B, ...]` between 0 and 1.
+
+    Examples:
+        >>> manifold_mix(torch.zeros(1, 2, 3), torch.ones(1, 2, 3), torch.tensor([[0.0, 0.25]]))
+        tensor([[[0.0000, 0.0000, 0.0000],
+                 [0.2500, 0.2500, 0.2500]]])
     """
     return torch.lerp(mine, theirs, share[..., None].to(mine.dtype))

@@ -21,6 +21,10 @@ def sinkhorn(scores: Tensor, sharpness: float = 20.0, iterations: int = 3, valid
         scores: `[N, K]`, cosines of features with prototypes. sharpness: 1 / epsilon.
         iterations: of columns, then rows; three are usual.
         valid: bool `[N]`; a row that is False takes no share of any prototype, and its code means nothing.
+
+    Examples:
+        >>> sinkhorn(torch.tensor([[1.0, 0.0], [1.0, 0.1]]), iterations=20).sum(0)  # both prototypes are used alike
+        tensor([1., 1.])
     """
     log_code = at_least_float32(scores) * sharpness
     columns = math.log(log_code.shape[1])
@@ -56,6 +60,10 @@ def swapped_prediction(
 
     Returns:
         a scalar; 0 where no row is a pair.
+
+    Examples:
+        >>> swapped_prediction(torch.zeros(4, 8), torch.zeros(4, 8))  # log 8
+        tensor(2.0794)
     """
     valid = torch.ones_like(first[:, 0], dtype=torch.bool) if valid is None else valid
     first, second = first.masked_fill(~valid[:, None], 0.0), second.masked_fill(~valid[:, None], 0.0)
@@ -66,16 +74,3 @@ def swapped_prediction(
         total = total - (code * (at_least_float32(guess) / temperature).log_softmax(1)).sum(1)
     total = (0.5 * total * valid).sum()
     return total / mean_over_ranks(valid.sum().to(total.dtype), ranks).clamp_min(1e-6)
-
-
-def co_occurrence(present: Tensor, smoothing: float = 1.0) -> Tensor:
-    """How often finding j is present where finding i is: `[F, F]`, rows are conditional frequencies.
-
-    As a bank: `co_occurrence(Y) @ prototypes` lets a rare finding lean on those that it comes with.
-
-    Args:
-        present: bool or float `[N, F]`. smoothing: pseudo-count on the diagonal, so that an unseen finding is itself.
-    """
-    counts = present.to(torch.get_default_dtype()).t() @ present.to(torch.get_default_dtype())
-    counts = counts + smoothing * torch.eye(len(counts), device=counts.device, dtype=counts.dtype)
-    return counts / counts.sum(1, keepdim=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medvlp.models.tokenizer import ReportTokenizer
 from medvlp.objectives.masked_tokens import word_token_mask
 from medvlp.reports.states import FindingState
 
 _NOTHING = (0, 0, -1, int(FindingState.UNMENTIONED))
+
+if TYPE_CHECKING:
+    from medvlp.models.tokenizer import ReportTokenizer
 
 
 @dataclass
@@ -23,6 +25,12 @@ class SampledSentences:
     Attributes:
         tokens: int64 `[N, U]`. mask: bool `[N, U]`. states: int8 `[N, F]`, what each states of each finding.
         owner: int64 `[N]`, the image that each is of. group: int64 `[N]`, equal for equal sentences.
+
+    Examples:
+        >>> tokens = torch.tensor([[[5, 6], [7, 0]]])
+        >>> sampled = sample_sentences(tokens, tokens > 0, torch.tensor([[[1], [-1]]]), k=3, shuffle=False)
+        >>> sampled.exists, sampled.has_present, sampled.image_index
+        (tensor([ True,  True, False]), tensor([ True, False, False]), tensor([0, 0, 0]))
     """
 
     tokens: Tensor
@@ -58,6 +66,11 @@ def sample_sentences(
         shuffle: draw at random; False takes them in the order of the report.
         first: `stated` takes sentences that state a finding, and others only where those are fewer than k; `present`
             takes before these the ones that state that a finding is there; `any` draws all alike.
+
+    Examples:
+        >>> tokens, states = torch.tensor([[[5, 6], [7, 0]]]), torch.tensor([[[-1], [1]]])
+        >>> sample_sentences(tokens, tokens > 0, states, k=1).tokens  # the one that states a finding
+        tensor([[7, 0]])
     """
     short = max(0, k - tokens.shape[1])
     tokens, mask = F.pad(tokens, (0, 0, 0, short)), F.pad(mask, (0, 0, 0, short))
@@ -79,6 +92,12 @@ def row_hash(tokens: Tensor, mask: Tensor) -> Tensor:
     """int64 `[N]`: equal for rows with equal tokens, whatever their padding; by chance once in 2^64 for others.
 
     A polynomial in an odd base with the wrap-around of 64-bit integers.
+
+    Examples:
+        >>> tokens = torch.tensor([[5, 6, 0], [5, 6, 9]])
+        >>> a, b = row_hash(tokens, torch.tensor([[True, True, False], [True, True, False]]))
+        >>> bool(a == b)
+        True
     """
     base = torch.full(tokens.shape[1:], 6364136223846793005, dtype=torch.int64, device=tokens.device).cumprod(0)
     return ((tokens + 1) * mask * base).sum(1)
@@ -103,6 +122,14 @@ def join_sentences(
 
     Returns:
         ids int64 `[B, width]` and mask bool `[B, width]`; a row of padding where no sentence has a word.
+
+    Examples:
+        >>> from medvlp.models import ReportTokenizer
+        >>> tokenizer = ReportTokenizer.train(["no edema", "clear"], vocab_size=64, min_frequency=1)
+        >>> ids, mask = tokenizer(["no edema", "clear"], max_length=8)
+        >>> ids, mask = join_sentences(ids[None], mask[None], torch.tensor([[1, 0]]), 8, tokenizer)
+        >>> tokenizer.decode(ids[0].tolist())
+        'clear no edema'
     """
     pick = order[..., None].expand(tokens.shape)
     tokens, mask = tokens.gather(1, pick).flatten(1), mask.gather(1, pick).flatten(1)
@@ -130,6 +157,12 @@ def sample_concepts(concepts: Tensor, k: int, shuffle: bool = True) -> Tensor:
         concepts: int64 `[B, K, 4]`, of `Batch.concepts`.
         k: concepts of each report, also where K is less.
         shuffle: draw at random; False takes the first ones.
+
+    Examples:
+        >>> concepts = torch.tensor([[[0, 1, 7, 1], [1, 2, 8, 0]]])  # one present, one absent
+        >>> sample_concepts(concepts, k=2, shuffle=False)
+        tensor([[[ 0,  1,  7,  1],
+                 [ 0,  0, -1, -1]]])
     """
     images, known = concepts.shape[:2]
     affirmed = concepts[..., 3] == FindingState.PRESENT

@@ -25,6 +25,12 @@ def soft_dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
 
     Returns:
         Scalar between 0 and 1; 0, with zero gradients, where no mask was drawn.
+
+    Examples:
+        >>> import torch
+        >>> masks = torch.tensor([[[[1, 1], [0, 0]]]], dtype=torch.uint8)
+        >>> soft_dice(20.0 * masks - 10, masks)
+        tensor(3.6359e-05)
     """
     logits = at_least_float32(logits).masked_fill(masks == NOT_ANNOTATED, 0.0)
     drawn = (masks[:, :, 0, 0] != NOT_ANNOTATED).to(logits.dtype)
@@ -41,6 +47,11 @@ def pixel_bce(logits: Tensor, masks: Tensor) -> Tensor:
 
     Returns:
         Scalar; 0, with zero gradients, where no mask was drawn.
+
+    Examples:
+        >>> import torch
+        >>> pixel_bce(torch.zeros(1, 2, 4, 4), torch.full((1, 2, 4, 4), NOT_ANNOTATED))
+        tensor(0.)
     """
     drawn = masks != NOT_ANNOTATED
     logits = at_least_float32(logits).masked_fill(~drawn, 0.0)

@@ -20,6 +20,11 @@ def self_similarity(features: Tensor, counts: Tensor, ranks: Ranks = ONE_RANK) -
     Args:
         features: `[n, D]`; no gradient is taken. counts: bool `[n]`, rows that make the mean.
         ranks: of a distributed run.
+
+    Examples:
+        >>> self_similarity(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.ones(2).bool())
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
     """
     features = at_least_float32(features)
     everything, valid = ranks.gather(features), ranks.gather(counts)
@@ -54,6 +59,11 @@ def soft_contrast(
 
     Returns:
         a scalar in at least float32; 0 where nothing is valid.
+
+    Examples:
+        >>> own = torch.eye(2).bool()
+        >>> soft_contrast(torch.zeros(2, 2), torch.zeros(2, 2), own, torch.ones(2, 2).bool(), alpha=1.0)
+        tensor(0.)
     """
     logits, guide = at_least_float32(logits), at_least_float32(guide).detach()
     others = valid & ~own
@@ -77,7 +87,12 @@ def _divergence(target: Tensor, log_prediction: Tensor, valid: Tensor) -> Tensor
 
 
 def signed_labels(states: Tensor) -> Tensor:
-    """Four states int8 `[..., F]` -> float32 `[..., F]`: 1 present, -1 absent, 0 where nothing is known."""
+    """Four states int8 `[..., F]` -> float32 `[..., F]`: 1 present, -1 absent, 0 where nothing is known.
+
+    Examples:
+        >>> signed_labels(torch.tensor([1, 0, -1, 2]))
+        tensor([ 1., -1.,  0.,  0.])
+    """
     return (states == FindingState.PRESENT).float() - (states == FindingState.ABSENT).float()
 
 
@@ -96,6 +111,12 @@ def label_affinity(images: Tensor, texts: Tensor, temperature: float = 1.0) -> T
 
     Raises:
         ValueError: a temperature that float32 cannot hold.
+
+    Examples:
+        >>> labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> label_affinity(labels, labels)
+        tensor([[1.0000, 0.3679],
+                [0.3679, 1.0000]])
     """
     if temperature < 0.02:
         raise ValueError(f"temperature={temperature}: exp(-2 / temperature) is 0 in float32; take 0.02 or more")
@@ -110,6 +131,10 @@ def momentum_target(similarity: Tensor, target: Tensor, alpha: float) -> Tensor:
         similarity: `[N, M]`, logits of the twin; no gradient is taken.
         target: `[N, M]`; its rows are normalized to sum to 1.
         share: weight of the twin's opinion; 0 gives the target.
+
+    Examples:
+        >>> momentum_target(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), alpha=0.4)
+        tensor([[0.8000, 0.2000]])
     """
     own = target / target.sum(1, keepdim=True).clamp_min(torch.finfo(similarity.dtype).tiny)
     return alpha * similarity.detach().softmax(1) + (1 - alpha) * own

@@ -53,6 +53,13 @@ def target_matrix(
 
     Raises:
         ValueError: an unknown kind, or what it needs is missing.
+
+    Examples:
+        >>> groups = torch.tensor([0, 1, 0])  # texts 0 and 2 are equal
+        >>> target_matrix("same_text", text_group=groups)
+        tensor([[1., 0., 1.],
+                [0., 1., 0.],
+                [1., 0., 1.]])
     """
     every_group = ranks.gather(text_group)
     own = own_columns(len(text_group), len(every_group), ranks, text_group.device)
@@ -75,12 +82,22 @@ def target_matrix(
 
 
 def target_ancestors(kind: TargetKind, findings: Sequence[str]) -> Tensor | None:
-    """What `target_matrix` needs of the hierarchy: `ancestor_matrix` for `ontology`, None for the other targets."""
+    """What `target_matrix` needs of the hierarchy: `ancestor_matrix` for `ontology`, None for the other targets.
+
+    Examples:
+        >>> target_ancestors("same_text", ["edema"]) is None
+        True
+    """
     return ancestor_matrix(findings) if kind == "ontology" else None
 
 
 def jaccard(a: Tensor, b: Tensor) -> Tensor:
-    """Jaccard index `[N, M]` of sets, rows of zeros and ones `[N, F]` and `[M, F]`; two empty sets are equal."""
+    """Jaccard index `[N, M]` of sets, rows of zeros and ones `[N, F]` and `[M, F]`; two empty sets are equal.
+
+    Examples:
+        >>> jaccard(torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
+        tensor([[0.5000, 0.0000]])
+    """
     both = a @ b.t()
     either = a.sum(1)[:, None] + b.sum(1)[None] - both
     return torch.where(either > 0, both / either.clamp_min(1), 1.0)
@@ -93,6 +110,10 @@ def ancestor_matrix(findings: Sequence[str]) -> Tensor:
 
     Raises:
         UnknownNameError: a finding that the knowledge base lacks.
+
+    Examples:
+        >>> ancestor_matrix(["pneumothorax", "edema"]).shape[0]
+        2
     """
     lineages = [_lineage(finding) for finding in findings]
     concepts = list(dict.fromkeys(concept for lineage in lineages for concept in lineage))
@@ -126,6 +147,13 @@ def label_targets(
         image_states: int8 `[B, F]`, four states. text_states: int8 `[N, F]`: what each text states.
         unmentioned: what the silence of an image's report says; see `labels_and_mask`.
         reported: bool `[B]`, images that have a report. None: all have.
+
+    Examples:
+        >>> images, texts = torch.tensor([[1, 0], [0, -1]]), torch.tensor([[1, -1], [-1, 1]])
+        >>> label_targets(images, texts, unmentioned="ignore")
+        (tensor([[ True, False],
+                [False, False]]), tensor([[ True,  True],
+                [ True, False]]))
     """
     named = (text_states == FindingState.PRESENT).float().t()  # [F, N]
     absent = image_states == FindingState.ABSENT
@@ -165,6 +193,13 @@ def sentence_targets(
         ranks: of a distributed run; all arguments are this rank's, and the result is for the sentences of all ranks.
         unmentioned: whether what a report leaves unmentioned is absent in its image. reported: bool `[B]`, which images
             have a report; None, all.
+
+    Examples:
+        >>> sentences, images = torch.tensor([[1, -1], [-1, 0]]), torch.tensor([[1, 0], [1, -1]])
+        >>> sentence_targets(sentences, images, torch.tensor([0, 1]), torch.tensor([0, 1]))
+        (tensor([[True, True],
+                [True, True]]), tensor([[True, True],
+                [True, True]]))
     """
     images = torch.arange(len(image_states), device=image_index.device)[:, None]
     mine = image_index[None] == images  # this rank's sentences
@@ -205,6 +240,13 @@ def concept_targets(concepts: Tensor, asked: Tensor, has_report: Tensor) -> tupl
     Args:
         concepts: int64 `[B, K, 4]`, all that the images' reports name. asked: int64 `[C]`, concepts; -1 for nothing.
         reported: bool `[B]`, images that have a report.
+
+    Examples:
+        >>> concepts = torch.tensor([[[0, 1, 7, 1]], [[0, 1, 8, 1]]])  # concept 7 in image 0, 8 in image 1
+        >>> concept_targets(concepts, torch.tensor([7, 8, -1]), torch.ones(2).bool())
+        (tensor([[ True, False, False],
+                [False,  True, False]]), tensor([[ True,  True, False],
+                [ True,  True, False]]))
     """
     same = (concepts[..., 2, None] == asked) & (asked >= 0)  # [B, K, C]
     state = concepts[..., 3, None]

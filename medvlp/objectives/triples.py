@@ -11,35 +11,16 @@ from medvlp.models.ranks import ONE_RANK, Ranks, mean_over_ranks
 from medvlp.reports.states import FindingState
 
 
-def triple_tensor(image: Tensor, finding: Tensor, place: Tensor, state: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Triples of a batch -> states int8 `[B, F, P]`: present beats absent, which beats unmentioned.
-
-    An uncertain triple leaves its entry as it is, as in the triples of RadGraph that MedKLIP and MeDSLIP train on.
-
-    Args:
-        image, finding, place: int64 `[N]`, indices. state: int8 `[N]`, four states.
-        shape: (B, F, P).
-    """
-    images, findings, places = shape
-    flat = torch.full((images * findings * places,), int(FindingState.UNMENTIONED), device=state.device)
-    index = (image * findings + finding) * places + place
-    known = torch.where(state == FindingState.UNCERTAIN, int(FindingState.UNMENTIONED), state.long())
-    return flat.scatter_reduce(0, index, known, "amax").view(shape).to(torch.int8)
-
-
-def over_places(triples: Tensor) -> Tensor:
-    """States of findings `[B, F]`: present where the finding is anywhere, absent where it is denied and nowhere."""
-    return _strongest(triples, 2)
-
-
 def over_findings(triples: Tensor) -> Tensor:
-    """States of places `[B, P]`: whether anything is there."""
-    return _strongest(triples, 1)
+    """States of finding and place `[B, F, P]` -> states of places `[B, P]`: whether anything is there.
 
+    Present beats uncertain, which beats absent and unmentioned.
 
-def _strongest(states: Tensor, dim: int) -> Tensor:
-    """Present beats uncertain, which beats absent and unmentioned: their codes but with the first two exchanged."""
-    ranked = torch.where(states > 0, 3 - states, states).amax(dim)
+    Examples:
+        >>> over_findings(torch.tensor([[[1, -1], [0, -1]]]))
+        tensor([[ 1, -1]])
+    """
+    ranked = torch.where(triples > 0, 3 - triples, triples).amax(1)  # the codes of the first two exchanged
     return torch.where(ranked > 0, 3 - ranked, ranked)
 
 
@@ -54,6 +35,10 @@ def relation_prototypes(positive: Tensor, book: Tensor) -> Tensor:
 
     Returns:
         `[..., D]`.
+
+    Examples:
+        >>> relation_prototypes(torch.tensor([[True, True, False]]), torch.eye(3))
+        tensor([[0.5000, 0.5000, 0.0000]])
     """
     weight = positive.to(book.dtype)
     with without_autocast(book):  # a prototype is compared with the rows themselves
@@ -64,28 +49,12 @@ def sample_negatives(positive: Tensor, k: int) -> Tensor:
     """k indices `[..., k]` for each row of `positive` `[..., L]`, uniformly among what is not positive, none twice.
 
     A row with fewer than k negatives fills up with positives: give its remaining slots no weight. k is at most L.
+
+    Examples:
+        >>> sample_negatives(torch.tensor([[True, False, False]]), 2).sort().values
+        tensor([[1, 2]])
     """
     return torch.rand(positive.shape, device=positive.device).masked_fill(positive, -1.0).topk(k, dim=-1).indices
-
-
-def one_against_some(query: Tensor, right: Tensor, wrong: Tensor, valid: Tensor) -> Tensor:
-    """Cross-entropy of the right candidate against k wrong ones, averaged over valid queries.
-
-        L = mean_n [ log(exp(q_n r_n) + sum_k exp(q_n w_nk)) - q_n r_n ]
-
-    MedKLIP's L_CL and MeDSLIP's ProtoCL; neither normalizes nor scales, so scale `query` if you want to. With a zero
-    query it is log(1 + k).
-
-    Args:
-        query: `[..., D]`. right: `[..., D]`. wrong: `[..., k, D]`. valid: bool `[...]`.
-    """
-    counts = valid[..., None]
-    query, right = (at_least_float32(x).masked_fill(~counts, 0.0) for x in (query, right))
-    wrong = at_least_float32(wrong).masked_fill(~counts[..., None], 0.0)
-    good = (query * right).sum(-1)
-    bad = cosines(query[..., None, :], wrong)[..., 0, :]  # of vectors of any length
-    loss = torch.cat([good[..., None], bad], dim=-1).logsumexp(-1) - good
-    return (loss * valid).sum() / valid.sum().clamp_min(1)
 
 
 def place_contrast(
@@ -111,6 +80,11 @@ def place_contrast(
 
     Returns:
         a scalar in at least float32; 0 where no finding has a place.
+
+    Examples:
+        >>> places = torch.tensor([[[1, -1, -1, -1]]], dtype=torch.int8)
+        >>> place_contrast(torch.zeros(1, 1, 4), places, negatives=3)  # log 4
+        tensor(1.3863)
     """
     scores, negatives = at_least_float32(scores), min(negatives, scores.shape[-1])
     places = F.pad(places, (0, scores.shape[-1] - places.shape[-1]), value=FindingState.UNMENTIONED)
@@ -155,6 +129,11 @@ def prototypical_contrast(
         draw: draw the k at random, as the paper does. False takes all, with the weight of k of them, so that a figure
             of validation does not depend on chance.
         ranks: of a distributed run; the mean is then over the queries of all ranks.
+
+    Examples:
+        >>> states = torch.tensor([[1, -1, -1, -1]], dtype=torch.int8)
+        >>> prototypical_contrast(torch.zeros(1, 5), states, torch.ones(4, 5), negatives=3)  # log 4
+        tensor(1.3863)
     """
     positive = states == FindingState.PRESENT
     valid = positive.any(-1)

@@ -42,6 +42,11 @@ def word_patch_similarity(
 
     Returns:
         `[B, N]`, in at least float32.
+
+    Examples:
+        >>> patches, words = torch.eye(4)[None], torch.eye(4)[None, :2]
+        >>> word_patch_similarity(patches, words, torch.tensor([[True, True]])).shape
+        torch.Size([1, 1])
     """
     patches, words = at_least_float32(patches), at_least_float32(words)
     chunk = chunk or (4 if patches.device.type == "cpu" else 16)

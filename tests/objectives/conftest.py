@@ -24,7 +24,6 @@ from medvlp.objectives import (
     masked_bce,
     masked_token_loss,
     multi_positive_nce,
-    one_against_some,
     pair_alignment,
     patch_sentence_similarity,
     per_sample_bce,
@@ -248,14 +247,6 @@ CASES = {
         [wide(~COUNTS, 3)] * 2,
         [NOBODY],
         constants=True,
-    ),
-    "one_against_some": Case(
-        one_against_some,
-        [(4, 6), (4, 6), (4, 2, 6)],
-        [COUNTS],
-        [wide(~COUNTS, 6), wide(~COUNTS, 6), wide(~COUNTS, 2, 6)],
-        [NOBODY],
-        on_ranks=False,
     ),
 }
 

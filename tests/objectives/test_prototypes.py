@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.objectives import co_occurrence, sinkhorn, swapped_prediction
+from medvlp.objectives import sinkhorn, swapped_prediction
 
 
 @pytest.fixture
@@ -78,12 +78,6 @@ def test_gradients_flow_through_the_prediction_alone(scores):
     (gradient,) = torch.autograd.grad(swapped_prediction(small, small.detach().flip(0)), small)
     (half,) = torch.autograd.grad(expected, small)
     torch.testing.assert_close(gradient, half / 2)
-
-
-def test_co_occurrence_by_hand():
-    present = torch.tensor([[1, 1, 0], [1, 0, 0]])
-    # Finding 0 twice, once with 1; finding 2 never: one pseudo-count on the diagonal.
-    torch.testing.assert_close(co_occurrence(present), torch.tensor([[3 / 4, 1 / 4, 0], [1 / 3, 2 / 3, 0], [0, 0, 1]]))
 
 
 def test_rows_that_are_no_pair_have_no_part(scores):
