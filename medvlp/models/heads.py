@@ -67,8 +67,8 @@ class PrototypeHead(nn.Module):
 class MaskedBatchNorm(nn.Module):
     """Batch norm (Ioffe & Szegedy, ICML 2015) of vectors, of which some do not count.
 
-    An image without report has a text vector of zero, which belongs in no mean. In a distributed run the statistics
-    are over all ranks, with gradients, so that N ranks on B/N rows normalize as one does on B.
+    An image without report has a text vector of zero, which must not enter the mean. In a distributed run the
+    statistics are over all ranks, with gradients, so that N ranks on B/N rows normalize as one does on B.
 
     Args:
         dim: width. affine: learn a weight and a bias.
@@ -121,8 +121,8 @@ class MaskedBatchNorm(nn.Module):
 class BatchNormProjector(nn.Module):
     """Linear, batch norm, ReLU, linear, batch norm without affine part: the projector of BYOL as M-FLAG ends it.
 
-    The last norm gives every dimension unit variance over the batch. Where nothing is a negative, this is what keeps
-    two learned heads from agreeing on one constant. The linear maps have no bias: the norms would take it away.
+    The last norm gives every dimension unit variance over the batch. Without negatives, this is what keeps two
+    trained heads from collapsing to a constant. The linear maps have no bias: the norms would cancel it.
 
     Args:
         in_dim, hidden, out_dim: widths.

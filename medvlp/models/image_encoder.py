@@ -22,11 +22,11 @@ DEFAULT_IMAGE_ENCODER = "resnet10t"
 
 
 class PatchesDroppedError(RuntimeError):
-    """Something asked where the patches of an image are whose patches were dropped."""
+    """Something needs the grid or the feature maps of images whose patches were dropped."""
 
 
-class _NoPlaces:
-    """Raises whatever is asked of it, so that nobody takes the kept patches for a grid."""
+class _Dropped:
+    """Raises on every access, so that the kept patches are not taken for a grid."""
 
     def _refuse(self, *_: object) -> NoReturn:
         raise PatchesDroppedError(
@@ -37,16 +37,16 @@ class _NoPlaces:
     __len__ = __iter__ = __getitem__ = __bool__ = _refuse
 
 
-class _NoGrid(_NoPlaces, tuple):
+class _NoGrid(_Dropped, tuple):
     """The `grid` of `ImageFeatures` whose patches were dropped."""
 
 
-class _NoMaps(_NoPlaces, list):
+class _NoMaps(_Dropped, list):
     """The `pyramid` of `ImageFeatures` whose patches were dropped."""
 
 
 def _check_droppable(name: str, trunk: Any) -> None:
-    """Refuse a network that cannot do without some of its patches.
+    """Refuse a network that needs all of its patches.
 
     Raises:
         ValueError: it is no plain vision transformer of timm.
@@ -63,10 +63,10 @@ def _drop_patches(trunk: VisionTransformer, rate: float) -> Iterator[None]:
     """Inside the block the trunk drops a random part of the patches of each image, once they have their position code.
 
     FLIP (Li et al., CVPR 2023): at 50 % the blocks have half of the work. The class token is kept. Outside the block
-    the trunk is as timm made it, for those who use it without its encoder (`SegmentationNet`).
+    the trunk is unchanged, for those who use it without its encoder (`SegmentationNet`).
 
     Args:
-        trunk: a transformer. rate: share of the patches that is dropped, at least 0 and below 1.
+        trunk: a transformer. rate: fraction of the patches that is dropped, at least 0 and below 1.
     """
     whole = trunk.patch_drop
     trunk.patch_drop = PatchDropout(rate, num_prefix_tokens=trunk.num_prefix_tokens)
@@ -82,7 +82,7 @@ class ImageEncoder(nn.Module):
     The trunk is any network of timm that gives feature maps: ConvNets give a pyramid of strides 2 or 4 to 32,
     transformers one map per block at the stride of their patches.
 
-    The last map of a ConvNet (stride 32) is blind to a nodule of 10 mm on a small radiograph, and a finer one sees no
+    The last map of a ConvNet (stride 32) misses a nodule of 10 mm on a small radiograph, and a finer one has no
     context. So patches are the sum of all maps from stride `patch_stride` upwards, each mapped linearly to `dim` and
     the coarser ones upsampled (the top-down path of Lin et al., Feature Pyramid Networks, CVPR 2017, without its
     smoothing convolutions), then layer-normalized. A transformer has one stride only, and its last block is used.
@@ -96,9 +96,9 @@ class ImageEncoder(nn.Module):
         pool: where the global vector comes from. `patches`: their mean, so that a phrase compared with patches is
             compared with the parts of the global vector, and small findings reach it. `trunk`: the trunk's own pooling
             (average, class token, attention, ...), mapped linearly; for networks that come with a trained one.
-        patch_dropping: share of the patches that a transformer does not see in training (FLIP). The features are then
-            those of the patches that are left, in no grid: what asks for the grid or the pyramid gets a
-            `PatchesDroppedError`. In evaluation mode all patches are seen.
+        patch_dropping: fraction of the patches that a transformer drops in training (FLIP). The features are then those
+            of the patches that are kept, without a grid: reading the grid or the pyramid raises
+            `PatchesDroppedError`. In evaluation mode no patch is dropped.
 
     Attributes:
         dim: D. `image_size`, `patch_stride` (what the trunk really gives) and `grid` are plain numbers as well.
@@ -153,7 +153,7 @@ class ImageEncoder(nn.Module):
             raise ValueError(f"{self.name} reads radiographs [B, 1, H, W]; got {list(images.shape)}")
         images = images.contiguous(memory_format=torch.channels_last)
         if self.training and self.patch_dropping:
-            return self._see_some(images)
+            return self._forward_dropped(images)
         last, maps = self.trunk.forward_intermediates(images, indices=self.levels, output_fmt="NCHW")
         merged: Tensor | None = None
         for level, linear in zip(reversed(self._patch_levels), reversed(self.to_patches), strict=True):
@@ -163,7 +163,7 @@ class ImageEncoder(nn.Module):
         patches = self.patch_norm(merged.permute(0, 2, 3, 1).flatten(1, 2))
         return ImageFeatures(self._pooled(patches, last), patches, tuple(merged.shape[-2:]), list(maps))
 
-    def _see_some(self, images: Tensor) -> ImageFeatures:
+    def _forward_dropped(self, images: Tensor) -> ImageFeatures:
         """Features of a random part of the patches; a transformer's patches come from its last block alone."""
         with _drop_patches(self.trunk, self.patch_dropping):
             last, tokens = self.trunk.forward_intermediates(images, indices=self.levels, output_fmt="NLC")

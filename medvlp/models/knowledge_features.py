@@ -17,7 +17,7 @@ from medvlp.reports.states import FindingState
 
 
 def book_texts(book: KnowledgeBook, findings: Sequence[str], facets: Sequence[str]) -> list[list[str | None]]:
-    """What a book says of E findings in K facets, `[finding][facet]`; None where it says nothing.
+    """Texts of a book for E findings in K facets, `[finding][facet]`; None where it has none.
 
     Raises:
         UnknownNameError: a finding or facet that the book lacks.
@@ -51,7 +51,7 @@ def book_features(
 
 
 def retrieve_facets(image: Tensor, book: Tensor, mask: Tensor, sharpness: float | Tensor = 1.0) -> Tensor:
-    """For each image and finding, the mixture of facets that the image asks for.
+    """For each image and finding, the average of its facets, weighted by their similarity to the image.
 
         w_bek = softmax_k(s <v_b, K_ek>)      r_be = sum_k w_bek K_ek
 
@@ -78,11 +78,11 @@ def retrieve_facets(image: Tensor, book: Tensor, mask: Tensor, sharpness: float 
 def place_features(bank: TextBank, absent: bool = False) -> Tensor:
     """ "It is located at ..." of each place, `[51, D]`, less their mean (MedKLIP, Wu et al., ICCV 2023).
 
-    A softmax over places does not change when all of them move alike; but texts that differ in one word are nearly
-    parallel, and what they have in common would take the digits of bfloat16.
+    A softmax over places is invariant to a common shift; but texts that differ in one word are nearly parallel, and
+    what they share would take the digits of bfloat16.
 
     Args:
-        bank: what reads them.
+        bank: encodes the sentences.
         absent: one more row, of "It is not present." (MAVL, Phan et al., CVPR 2024).
     """
     sentences = [place_sentence(place) for place in PLACES] + [NOT_PRESENT_SENTENCE] * absent
@@ -100,7 +100,7 @@ class LabelCaptions(nn.Module):
             images on which nothing is present.
 
     Attributes:
-        cut: captions longer than `max_tokens` -> how many tokens each loses.
+        truncated_texts: captions longer than `max_tokens` -> how many tokens each loses.
 
     Examples:
         >>> tokenizer = ReportTokenizer.train(["no edema"], vocab_size=64, min_frequency=1)
@@ -123,12 +123,12 @@ class LabelCaptions(nn.Module):
     ) -> None:
         super().__init__()
         prompts = PromptSet.load(prompt_set)
-        said = [prompts.prompts(finding, book).present for finding in (*findings, NO_FINDING)]
-        most = max(map(len, said))
-        self.truncated_texts = tokenizer.truncated_texts((text for texts in said for text in texts), max_tokens)
-        ids, mask = tokenizer([texts[k % len(texts)] for texts in said for k in range(most)], max_tokens)
-        self.register_buffer("ids", ids.unflatten(0, (len(said), most)), persistent=False)
-        self.register_buffer("mask", mask.unflatten(0, (len(said), most)), persistent=False)
+        captions = [prompts.prompts(finding, book).present for finding in (*findings, NO_FINDING)]
+        most = max(map(len, captions))
+        self.truncated_texts = tokenizer.truncated_texts((text for texts in captions for text in texts), max_tokens)
+        ids, mask = tokenizer([texts[k % len(texts)] for texts in captions for k in range(most)], max_tokens)
+        self.register_buffer("ids", ids.unflatten(0, (len(captions), most)), persistent=False)
+        self.register_buffer("mask", mask.unflatten(0, (len(captions), most)), persistent=False)
 
     def forward(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """States int8 `[B, F]` -> ids int64 and mask bool `[B, T]`: one present finding of each image, drawn."""
@@ -157,9 +157,9 @@ class TextPairs:
 
 
 class KnowledgePairs(nn.Module):
-    """Draws pairs for a contrast that teaches a text encoder what findings are and how they hang together.
+    """Pairs of texts for a contrastive loss that teaches a text encoder findings and their relations.
 
-    As KAD (Zhang et al., Nature Communications 2023) makes them of UMLS, here of the book and the `ConceptGraph`:
+    As KAD (Zhang et al., Nature Communications 2023) builds them from UMLS, here from the book and the `ConceptGraph`:
 
     - "emphysema [SEP] is located in" and "the apices of the lungs"; for each relation,
     - "is located in [SEP] the apices of the lungs" and "emphysema"; for each relation,
@@ -171,10 +171,10 @@ class KnowledgePairs(nn.Module):
     Args:
         book: whose findings, definitions and relations are read. A finding without a definition has no third pair.
         tokenizer, max_tokens: of the text encoder.
-        noise: share of the tokens that are masked in every other text while training; KAD's 0.15.
+        noise: fraction of the tokens that are masked in every other text while training; KAD's 0.15.
 
     Attributes:
-        cut: texts longer than `max_tokens` -> how many tokens each loses.
+        truncated_texts: texts longer than `max_tokens` -> how many tokens each loses.
 
     Examples:
         >>> tokenizer = ReportTokenizer.train(["no edema"], vocab_size=64, min_frequency=1)
@@ -211,7 +211,7 @@ class KnowledgePairs(nn.Module):
         return len(self.question_ids)
 
     def sample(self, k: int, shuffle: bool = True) -> TextPairs:
-        """k pairs, none twice: random and noisy ones, or evenly spaced ones as they stand."""
+        """k distinct pairs: random ones with noise, or (`shuffle=False`) evenly spaced ones without."""
         k, device = min(k, len(self)), self.question_ids.device
         spaced = torch.arange(k, device=device) * len(self) // k
         rows = torch.rand(len(self), device=device).topk(k).indices if shuffle else spaced

@@ -13,24 +13,23 @@ from medvlp.models.tokenizer import ReportTokenizer
 
 
 class AttentionPool(nn.Module):
-    """Multi-head attention of a query to masked tokens.
+    """Multi-head attention pooling with the mean of the tokens as query, as in CLIP's ResNets.
+
+    There is no position code: add one to the tokens where order matters.
 
     Args:
         dim: width of the tokens. heads: attention heads. out_dim: width of the result, `dim` when None.
-        query: `mean` asks with the mean of the tokens (the pooling of CLIP's ResNets, without its position code: add
-            one to the tokens where order matters); `learned` asks with one learned vector (MAP of SigLIP).
 
     Examples:
         >>> AttentionPool(8)(torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)).shape
         torch.Size([2, 8])
     """
 
-    def __init__(self, dim: int, heads: int = 4, out_dim: int | None = None, query: str = "mean") -> None:
+    def __init__(self, dim: int, heads: int = 4, out_dim: int | None = None) -> None:
         super().__init__()
-        if dim % heads or query not in ("mean", "learned"):
-            raise ValueError(f"{heads} heads must divide the width {dim}, and query is mean or learned, not {query!r}")
+        if dim % heads:
+            raise ValueError(f"{heads} heads do not divide the width {dim}")
         self.heads = heads
-        self.asked = nn.Parameter(torch.randn(dim) * dim**-0.5) if query == "learned" else None
         self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.out = nn.Linear(dim, out_dim or dim)
 
@@ -38,10 +37,9 @@ class AttentionPool(nn.Module):
         """Tokens `[N, T, D]` and mask bool `[N, T]` -> `[N, out_dim]`; zero for a row without any token."""
         mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device) if mask is None else mask
         exists = mask.any(1)
-        count = mask.sum(1, keepdim=True).clamp_min(1)
-        asked = (tokens * mask[..., None]).sum(1) / count if self.asked is None else self.asked.expand(len(tokens), -1)
-        query, key, value = self._split(self.query(asked)[:, None]), self._split(self.key(tokens)), self.value(tokens)
-        attended = (mask | ~exists[:, None])[:, None, None]  # an empty row looks at its padding, and is zeroed below
+        mean = (tokens * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+        query, key, value = self._split(self.query(mean)[:, None]), self._split(self.key(tokens)), self.value(tokens)
+        attended = (mask | ~exists[:, None])[:, None, None]  # an empty row attends to its padding, and is zeroed below
         pooled = F.scaled_dot_product_attention(query, key, self._split(value), attn_mask=attended)
         return self.out(pooled.flatten(1)) * exists[:, None]
 

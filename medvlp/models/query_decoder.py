@@ -32,8 +32,8 @@ class Attention(nn.Module):
         weights: bool = False,
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Queries `[B, F, D]`, memory `[B, P, D]`, position `[P, D]`, mask bool `[B, P]` of what may be looked at
-        (something in each row) -> `[B, F, D]` and weights `[B, F, P]` (mean over heads) or None."""
+        """Queries `[B, F, D]`, memory `[B, P, D]`, position `[P, D]`, mask bool `[B, P]` of what may be attended to
+        (at least one in each row) -> `[B, F, D]` and weights `[B, F, P]` (mean over heads) or None."""
         q = self._split(self.query(queries))
         k = self._split(self.key(memory if position is None else memory + position))
         v = self._split(self.value(memory))
@@ -75,15 +75,15 @@ class DecoderLayer(nn.Module):
 class QueryDecoder(nn.Module):
     """Queries (one a finding, a place, a sentence) attend to patches, layer by layer.
 
-    The decoder of DETR with pre-normalization, as MedKLIP and KAD use it. Without self-attention, queries do not
-    see each other, so that an answer does not depend on what else is asked (CARZero); this is what zero-shot use needs,
-    and the default. Any number of queries may be asked.
+    The decoder of DETR with pre-normalization, as in MedKLIP and KAD. Without self-attention a query's answer does not
+    depend on the other queries (CARZero), as zero-shot use needs; this is the default. Any number of queries is
+    allowed.
 
     Args:
         dim: width D of queries and memory. heads: attention heads. layers: number of layers.
         hidden: width of the perceptrons, 2 D when None.
         dropout: after attention and perceptron.
-        self_attention: let the queries of one image see each other.
+        self_attention: let the queries of one image attend to each other.
 
     Examples:
         >>> queries, patches = torch.randn(14, 8), torch.randn(2, 49, 8)
@@ -116,14 +116,14 @@ class QueryDecoder(nn.Module):
         need_attention: bool = False,
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Ask.
+        """Decode.
 
         Args:
             queries: `[F, D]`, the same for all images, or `[B, F, D]`.
             memory: `[B, P, D]`, patches or tokens.
             position: `[P, D]`, added to the keys; see `grid_position`.
             need_attention: return attention maps; costs memory, since the fused kernel cannot give them.
-            mask: bool `[B, P]`, what may be looked at, such as the tokens of a padded text; something in each row.
+            mask: bool `[B, P]`, what may be attended to, such as the tokens of a padded text; at least one in each row.
 
         Returns:
             answers `[B, F, D]`, and attention `[B, F, P]` as the mean over heads and layers (rows sum to 1), or None.
@@ -143,8 +143,8 @@ class RelationScorer(nn.Module):
 
         S_bn = MLP( decoder(q_n; M_b) )
 
-    Each query reads each memory through a decoder without self-attention, so that a score does not depend on what else
-    is asked. The same weights serve texts that ask images and images that ask texts.
+    Each query attends to each memory through a decoder without self-attention, so that a score does not depend on the
+    other queries. The same weights serve texts as queries of images and images as queries of texts.
 
     Args:
         width: D of queries and memory. layers, heads: of the decoder.
@@ -170,7 +170,7 @@ class RelationScorer(nn.Module):
 
         Args:
             queries: `[N, D]`. memory: `[B, M, D]`.
-            mask: bool `[B, M]`, something in each row; None: all counts.
+            mask: bool `[B, M]`, at least one in each row; None: all.
             position: `[M, D]`, added to the keys.
         """
         mask = torch.ones_like(memory[..., 0], dtype=torch.bool) if mask is None else mask

@@ -1,4 +1,4 @@
-"""`Ranks`: how a loss that compares images with each other sees those of every process of a distributed run.
+"""`Ranks`: gives a loss that compares images with each other the rows of all processes of a distributed run.
 
 A rank holds its own rows and compares them with the columns of all ranks: scores are `[n, N]`, never `[N, N]`. The loss
 of a rank is such that the mean over ranks is the loss of one process on the whole batch, and so are the gradients when
@@ -14,17 +14,17 @@ from torch import Tensor
 
 
 class Ranks(Protocol):
-    """What a loss has to know; `medvlp.training.gather` implements it for `torch.distributed`."""
+    """What a loss needs; `medvlp.training.gather` implements it for `torch.distributed`."""
 
     def gather(self, rows: Tensor) -> Tensor:
         """`[n, ...]` of this rank -> `[N, ...]` of all, in the order of the ranks, with gradients."""
 
     def first_row(self, rows: int) -> int:
-        """Where this rank's `rows` rows begin among the gathered ones."""
+        """Index of this rank's first row among the gathered ones, where it has `rows` rows."""
 
 
 class OneRank:
-    """A single process: its rows are all there are.
+    """A single process.
 
     Examples:
         >>> OneRank().gather(torch.arange(3)), OneRank().first_row(3)

@@ -13,13 +13,13 @@ from medvlp.models.ranks import ONE_RANK, Ranks
 
 
 class MomentumEncoder(nn.Module):
-    """Exponential moving average of a module: `w' <- d w' + (1 - d) w` (MoCo; ALBEF, Li et al. 2021).
+    """Momentum encoder, the moving average of a module: `w' <- d w' + (1 - d) w` (MoCo; ALBEF, Li et al. 2021).
 
-    It never learns by gradient and stays in evaluation mode. Its weights are part of the method's, so that a resumed
+    It has no gradient and stays in evaluation mode. Its weights are part of the method's, so that a resumed
     run goes on with them. Buffers (running means of batch norms) are copied as they are.
 
     Args:
-        module: what is followed. decay: d.
+        module: the module to follow. decay: d.
 
     Examples:
         >>> encoder = nn.Linear(1, 1)
@@ -45,20 +45,20 @@ class MomentumEncoder(nn.Module):
         """Move towards the module; call once before each step's forward."""
         for slow, fast in zip(self.twin.parameters(), module.parameters(), strict=True):
             slow.lerp_(fast, 1 - self.decay)
-        for kept, own in zip(self.twin.buffers(), module.buffers(), strict=True):
-            kept.copy_(own)
+        for slow_buffer, buffer in zip(self.twin.buffers(), module.buffers(), strict=True):
+            slow_buffer.copy_(buffer)
 
     @torch.no_grad()
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The twin's output."""
+        """The output of the momentum encoder."""
         return self.twin(*args, **kwargs)
 
 
 class FeatureQueue(nn.Module):
     """The last `size` features and, where given, a group number for each (MoCo, He et al. 2020).
 
-    The write position is a tensor, so that a step never waits for the device, and a batch need not divide the size.
-    Until the queue is full, `filled` marks what may be used: pass it as `valid`.
+    The write position is a tensor, so that a step never waits for the device; the batch size need not divide the size
+    of the queue. Until the queue is full, `filled` marks the rows in use: pass it as `valid`.
 
     Args:
         size: features kept. dim: their width.
@@ -104,9 +104,9 @@ class FeatureQueue(nn.Module):
 
 
 class DocumentFrequency(nn.Module):
-    """Inverse document frequency `log((1 + N) / (1 + n_c))` of the texts seen so far: of N, n_c hold word c.
+    """Inverse document frequency `log((1 + N) / (1 + n_c))` over the texts so far: n_c of N contain word c.
 
-    Counted as training goes, so that no pass over the corpus comes first; what is in every text weighs nothing. The
+    Counted during training, without a pass over the corpus before it; a word of every text has weight 0. The
     counts are part of the weights, so that a resumed run goes on with them, and are whole numbers, which no moving
     average touches.
 
@@ -114,7 +114,7 @@ class DocumentFrequency(nn.Module):
         vocabulary: V.
 
     Attributes:
-        texts: int64, N. holding: int64 `[V]`, n.
+        texts: int64, N. holding: int64 `[V]`, n_c.
 
     Examples:
         >>> frequency = DocumentFrequency(2)
@@ -133,7 +133,7 @@ class DocumentFrequency(nn.Module):
 
     @torch.no_grad()
     def count(self, bag: Tensor, ranks: Ranks = ONE_RANK) -> None:
-        """Take in texts `[N, V]` of zeros and ones, those of all ranks; an empty one is no text."""
+        """Count texts `[N, V]` of zeros and ones, those of all ranks; an empty text does not count."""
         self.texts += ranks.gather((bag.sum(1) > 0).sum()[None]).sum()
         self.holding += ranks.gather(bag.sum(0).long()[None]).sum(0)
 

@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 
 class Temperature(nn.Module):
-    """Multiplies cosines by `exp(s)`, with `s` learned and `exp(s)` held within [1, `largest`].
+    """Multiplies cosines by `exp(s)`, with `s` learned and `exp(s)` held within [1, `max_scale`].
 
-    The parameter is the logarithm (CLIP, Radford et al. 2021). It is clamped when it is read, so that a method cannot
-    forget to. At a bound the gradient that leads further out is zero, and the one that leads back is not, so that a
+    The parameter is the logarithm (CLIP, Radford et al. 2021). It is clamped in `forward`, so that no method
+    has to. At a bound the gradient that leads further out is zero, and the one that leads back is not, so that a
     scale which has met its bound can leave it, as CLIP's can.
 
     Args:
-        start: the temperature at the start; the scale is its inverse.
-        largest: bound of the scale.
-        learned: False keeps the start, as the papers do that name one temperature.
+        initial: the temperature at initialization; the scale is its inverse.
+        max_scale: bound of the scale.
+        learnable: False for a fixed temperature.
 
     Raises:
-        ValueError: a start whose scale is out of bounds, which would be another one than was asked for.
+        ValueError: an initial temperature whose scale is out of bounds.
 
     Examples:
         >>> Temperature(0.07)(torch.tensor([1.0, 0.5])).detach()
@@ -68,8 +68,7 @@ class _Bounded(torch.autograd.Function):
 class SigmoidScale(nn.Module):
     """Cosines -> logits `exp(s) cos + b`, both learned.
 
-    The start of SigLIP, exp(s) = 10 and b = -10, says of every pair that it does not match, so that the many negatives
-    of the first steps cost nothing.
+    SigLIP starts at exp(s) = 10 and b = -10, so that no pair matches at first and the many negatives cost little.
 
     Examples:
         >>> SigmoidScale()(torch.tensor([1.0, 0.0])).detach()

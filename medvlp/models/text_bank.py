@@ -1,4 +1,4 @@
-"""`TextBank`: features of fixed texts (prompts, definitions), never computed twice for the same weights."""
+"""`TextBank`: a cache of the features of fixed texts (prompts, definitions), valid for one state of the weights."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from medvlp.models.encoders import TextFeatures
 from medvlp.models.text_encoder import TextEncoder
 from medvlp.models.tokenizer import ReportTokenizer
 
-_KEPT = 64  # sets of texts whose tokens and features are kept
+_CACHED = 64  # sets of texts whose tokens and features are cached
 
 
 class TextBank:
     """Texts -> `TextFeatures` on the encoder's device.
 
-    Tokens are made once for each set of texts. Features are kept as long as the encoder's weights stay as they are, so
-    that scoring a thousand batches encodes the prompts once, and a frozen encoder reads its book once in a whole
-    training; while the encoder learns they are computed at each call, with gradient. It is no `nn.Module`: the encoder
-    belongs to the method, and would otherwise stand twice in its weights.
+    Texts are tokenized once. Features are cached as long as the encoder's weights stay the same, so that scoring a
+    thousand batches encodes the prompts once, and a frozen encoder encodes its texts once in a training; while the
+    encoder is trained they are computed at each call, with gradient. It is no `nn.Module`: the encoder belongs to the
+    method, and would otherwise be saved twice.
 
     Examples:
         >>> tokenizer = ReportTokenizer.train(["no edema"], vocab_size=64, min_frequency=1)
@@ -41,28 +41,28 @@ class TextBank:
         if torch.is_grad_enabled() and not self.encoder.frozen:
             return self.encoder(ids, mask)
         weights = self._weights()
-        kept = self._features.get(key)
-        if kept is None or kept[0] != weights:
-            kept = (weights, self.encoder(ids, mask))
-            self._features[key] = kept
-            _forget_oldest(self._features)
-        return kept[1]
+        cached = self._features.get(key)
+        if cached is None or cached[0] != weights:
+            cached = (weights, self.encoder(ids, mask))
+            self._features[key] = cached
+            _drop_oldest(self._features)
+        return cached[1]
 
     def truncated_texts(self) -> dict[str, int]:
-        """Those of the texts read so far that the encoder's `max_tokens` makes shorter -> the tokens each loses."""
+        """Texts encoded so far that are longer than the encoder's `max_tokens` -> how many tokens each loses."""
         return self.tokenizer.truncated_texts(
             (text for texts in self._tokens for text in texts), self.encoder.max_tokens
         )
 
     def _tokenized(self, key: tuple[str, ...]) -> tuple[Tensor, Tensor]:
         device = next(self.encoder.parameters()).device
-        kept = self._tokens.get(key)
-        if kept is None or kept[0].device != device:
+        cached = self._tokens.get(key)
+        if cached is None or cached[0].device != device:
             ids, mask = self.tokenizer(key, max_length=self.encoder.max_tokens)
-            kept = (ids.to(device), mask.to(device))
-            self._tokens[key] = kept
-            _forget_oldest(self._tokens)
-        return kept
+            cached = (ids.to(device), mask.to(device))
+            self._tokens[key] = cached
+            _drop_oldest(self._tokens)
+        return cached
 
     def _weights(self) -> tuple[object, ...]:
         """Changes whenever the encoder's weights do: torch counts in-place writes, and a replaced tensor has moved."""
@@ -74,6 +74,6 @@ class TextBank:
         return (*settings, *((p.data_ptr(), p._version) for p in self.encoder.parameters()))
 
 
-def _forget_oldest(kept: dict) -> None:
-    while len(kept) > _KEPT:
-        kept.pop(next(iter(kept)))
+def _drop_oldest(cache: dict) -> None:
+    while len(cache) > _CACHED:
+        cache.pop(next(iter(cache)))

@@ -22,7 +22,7 @@ class TextEncoder(nn.Module):
         layers, width, heads, max_tokens: sizes of `small`; ignored otherwise.
         pooling: `mean` over tokens, or `cls`. A small BERT learns several times faster from means; networks that were
             trained with their first token want `cls`.
-        freeze: no gradient, and evaluation mode for ever: `.train()` does not switch the dropout of a frozen tower on.
+        freeze: no gradient, and always evaluation mode: `.train()` does not turn on the dropout of a frozen encoder.
         pretrained: read weights; False builds the network of that name from its configuration alone, for weights to be
             loaded over it.
 
@@ -60,12 +60,12 @@ class TextEncoder(nn.Module):
         else:
             self.network = AutoModel.from_config(AutoConfig.from_pretrained(str(name)))
         if getattr(self.network, "pooler", None) is not None:
-            self.network.pooler = None  # BERT's next-sentence head: nobody reads it, so it would only cost gradients
-        known = int(self.network.config.vocab_size)
-        if vocab_size is not None and known < vocab_size:
+            self.network.pooler = None  # BERT's next-sentence head: unused, and would only cost gradients
+        vocabulary = int(self.network.config.vocab_size)
+        if vocab_size is not None and vocabulary < vocab_size:
             raise ValueError(
-                f"text_encoder {name} knows {known} tokens and the tokenizer has {vocab_size}; load the tokenizer that "
-                "belongs to the encoder"
+                f"text_encoder {name} knows {vocabulary} tokens and the tokenizer has {vocab_size}; load the tokenizer "
+                "that belongs to the encoder"
             )
         self.dim = int(self.network.config.hidden_size)
         self.max_tokens = int(self.network.config.max_position_embeddings)
@@ -73,7 +73,7 @@ class TextEncoder(nn.Module):
             self.freeze()
 
     def freeze(self) -> None:
-        """No gradient, and evaluation mode for ever; for methods that are nothing without a frozen tower."""
+        """No gradient and always evaluation mode; for methods that need a frozen text encoder."""
         self.frozen = True
         self.requires_grad_(False)
         self.train(False)

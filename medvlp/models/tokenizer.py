@@ -109,10 +109,10 @@ class ReportTokenizer:
     def train(cls, texts: Iterable[str], vocab_size: int = 4096, min_frequency: int = 2) -> ReportTokenizer:
         """Learn a lower-case WordPiece vocabulary (Wu et al. 2016, as in BERT) from texts; the same one from the same.
 
-        Numbers are split into digits, since "12 mm" and "13 mm" should not be two words nobody has seen.
+        Numbers are split into digits, since "12 mm" and "13 mm" would be two rare words.
 
         Raises:
-            ValueError: there is no text to learn from.
+            ValueError: no text has a word.
         """
         corpus = [text for text in texts if text.strip()]
         if not corpus:
@@ -176,14 +176,14 @@ class ReportTokenizer:
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
     def truncated_texts(self, texts: Iterable[str], max_length: int) -> dict[str, int]:
-        """Those of the texts that `self(texts, max_length)` makes shorter -> how many tokens each loses."""
+        """Texts of more than `max_length` tokens -> how many tokens each loses in `self(texts, max_length)`."""
         self._tokenizer.no_truncation()
         distinct = list(dict.fromkeys(texts))
         lengths = (len(row.ids) for row in self._tokenizer.encode_batch_fast(distinct))
         return {text: n - max_length for text, n in zip(distinct, lengths, strict=True) if n > max_length}
 
     def offsets(self, texts: Sequence[str], max_length: int) -> list[NDArray[np.int64]]:
-        """For each text the characters that each token of `self(texts, max_length)` stands for, int64 `[T, 2]`.
+        """For each text the character span of each token of `self(texts, max_length)`, int64 `[T, 2]`.
 
         Begin and end as in a slice; (-1, -1) for [CLS] and [SEP].
         """

@@ -26,10 +26,11 @@ def labels_and_mask(
 
     Args:
         states: int8, as in `FindingState`.
-        unmentioned: `ignore`, or `negative`: reports mention what is there, so silence is evidence of absence. Devices
-            and rare findings are hardly ever denied, and without this have next to no negatives.
+        unmentioned: `ignore`, or `negative`: reports mention what is there, so that a finding left out is likely
+            absent. Devices and rare findings are hardly ever denied, and have few negatives otherwise.
         uncertain: U-Ignore, U-Zeros (`absent`), U-Ones (`present`) of CheXpert (Irvin et al. 2019), or `half`.
-        reported: bool `[B]`, images that have a report: only their silence says something. None: all have.
+        has_report: bool `[B]`, images that have a report: only there can an unmentioned finding be a negative. None:
+            all have.
 
     Raises:
         ValueError: neither of the named policies.
@@ -84,8 +85,8 @@ def masked_bce(
     Args:
         logits: `[B, F]`.
         states: int8 `[B, F]`, four states.
-        unmentioned, uncertain, reported: see `labels_and_mask`. The gradient at an ignored entry is exactly zero.
-        unmentioned_weight: weight w of an unmentioned entry under `negative`; stated ones weigh 1.
+        unmentioned, uncertain, has_report: see `labels_and_mask`. The gradient at an ignored entry is exactly zero.
+        unmentioned_weight: weight w of an unmentioned entry under `negative`; mentioned ones weigh 1.
         ranks: of a distributed run; the mean is then over the entries of all ranks.
 
     Examples:
@@ -112,7 +113,7 @@ def per_sample_bce(
 
         L = mean_b [ sum_e m_be bce(l_be, y_be) / (sum_e m_be + 0.001) ]
 
-    An image with two stated findings weighs as much as one with fourteen. Arguments as in `masked_bce`.
+    An image with two mentioned findings weighs as much as one with fourteen. Arguments as in `masked_bce`.
 
     Examples:
         >>> states = torch.tensor([[1, 0, -1], [1, -1, -1]])
@@ -126,7 +127,7 @@ def per_sample_bce(
 
 
 def bag_of_words(tokens: Tensor, mask: Tensor, vocabulary: int) -> Tensor:
-    """Which entries of a vocabulary a text holds, however often: float32 `[N, V]` of zeros and ones.
+    """Which entries of a vocabulary a text contains, however often: float32 `[N, V]` of zeros and ones.
 
     Args:
         tokens: int64 `[N, T]`. mask: bool `[N, T]`, True at tokens that count. vocabulary: V.
@@ -140,7 +141,7 @@ def bag_of_words(tokens: Tensor, mask: Tensor, vocabulary: int) -> Tensor:
 
 
 def bag_cross_entropy(logits: Tensor, weighted: Tensor, ranks: Ranks = ONE_RANK) -> Tensor:
-    """Cross-entropy of one softmax over the vocabulary with the share that each word has in a text.
+    """Cross-entropy of one softmax over the vocabulary with the distribution of words of each text.
 
         L = mean_b [ - sum_c y_bc log softmax_c(l_b)_c ],     y_bc = w_c x_bc / sum_c' w_c' x_bc'
 
@@ -161,6 +162,6 @@ def bag_cross_entropy(logits: Tensor, weighted: Tensor, ranks: Ranks = ONE_RANK)
     mass = weighted.sum(1)
     logits = at_least_float32(logits).masked_fill((mass == 0)[:, None], 0.0)
     counts = (mass > 0).to(logits.dtype)
-    share = weighted / mass.clamp_min(torch.finfo(weighted.dtype).tiny)[:, None]
-    loss = logits.logsumexp(1) * counts - (share * logits).sum(1)
+    frequency = weighted / mass.clamp_min(torch.finfo(weighted.dtype).tiny)[:, None]
+    loss = logits.logsumexp(1) * counts - (frequency * logits).sum(1)
     return loss.sum() / mean_over_ranks(counts.sum(), ranks).clamp_min(1e-6)

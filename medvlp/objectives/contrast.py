@@ -32,9 +32,9 @@ def info_nce(
         target: `[N, M]`, not negative; need not be normalized, nor square.
         valid: bool `[N, M]`; an entry that is False is neither positive nor negative: it leaves numerator and
             denominator, and its gradient is exactly zero.
-        row_weight: share w of the rows' direction.
-        ranks: of a distributed run: rows are this rank's, columns are the same on all. Of a column, the ranks exchange
-            three numbers.
+        row_weight: w, the weight of the rows' direction.
+        ranks: of a distributed run: rows are this rank's, columns are the same on all. The ranks exchange three numbers
+            a column.
 
     Returns:
         a scalar in at least float32; 0 where nothing has a positive.
@@ -71,15 +71,15 @@ def multi_positive_nce(
 ) -> Tensor:
     """Contrast of images with findings: an image with n present findings has n positives.
 
-    Denied findings are the negatives. Uncertain ones are removed from both sums, since nothing is known of them, and so
-    are unmentioned ones unless they are taken as negative. (MAVL takes them so, and does not normalize the target.)
+    Absent findings are the negatives. Uncertain ones are removed from both sums, and so are unmentioned ones unless
+    they are taken as negative. (MAVL takes them so, and does not normalize the target.)
 
     Args:
         logits: `[B, F]`, image against finding.
         states: int8 `[B, F]`, four states.
-        unmentioned: what silence counts as, in images that have a report.
-        row_weight: share of the direction image to finding.
-        reported: bool `[B]`, images that have a report. None: all have.
+        unmentioned: how unmentioned findings of images with a report count: `ignore` or `negative`.
+        row_weight: weight of the direction image to finding.
+        has_report: bool `[B]`, images that have a report. None: all have.
         ranks: as in `info_nce`.
 
     Examples:
@@ -102,7 +102,7 @@ def _cross_entropy(agreement: Tensor, mass: Tensor, log_sum: Tensor) -> tuple[Te
 def sigmoid_contrast(
     logits: Tensor, positive: Tensor, valid: Tensor | None = None, count: Tensor | None = None
 ) -> Tensor:
-    """Binary cross-entropy of all pairs, summed over a row's and averaged over rows.
+    """Binary cross-entropy of all pairs, summed over each row and averaged over rows.
 
         L = -(1 / N) sum_ij log sigmoid(y_ij l_ij),     y = +1 for a positive pair and -1 for another
 

@@ -20,7 +20,7 @@ class LabelGroups:
     Attributes:
         same: bool `[n, N]`, pairs of one group; each row is in its own.
         valid: bool `[n, N]`, pairs that count, as positive or negative.
-        asked: bool `[n]`, rows whose group has a loss of its own; the others are negatives only.
+        anchors: bool `[n]`, rows whose group has a loss of its own; the others are negatives only.
 
     Examples:
         >>> pairs = torch.eye(3).bool()  # each row is a group of its own
@@ -37,13 +37,13 @@ def label_groups(states: Tensor, has_report: Tensor, ancestors: Tensor, ranks: R
     """Groups of images with the same present findings, ancestors included (normal images are one group).
 
     Two groups are *related* where all findings of one are among those of the other and their ancestors: pneumonia and
-    lung opacity, or an effusion alone and an effusion with a large heart. What is said of one is true of the other, so
-    that such pairs do not count. KEEP removes pairs of diseases of which one is an ancestor of the other; this is the
-    same for images with several. An image of which nothing is stated is a group of its own, which is never asked; so is
-    one on which nothing is present and something uncertain, since it may not be normal.
+    lung opacity, or an effusion alone and an effusion with a large heart. A report of one is partly true of the other,
+    so such pairs do not count. KEEP removes pairs of diseases of which one is an ancestor of the other; this is the
+    same for images with several. An image without mentioned findings is a group of its own and no anchor; so is one
+    with an uncertain finding and none present, since it may not be normal.
 
     Args:
-        states: int8 `[n, F]`, four states. reported: bool `[n]`; an image without report counts for nothing.
+        states: int8 `[n, F]`, four states. has_report: bool `[n]`; an image without report counts for nothing.
         ancestors: bool `[F, A]`, see `ancestor_matrix`.
         ranks: of a distributed run.
 
@@ -79,7 +79,7 @@ def group_metric_loss(logits: Tensor, groups: LabelGroups, ranks: Ranks = ONE_RA
     and one group costs nothing. KEEP gives related groups a cosine of -1; here they leave the sums. Its batches hold
     groups of equal size; here groups are as large as they happen to be, and the mean is over groups, not rows.
 
-    Of a row only two numbers are needed elsewhere, its logs of both sums, which is what ranks exchange.
+    Ranks exchange two numbers a row: the logs of both sums.
 
     Args:
         logits: S, `[n, N]`, scaled cosines. For the other direction give texts as rows and images as columns.
@@ -87,7 +87,7 @@ def group_metric_loss(logits: Tensor, groups: LabelGroups, ranks: Ranks = ONE_RA
         ranks: of a distributed run.
 
     Returns:
-        a scalar in at least float32; 0 where no group is asked or nothing is negative.
+        a scalar in at least float32; 0 without anchors or without negatives.
 
     Examples:
         >>> groups = LabelGroups(torch.eye(2).bool(), torch.ones(2, 2).bool(), torch.ones(2).bool())

@@ -26,11 +26,11 @@ def token_alignment_loss(
         L    = mean_b sum_t g_bt 1/2 [ H(t, softmax_u S_btu) + H(t, softmax_u S_but) ]
 
     No image is compared with another. For patches that attend words give patches as words and the other way round.
-    Departure: MGCA's code hides padding from patches that attend, as `patch_mask` does here, but tells each word from
-    padding too; here `word_mask` leaves that out.
+    Departure: MGCA's code hides padding from patches that attend, as `patch_mask` does here, but has padding among
+    the negatives of a word; here `word_mask` leaves it out.
 
     Args:
-        words: w, what asks, unit vectors `[B, T, D]`. patches: v, what is attended to, unit vectors `[B, P, D]`.
+        words: w, the queries, unit vectors `[B, T, D]`. patches: v, keys and values, unit vectors `[B, P, D]`.
         word_mask: bool `[B, T]`. patch_mask: bool `[B, P]`; None: all count.
         weights: g, `[B, T]`, which sum to 1 over the words of a report; see `token_weights`. None: all alike.
         attention_temperature, temperature: a and t.
@@ -64,18 +64,18 @@ def token_alignment_loss(
 
 
 @torch.no_grad()
-def token_weights(whole: Tensor, tokens: Tensor, mask: Tensor, tails: float = 0.1) -> Tensor:
-    """How much each token counts: its share of the attention of the whole, without gradient, `[B, T]`.
+def token_weights(global_: Tensor, tokens: Tensor, mask: Tensor, tails: float = 0.1) -> Tensor:
+    """Weight of each token: its attention from the pooled vector, without gradient, `[B, T]`.
 
         a_bt = softmax_t( <x_b, h_bt> / sqrt(D) ),   clipped between its 10th and 90th percentile, over its sum
 
     MGCA takes the attention of [CLS] in the last layer, its mean over heads. Fused attention does not give it, a
-    ConvNet has none, and in a tower that pools by means nothing teaches it; so the pooled vector asks here, as [CLS]
-    would if its projections were the identity.
+    ConvNet has none, and mean pooling does not train it; so the pooled vector is the query here, as [CLS] would be if
+    its projections were the identity.
 
     Args:
-        whole: x, `[B, D]`, the pooled text or image. tokens: h, `[B, T, D]`. mask: bool `[B, T]`.
-        tails: share of tokens that is clipped on either side, with linear interpolation between ranks.
+        global_: x, `[B, D]`, the pooled text or image. tokens: h, `[B, T, D]`. mask: bool `[B, T]`.
+        tails: fraction of the tokens that is clipped on either side, with linear interpolation between ranks.
 
     Returns:
         float32, rows sum to 1; zero outside the mask.
@@ -84,40 +84,41 @@ def token_weights(whole: Tensor, tokens: Tensor, mask: Tensor, tails: float = 0.
         >>> token_weights(torch.ones(1, 4), torch.zeros(1, 3, 4), torch.tensor([[True, True, False]]))
         tensor([[0.5000, 0.5000, 0.0000]])
     """
-    whole, tokens = at_least_float32(whole), at_least_float32(tokens)
-    asked = cosines(tokens, whole[:, None])[..., 0] / tokens.shape[2] ** 0.5
-    attention = asked.masked_fill(~mask, torch.finfo(asked.dtype).min).softmax(1)
+    global_, tokens = at_least_float32(global_), at_least_float32(tokens)
+    scores = cosines(tokens, global_[:, None])[..., 0] / tokens.shape[2] ** 0.5
+    attention = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(1)
     lowest_first = attention.masked_fill(~mask, torch.inf).sort(1).values
     last = mask.sum(1, keepdim=True).clamp_min(1) - 1
-    clipped = torch.maximum(attention, _at_rank(lowest_first, last, tails))
-    clipped = torch.minimum(clipped, _at_rank(lowest_first, last, 1 - tails)).masked_fill(~mask, 0.0)
+    clipped = torch.maximum(attention, _quantile(lowest_first, last, tails))
+    clipped = torch.minimum(clipped, _quantile(lowest_first, last, 1 - tails)).masked_fill(~mask, 0.0)
     return clipped / clipped.sum(1, keepdim=True).clamp_min(torch.finfo(clipped.dtype).tiny)
 
 
-def _at_rank(ascending: Tensor, last: Tensor, share: float) -> Tensor:
+def _quantile(ascending: Tensor, last: Tensor, q: float) -> Tensor:
     """Quantile `[B, 1]` of rows `[B, T]` of which the first `last + 1` count."""
-    rank = share * last
+    rank = q * last
     below = rank.floor().long()
     lower, upper = ascending.gather(1, below), ascending.gather(1, torch.minimum(below + 1, last))
     return lower + (upper - lower) * (rank - below)
 
 
 def global_local_contrast(
-    whole: Tensor, parts: Tensor, mask: Tensor, group: Tensor, scale: Tensor | float, ranks: Ranks = ONE_RANK
+    global_: Tensor, local: Tensor, mask: Tensor, group: Tensor, scale: Tensor | float, ranks: Ranks = ONE_RANK
 ) -> Tensor:
-    """Each part of one's own against all parts of others.
+    """The local features of a row against those of all other rows, given its global feature.
 
         L = mean_b mean_p - log [ exp(s <g_b, l_bp>) / (exp(s <g_b, l_bp>) + sum_{c != b, p'} exp(s <g_b, l_cp'>)) ]
 
-    TCL's local term (Yang et al., CVPR 2022), a bound of the information that the whole shares with each of its parts.
+    TCL's local term (Yang et al., CVPR 2022), a bound on the mutual information of the global feature and each local
+    one.
 
     Args:
-        whole: g, unit vectors `[n, D]`. parts: l, unit vectors `[n, P, D]`, patches or words. mask: bool `[n, P]`; a
+        global_: g, unit vectors `[n, D]`. local: l, unit vectors `[n, P, D]`, patches or words. mask: bool `[n, P]`; a
             row without any True leaves the mean.
-        group: int64 `[n]`; the parts of an equal group are no negatives (equal reports have equal words).
+        group: int64 `[n]`; rows of an equal group are no negatives (equal reports have equal words).
         scale: s.
-        ranks: of a distributed run. Wholes travel, since the number of words differs from rank to rank; of the
-            negatives, a number for each whole.
+        ranks: of a distributed run. Global features are gathered, since the number of words differs from rank to
+            rank; of the negatives, one number a row.
 
     Returns:
         a scalar in at least float32; 0 where nothing counts.
@@ -127,13 +128,13 @@ def global_local_contrast(
         >>> global_local_contrast(images, patches, torch.ones(2, 3).bool(), torch.arange(2), scale=10.0)
         tensor(0.0001)
     """
-    rows, parts = len(whole), parts.masked_fill(~mask[..., None], 0.0)
-    every_whole, every_group = ranks.gather(whole), ranks.gather(group)
-    scores = scale * cosines(every_whole, parts.flatten(0, 1)).unflatten(1, mask.shape)  # [N, n, P]
-    strange = (every_group[:, None] != group[None])[..., None] & mask
-    of_this_rank = scores.masked_fill(~strange, torch.finfo(scores.dtype).min).flatten(1).logsumexp(1)
+    rows, local = len(global_), local.masked_fill(~mask[..., None], 0.0)
+    every_global, every_group = ranks.gather(global_), ranks.gather(group)
+    scores = scale * cosines(every_global, local.flatten(0, 1)).unflatten(1, mask.shape)  # [N, n, P]
+    negative = (every_group[:, None] != group[None])[..., None] & mask
+    of_this_rank = scores.masked_fill(~negative, torch.finfo(scores.dtype).min).flatten(1).logsumexp(1)
     negatives = ranks.gather(of_this_rank[None]).logsumexp(0).narrow(0, ranks.first_row(rows), rows)
-    own = scale * (at_least_float32(whole)[:, None] * at_least_float32(parts)).sum(2)
+    own = scale * (at_least_float32(global_)[:, None] * at_least_float32(local)).sum(2)
     loss = F.softplus(negatives[:, None] - own) * mask
     count = mask.sum(1)
     counts = mean_over_ranks((count > 0).to(loss.dtype).sum(), ranks)

@@ -18,11 +18,11 @@ def patch_sentence_similarity(
 
         S_bn = 1/k log( 1/P sum_p exp(k <s_n, p_bp>) )          dS_bn / d<s_n, p_bp> = softmax_p(k <s_n, p_bp>)
 
-    The sentence-level form of local contrasts, which is the reading of DeViDe's patch-text alignment taken here (a
-    reconstruction). Its gradient is the attention of the sentence to the patches. Comparing the sentence with the
-    patches that it attends to (`cos(s, sum_p a_p p_p)`, as GLoRIA does for words) is not taken: that cosine has no
-    length, and can be made large by patches that are all like the sentence but those of the finding, which then stand
-    out as the least alike. A smooth maximum grows with each patch, so that a sentence can only point at what it names.
+    The sentence-level form of local contrasts; DeViDe's patch-text alignment as reconstructed here. Its gradient is the
+    attention of the sentence to the patches. Comparing the sentence with the patches that it attends to (`cos(s, sum_p
+    a_p p_p)`, as GLoRIA does for words) is not taken: that cosine has no length, and is large as well if all patches
+    are like the sentence but those of the finding. A smooth maximum grows with each patch, so that a sentence can only
+    point at what it names.
 
     Args:
         patches: `[B, P, D]`, unit vectors.
@@ -66,7 +66,7 @@ def top_patch_similarity(patches: Tensor, texts: Tensor, k: int = 1) -> Tensor:
         k: at most P counts; more is taken as P.
 
     Returns:
-        `[B, N]` in at least float32. The gradient reaches the chosen patches alone, whose places are all that is kept.
+        `[B, N]` in at least float32. Only the chosen patches receive a gradient; only their indices are saved.
 
     Examples:
         >>> top_patch_similarity(torch.eye(4)[None], torch.eye(4)[:1], k=2)
@@ -79,8 +79,8 @@ def top_patch_mean(patches: Tensor, texts: Tensor, k: int) -> Tensor:
     """Mean `[B, S, D]` of the k patches of its own image that fit each text best (SimCroP, MICCAI 2025: a
     reconstruction, since its pre-training code was not published).
 
-    The choice has no gradient, and the patches that were chosen have one. Early choices are noise and confirm
-    themselves; begin with a large k, or with soft attention.
+    The choice has no gradient; the chosen patches have one. Early choices are noise and reinforce themselves: begin
+    with a large k, or with soft attention.
 
     Args:
         patches: `[B, P, D]`. texts: `[B, S, D]`, S of each image. Unit vectors make cosines of the products.
@@ -102,13 +102,13 @@ def late_interaction(patches: Tensor, words: Tensor, mask: Tensor, chunk: int = 
         text to image    R_bn = mean_t max_p <v_bp, w_nt>
 
     The two differ, and each is the logit of its own direction once it is scaled. Means run over all patches and over
-    the words that exist. FILIP prunes tokens before it compares across devices; here texts go through in chunks, and
-    are computed again in the backward pass where there is more than one, so that memory is linear in the batch.
+    the words that exist. FILIP prunes tokens before it compares across devices; here texts are processed in chunks, and
+    recomputed in the backward pass where there is more than one, so that memory is linear in the batch.
 
     Args:
         patches: v, `[B, P, D]`. words: w, `[N, T, D]`. Unit vectors make cosines of the products.
-        mask: bool `[N, T]`, True at words; what stands elsewhere has no influence.
-        chunk: texts at a time; passing tensors have `B P T chunk` numbers.
+        mask: bool `[N, T]`, True at words; values elsewhere have no influence.
+        chunk: texts at a time; intermediate tensors have `B P T chunk` numbers.
 
     Returns:
         image_to_text `[B, N]` and text_to_image `[B, N]`, rows are images in both; in at least float32. A text without
@@ -141,12 +141,12 @@ def _best_matches(patches: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor,
 
 @torch.no_grad()
 def attention_region(sentences: Tensor, patches: Tensor, sharpness: float | Tensor = 10.0) -> Tensor:
-    """Where each sentence points in its image: `[B, P]` between 0 and 1, with 1 at the place that fits best.
+    """Where each sentence points in its image: `[B, P]` between 0 and 1, with 1 at the best patch.
 
         a_bp = softmax_p(k <s_b, p_bp>)      M_bp = (a_bp - min a_b) / (max a_b - min a_b)
 
-    MedCutMix (Wang et al., arXiv 2509.16673), as reconstructed. No gradient is taken. Where all patches fit alike
-    nothing is pointed at, and M is 0.
+    MedCutMix (Wang et al., arXiv 2509.16673), as reconstructed. No gradient is taken. Where all patches fit alike,
+    M is 0.
 
     Args:
         sentences: s, unit vectors `[B, D]`. patches: p, unit vectors `[B, P, D]`. sharpness: k.
@@ -161,15 +161,15 @@ def attention_region(sentences: Tensor, patches: Tensor, sharpness: float | Tens
     return torch.where(gap > 1e-6 * most, (attention - least) / gap.clamp_min(torch.finfo(gap.dtype).tiny), 0.0)
 
 
-def manifold_mix(mine: Tensor, theirs: Tensor, share: Tensor) -> Tensor:
-    """`Z_i (1 - g) + Z_j g`, place by place.
+def manifold_mix(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """`Z_i (1 - g) + Z_j g` at each position (Manifold Mixup, Verma et al., ICML 2019).
 
     Args:
-        mine, theirs: features `[B, ..., D]` at the same places of both images. share: g, `[B, ...]` between 0 and 1.
+        first, second: features `[B, ..., D]` at the same positions of both images. weight: g, `[B, ...]`, 0 to 1.
 
     Examples:
         >>> manifold_mix(torch.zeros(1, 2, 3), torch.ones(1, 2, 3), torch.tensor([[0.0, 0.25]]))
         tensor([[[0.0000, 0.0000, 0.0000],
                  [0.2500, 0.2500, 0.2500]]])
     """
-    return torch.lerp(mine, theirs, share[..., None].to(mine.dtype))
+    return torch.lerp(first, second, weight[..., None].to(first.dtype))

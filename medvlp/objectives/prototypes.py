@@ -20,7 +20,7 @@ def sinkhorn(scores: Tensor, sharpness: float = 20.0, iterations: int = 3, valid
     Args:
         scores: `[N, K]`, cosines of features with prototypes. sharpness: 1 / epsilon.
         iterations: of columns, then rows; three are usual.
-        valid: bool `[N]`; a row that is False takes no share of any prototype, and its code means nothing.
+        valid: bool `[N]`; a row that is False has no part in any prototype, and its code is undefined.
 
     Examples:
         >>> sinkhorn(torch.tensor([[1.0, 0.0], [1.0, 0.1]]), iterations=20).sum(0)  # both prototypes are used alike
@@ -32,8 +32,10 @@ def sinkhorn(scores: Tensor, sharpness: float = 20.0, iterations: int = 3, valid
         valid = torch.ones_like(log_code[:, 0], dtype=torch.bool)
     rows = valid.sum().clamp_min(1).to(log_code.dtype).log()
     for _ in range(iterations):
-        shares = log_code.masked_fill(~valid[:, None], -1e9).logsumexp(0, keepdim=True)  # -inf would be NaN without any
-        log_code = log_code - shares + rows - columns
+        column_sums = log_code.masked_fill(~valid[:, None], -1e9).logsumexp(
+            0, keepdim=True
+        )  # -inf would be NaN without any
+        log_code = log_code - column_sums + rows - columns
         log_code = log_code - log_code.logsumexp(1, keepdim=True)
     return log_code.exp()
 
@@ -55,7 +57,7 @@ def swapped_prediction(
     Args:
         first, second: scores of paired rows with one bank of prototypes, `[N, K]`.
         temperature: t. sharpness: of the codes; see `sinkhorn`.
-        valid: bool `[N]`, rows that are a pair; others have no part in codes or mean. None: all are.
+        valid: bool `[N]`, rows that enter codes and mean. None: all.
         ranks: of a distributed run; prototypes are shared out among the rows of all ranks.
 
     Returns:

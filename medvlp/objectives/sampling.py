@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from medvlp.objectives.masked_tokens import word_token_mask
 from medvlp.reports.states import FindingState
 
-_NOTHING = (0, 0, -1, int(FindingState.UNMENTIONED))
+_PADDING = (0, 0, -1, int(FindingState.UNMENTIONED))
 
 if TYPE_CHECKING:
     from medvlp.models.tokenizer import ReportTokenizer
@@ -24,7 +24,7 @@ class SampledSentences:
 
     Attributes:
         tokens: int64 `[N, U]`. mask: bool `[N, U]`. states: int8 `[N, F]`, what each states of each finding.
-        owner: int64 `[N]`, the image that each is of. group: int64 `[N]`, equal for equal sentences.
+        image_index: int64 `[N]`, the image of each. group: int64 `[N]`, equal for equal sentences.
 
     Examples:
         >>> tokens = torch.tensor([[[5, 6], [7, 0]]])
@@ -46,7 +46,7 @@ class SampledSentences:
 
     @property
     def has_present(self) -> Tensor:
-        """bool `[N]`: whether the sentence states that any finding is there."""
+        """bool `[N]`: whether the sentence has a finding that is present."""
         return (self.states == FindingState.PRESENT).any(1)
 
 
@@ -56,16 +56,16 @@ def sample_sentences(
     states: Tensor,
     k: int,
     shuffle: bool = True,
-    first: Literal["any", "stated", "present"] = "stated",
+    first: Literal["any", "mentioned", "present"] = "mentioned",
 ) -> SampledSentences:
-    """Draw k sentences of each report, without a loop and without asking the device how many there are.
+    """Draw k sentences of each report, without a loop and without waiting for the device.
 
     Args:
         tokens: int64 `[B, S, U]`. mask: bool `[B, S, U]`. states: int8 `[B, S, F]`.
         k: sentences of each report, also where S is less: ranks of a distributed run then hold equally many.
         shuffle: draw at random; False takes them in the order of the report.
-        first: `stated` takes sentences that state a finding, and others only where those are fewer than k; `present`
-            takes before these the ones that state that a finding is there; `any` draws all alike.
+        first: `mentioned` prefers sentences with a finding, and takes others only where those are fewer than k;
+            `present` prefers among these the ones with a present finding; `any` treats all alike.
 
     Examples:
         >>> tokens, states = torch.tensor([[[5, 6], [7, 0]]]), torch.tensor([[[-1], [1]]])
@@ -112,12 +112,12 @@ def join_sentences(
 ) -> tuple[Tensor, Tensor]:
     """Sentences -> texts, in any order; a text of the sentences in their own order is the report itself.
 
-    Each sentence's [CLS] and [SEP] are left out, and each text gets its own.
+    The [CLS] and [SEP] of sentences are left out, and each text gets its own.
 
     Args:
         tokens: int64 `[B, S, U]`. mask: bool `[B, S, U]`; a sentence without any token is padding.
         order: int64 `[B, S]`, a permutation for each text; BioViL draws it, `torch.rand(B, S).argsort(1)`.
-        width: of the texts; what is beyond loses its end, and the closing [SEP] stays.
+        width: of the texts; longer ones are truncated, and the closing [SEP] stays.
         tokenizer: whose special tokens are used.
 
     Returns:
@@ -135,12 +135,10 @@ def join_sentences(
     tokens, mask = tokens.gather(1, pick).flatten(1), mask.gather(1, pick).flatten(1)
     words = word_token_mask(tokens, mask, tokenizer)
     room = max(width - 2, 0)
-    place = words.cumsum(1)  # behind [CLS]
+    position = words.cumsum(1)  # after [CLS]
     length = words.sum(1, keepdim=True).clamp_max(room)
-    place = torch.where(
-        words & (place <= room), place, width
-    )  # what has no place is written behind the end, and cut off
-    ids = tokens.new_full((len(tokens), width + 1), tokenizer.pad_id).scatter(1, place, tokens)[:, :width]
+    position = torch.where(words & (position <= room), position, width)  # the rest goes past the end, and is dropped
+    ids = tokens.new_full((len(tokens), width + 1), tokenizer.pad_id).scatter(1, position, tokens)[:, :width]
     column = torch.arange(width, device=tokens.device)
     filled = (column <= length + 1) & (length > 0)
     ids = torch.where(column == 0, tokenizer.cls_id, torch.where(column == length + 1, tokenizer.sep_id, ids))
@@ -148,10 +146,10 @@ def join_sentences(
 
 
 def sample_concepts(concepts: Tensor, k: int, shuffle: bool = True) -> Tensor:
-    """k concepts of each report that it affirms, `[B, k, 4]`; rows of `(0, 0, -1, -1)` fill up.
+    """k present concepts of each report, `[B, k, 4]`, padded with rows of `(0, 0, -1, -1)`.
 
-    A denied or doubtful finding is named too, but has no place in the image. Ranks of a distributed run hold equally
-    many, whatever their reports name.
+    Absent and uncertain concepts are left out, since no patch shows them. All ranks of a distributed run hold equally
+    many.
 
     Args:
         concepts: int64 `[B, K, 4]`, of `Batch.concepts`.
@@ -164,13 +162,13 @@ def sample_concepts(concepts: Tensor, k: int, shuffle: bool = True) -> Tensor:
         tensor([[[ 0,  1,  7,  1],
                  [ 0,  0, -1, -1]]])
     """
-    images, known = concepts.shape[:2]
-    affirmed = concepts[..., 3] == FindingState.PRESENT
-    nothing = concepts.new_tensor(_NOTHING)
-    concepts = torch.where(affirmed[..., None], concepts, nothing)
-    concepts = torch.cat([concepts, nothing.expand(images, max(0, k - known), 4)], dim=1)
-    affirmed = F.pad(affirmed, (0, max(0, k - known)))
-    shape, device = affirmed.shape, concepts.device
+    images, count = concepts.shape[:2]
+    present = concepts[..., 3] == FindingState.PRESENT
+    padding = concepts.new_tensor(_PADDING)
+    concepts = torch.where(present[..., None], concepts, padding)
+    concepts = torch.cat([concepts, padding.expand(images, max(0, k - count), 4)], dim=1)
+    present = F.pad(present, (0, max(0, k - count)))
+    shape, device = present.shape, concepts.device
     order = torch.rand(shape, device=device) if shuffle else torch.linspace(0.9, 0, shape[1], device=device)
-    chosen = (order + affirmed).topk(k, dim=1).indices
+    chosen = (order + present).topk(k, dim=1).indices
     return concepts[torch.arange(images, device=device)[:, None], chosen]

@@ -7,11 +7,11 @@ from torch.nn import functional as F
 
 from medvlp.models.precision import at_least_float32
 
-NOT_ANNOTATED = 255  # the value of every pixel of a mask that nobody drew, as in `Store.masks`
+NOT_ANNOTATED = 255  # the value of every pixel of a mask that is not annotated, as in `Store.masks`
 
 
 def soft_dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
-    r"""One minus the Dice of probabilities, the mean over all masks that were drawn.
+    r"""One minus the Dice of probabilities, averaged over annotated masks.
 
     .. math:: 1 - \frac{2 \sum_x p_x t_x + s}{\sum_x p_x + \sum_x t_x + s}
 
@@ -20,11 +20,11 @@ def soft_dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
 
     Args:
         logits: `[B, K, H, W]`.
-        masks: uint8 `[B, K, H, W]`, 0 or 1, or `NOT_ANNOTATED` throughout a mask that does not count.
+        masks: uint8 `[B, K, H, W]`, 0 or 1, or `NOT_ANNOTATED` throughout a mask that is not.
         smooth: `s`, in pixels.
 
     Returns:
-        Scalar between 0 and 1; 0, with zero gradients, where no mask was drawn.
+        Scalar between 0 and 1; 0, with zero gradients, where no mask is annotated.
 
     Examples:
         >>> import torch
@@ -33,27 +33,27 @@ def soft_dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
         tensor(3.6359e-05)
     """
     logits = at_least_float32(logits).masked_fill(masks == NOT_ANNOTATED, 0.0)
-    drawn = (masks[:, :, 0, 0] != NOT_ANNOTATED).to(logits.dtype)
+    annotated = (masks[:, :, 0, 0] != NOT_ANNOTATED).to(logits.dtype)
     truth = (masks == 1).to(logits.dtype)
     probability = logits.sigmoid()
     overlap = (probability * truth).sum((-2, -1))
     total = probability.sum((-2, -1)) + truth.sum((-2, -1))
     loss = 1 - (2 * overlap + smooth) / (total + smooth)
-    return (loss * drawn).sum() / drawn.sum().clamp(min=1)
+    return (loss * annotated).sum() / annotated.sum().clamp(min=1)
 
 
 def pixel_bce(logits: Tensor, masks: Tensor) -> Tensor:
-    """Binary cross entropy, the mean over the pixels of all masks that were drawn; arguments as in `soft_dice`.
+    """Binary cross entropy, averaged over the pixels of annotated masks; arguments as in `soft_dice`.
 
     Returns:
-        Scalar; 0, with zero gradients, where no mask was drawn.
+        Scalar; 0, with zero gradients, where no mask is annotated.
 
     Examples:
         >>> import torch
         >>> pixel_bce(torch.zeros(1, 2, 4, 4), torch.full((1, 2, 4, 4), NOT_ANNOTATED))
         tensor(0.)
     """
-    drawn = masks != NOT_ANNOTATED
-    logits = at_least_float32(logits).masked_fill(~drawn, 0.0)
+    annotated = masks != NOT_ANNOTATED
+    logits = at_least_float32(logits).masked_fill(~annotated, 0.0)
     loss = F.binary_cross_entropy_with_logits(logits, (masks == 1).to(logits.dtype), reduction="none")
-    return (loss * drawn).sum() / drawn.sum().clamp(min=1)
+    return (loss * annotated).sum() / annotated.sum().clamp(min=1)

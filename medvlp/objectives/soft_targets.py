@@ -1,4 +1,4 @@
-"""Soft targets and the losses that take them: similar pairs are not plain negatives."""
+"""Soft targets and a loss on them: pairs that are similar are not plain negatives."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from medvlp.reports.states import FindingState
 
 @torch.no_grad()
 def self_similarity(features: Tensor, counts: Tensor, ranks: Ranks = ONE_RANK) -> Tensor:
-    """Cosines `[n, N]` of this rank's features with those of all, after their mean is taken off.
+    """Cosines `[n, N]` of this rank's features with those of all ranks, after subtracting their mean.
 
-    Features of one register point the same way (all are chests), and what they share says nothing of their likeness.
+    Features of one domain are nearly parallel (all are chests), and their common part says nothing of similarity.
 
     Args:
-        features: `[n, D]`; no gradient is taken. counts: bool `[n]`, rows that make the mean.
+        features: `[n, D]`; no gradient is taken. valid: bool `[n]`, rows that enter the mean.
         ranks: of a distributed run.
 
     Examples:
@@ -54,7 +54,7 @@ def soft_contrast(
         logits: l, `[n, N]`, images against texts or the reverse. guide: g, `[n, N]`, scaled similarity of the row's
             modality with itself; no gradient is taken.
         own: bool `[n, N]`, True at a row's own column. valid: bool `[n, N]`, pairs that count.
-        share: a. relations: r.
+        alpha: a. relations: r.
         ranks: of a distributed run; rows are this rank's, and both directions of a contrast are rows of one call each.
 
     Returns:
@@ -97,7 +97,7 @@ def signed_labels(states: Tensor) -> Tensor:
 
 
 def label_affinity(images: Tensor, texts: Tensor, temperature: float = 1.0) -> Tensor:
-    """Target `[N, M]` for `info_nce`: large where labels agree, small where they contradict each other.
+    """Target `[N, M]` for `info_nce`: large where labels agree, small where they differ.
 
         T_ij = exp((cos(y_i, y_j) - 1) / tau)        so that T_ij / sum_j T_ij = softmax_j(cos(y_i, y_j) / tau)
 
@@ -107,7 +107,7 @@ def label_affinity(images: Tensor, texts: Tensor, temperature: float = 1.0) -> T
 
     Args:
         images: y_i, `[N, F]`, see `signed_labels`. texts: y_j, `[M, F]`.
-        temperature: tau, at least 0.02 in float32; towards 0 the best texts share all of the mass.
+        temperature: tau, at least 0.02 in float32; towards 0 the mass goes to the most similar texts.
 
     Raises:
         ValueError: a temperature that float32 cannot hold.
@@ -125,12 +125,12 @@ def label_affinity(images: Tensor, texts: Tensor, temperature: float = 1.0) -> T
 
 
 def momentum_target(similarity: Tensor, target: Tensor, alpha: float) -> Tensor:
-    """Soft target `[N, M]` from a momentum twin: `share softmax(similarity) + (1 - share) target` (ALBEF, MISS).
+    """Soft target `[N, M]` from a momentum encoder: `a softmax(similarity) + (1 - a) target` (ALBEF, Li et al. 2021).
 
     Args:
-        similarity: `[N, M]`, logits of the twin; no gradient is taken.
+        similarity: `[N, M]`, logits of the momentum encoder; no gradient is taken.
         target: `[N, M]`; its rows are normalized to sum to 1.
-        share: weight of the twin's opinion; 0 gives the target.
+        alpha: a; 0 gives the target.
 
     Examples:
         >>> momentum_target(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), alpha=0.4)

@@ -144,9 +144,9 @@ def label_targets(
     report, and says nothing of the others.
 
     Args:
-        image_states: int8 `[B, F]`, four states. text_states: int8 `[N, F]`: what each text states.
-        unmentioned: what the silence of an image's report says; see `labels_and_mask`.
-        reported: bool `[B]`, images that have a report. None: all have.
+        image_states: int8 `[B, F]`, four states. text_states: int8 `[N, F]`, of each text.
+        unmentioned: how unmentioned findings of an image count; see `labels_and_mask`.
+        has_report: bool `[B]`, images that have a report. None: all have.
 
     Examples:
         >>> images, texts = torch.tensor([[1, 0], [0, -1]]), torch.tensor([[1, -1], [-1, 1]])
@@ -188,11 +188,11 @@ def sentence_targets(
 
     Args:
         sentence_states: int8 `[N, F]`. image_states: int8 `[B, F]`.
-        owner: int64 `[N]`, the image that each sentence is of. group: int64 `[N]`, equal for equal sentences.
-        kind: as above.
+        image_index: int64 `[N]`, the image of each sentence. group: int64 `[N]`, equal for equal sentences.
+        kind: one of the three above.
         ranks: of a distributed run; all arguments are this rank's, and the result is for the sentences of all ranks.
-        unmentioned: whether what a report leaves unmentioned is absent in its image. reported: bool `[B]`, which images
-            have a report; None, all.
+        unmentioned: whether what a report leaves unmentioned is absent in its image. has_report: bool `[B]`, which
+            images have a report; None, all.
 
     Examples:
         >>> sentences, images = torch.tensor([[1, -1], [-1, 0]]), torch.tensor([[1, 0], [1, -1]])
@@ -210,9 +210,9 @@ def sentence_targets(
     everywhere = torch.ones_like(own)
     if kind == "identity":
         return own, everywhere
-    said = mine.float() @ (group[:, None] == groups[None]).float() > 0
+    same_text = mine.float() @ (group[:, None] == groups[None]).float() > 0
     if kind == "same_text":
-        return said, everywhere
+        return same_text, everywhere
     if kind != "same_labels":
         raise ValueError(f"{kind!r} is no target of sentences; use identity, same_text or same_labels")
     if unmentioned == "negative":
@@ -225,12 +225,12 @@ def sentence_targets(
         claims = (sentence_states == state).float().t()
         agree = agree + (image_states == state).float() @ claims
         contradict = contradict + (image_states == opposite).float() @ claims
-    claimed = (sentence_states >= 0).sum(1)[None]  # an uncertain claim is never agreed with, so never valid elsewhere
-    true = said | ((agree == claimed) & (claimed > 0))
+    stated = (sentence_states >= 0).sum(1)[None]  # nothing agrees with an uncertain statement
+    true = same_text | ((agree == stated) & (stated > 0))
     return true, true | (contradict > 0)
 
 
-def concept_targets(concepts: Tensor, asked: Tensor, has_report: Tensor) -> tuple[Tensor, Tensor]:
+def concept_targets(concepts: Tensor, queries: Tensor, has_report: Tensor) -> tuple[Tensor, Tensor]:
     """In which images C concepts are: target and validity `[B, C]`, bool.
 
     A concept is in each image whose report affirms it, whichever report it was taken from: with the published target,
@@ -238,8 +238,9 @@ def concept_targets(concepts: Tensor, asked: Tensor, has_report: Tensor) -> tupl
     are in doubt of it do not count, nor do images without report; all others are negatives.
 
     Args:
-        concepts: int64 `[B, K, 4]`, all that the images' reports name. asked: int64 `[C]`, concepts; -1 for nothing.
-        reported: bool `[B]`, images that have a report.
+        concepts: int64 `[B, K, 4]`, all concepts of the images' reports; of `Batch.concepts`. queries: int64 `[C]`,
+            concepts; -1 for padding.
+        has_report: bool `[B]`, images that have a report.
 
     Examples:
         >>> concepts = torch.tensor([[[0, 1, 7, 1]], [[0, 1, 8, 1]]])  # concept 7 in image 0, 8 in image 1
@@ -248,8 +249,8 @@ def concept_targets(concepts: Tensor, asked: Tensor, has_report: Tensor) -> tupl
                 [False,  True, False]]), tensor([[ True,  True, False],
                 [ True,  True, False]]))
     """
-    same = (concepts[..., 2, None] == asked) & (asked >= 0)  # [B, K, C]
+    same = (concepts[..., 2, None] == queries) & (queries >= 0)  # [B, K, C]
     state = concepts[..., 3, None]
     target = (same & (state == FindingState.PRESENT)).any(1)
     doubtful = (same & (state == FindingState.UNCERTAIN)).any(1)
-    return target, (target | ~doubtful) & has_report[:, None] & (asked >= 0)
+    return target, (target | ~doubtful) & has_report[:, None] & (queries >= 0)

@@ -46,7 +46,7 @@ def relation_prototypes(positive: Tensor, book: Tensor) -> Tensor:
 
 
 def sample_negatives(positive: Tensor, k: int) -> Tensor:
-    """k indices `[..., k]` for each row of `positive` `[..., L]`, uniformly among what is not positive, none twice.
+    """k distinct indices `[..., k]` for each row of `positive` `[..., L]`, uniformly among those not positive.
 
     A row with fewer than k negatives fills up with positives: give its remaining slots no weight. k is at most L.
 
@@ -74,8 +74,8 @@ def place_contrast(
             wrong.
         places: int8 `[B, F, P]`, four states.
         negatives: k. A finding with fewer other places is compared with those.
-        draw: draw the k at random, as the papers do. False takes all, with the weight of k of them, so that a figure of
-            validation does not depend on chance.
+        sample: draw the k at random, as the papers do. False takes all, with the weight of k of them, so that a figure
+            of validation does not depend on chance.
         ranks: of a distributed run; the mean is then over the findings of all ranks.
 
     Returns:
@@ -97,8 +97,8 @@ def place_contrast(
     wrong = scores.masked_fill(~others, torch.finfo(scores.dtype).min).logsumexp(-1)
     if not sample:
         wrong = wrong + (negatives / count).clamp_max(1).log()
-    of_place = torch.logaddexp(scores, wrong[..., None]) - scores
-    loss = (of_place * true).sum(-1) / true.sum(-1).clamp_min(1)
+    per_place = torch.logaddexp(scores, wrong[..., None]) - scores
+    loss = (per_place * true).sum(-1) / true.sum(-1).clamp_min(1)
     found = true.any(-1).to(loss.dtype).sum()
     return loss.sum() / mean_over_ranks(found, ranks).clamp_min(1e-6)
 
@@ -111,7 +111,7 @@ def prototypical_contrast(
     sample: bool = True,
     ranks: Ranks = ONE_RANK,
 ) -> Tensor:
-    """What a finding looks like on an image is nearer to the mean text of its places than to other places.
+    """The feature of a finding is nearer to the mean text of its places than to other places (ProtoCL).
 
         p_n = mean of the rows K_j with j present
         L   = mean_n [ log(exp(u_n p_n) + sum_{j in N_n} exp(u_n K_j)) - u_n p_n ],     N_n: k other rows
@@ -126,8 +126,8 @@ def prototypical_contrast(
         states: int8 `[..., L]`, four states of each query at each row of the book.
         book: K, `[L, D]`.
         negatives: k. A query with fewer other rows is compared with those.
-        draw: draw the k at random, as the paper does. False takes all, with the weight of k of them, so that a figure
-            of validation does not depend on chance.
+        sample: draw the k at random, as in the paper. False takes all, with the weight of k of them, so that a
+            validation figure does not depend on chance.
         ranks: of a distributed run; the mean is then over the queries of all ranks.
 
     Examples:
@@ -142,13 +142,13 @@ def prototypical_contrast(
     wrong = cosines(queries, book)  # [..., L]; of rows of any length
     others = ~positive & (states != FindingState.UNCERTAIN)
     count = others.sum(-1, keepdim=True)
-    wanted = min(negatives, len(book))
+    k = min(negatives, len(book))
     if sample:
-        drawn = torch.zeros_like(others).scatter(-1, sample_negatives(~others, wanted), True)
+        drawn = torch.zeros_like(others).scatter(-1, sample_negatives(~others, k), True)
         log_weight = torch.zeros_like(wrong)
         others = others & drawn
     else:
-        log_weight = (count.clamp_max(wanted) / count.clamp_min(1)).to(wrong).clamp_min(1e-6).log()
+        log_weight = (count.clamp_max(k) / count.clamp_min(1)).to(wrong).clamp_min(1e-6).log()
     wrong = (wrong + log_weight).masked_fill(~others, torch.finfo(wrong.dtype).min)
     loss = torch.cat([right[..., None], wrong], dim=-1).logsumexp(-1) - right
     return (loss * valid).sum() / mean_over_ranks(valid.sum().to(loss.dtype), ranks).clamp_min(1e-6)

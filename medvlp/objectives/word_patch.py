@@ -20,13 +20,13 @@ def word_patch_similarity(
     scale: float = 10.0,
     chunk: int | None = None,
 ) -> Tensor:
-    """How well each text describes each image, word by word: logits `[B, N]`.
+    """Local similarity of each text and image, word by word: logits `[B, N]`.
 
         s_tp = <w_t, v_p>      a_t. = softmax_p( r softmax_t(s)_tp )      c_t = sum_p a_tp v_p
         S    = scale log sum_t exp( k cos(c_t, w_t) )
 
     The local loss of GLoRIA (Huang et al., ICCV 2021): the first softmax runs over the words of the text, the second
-    over regions; what its code calls a sum is a log-sum-exp. `info_nce` of the logits is the loss.
+    over regions; the sum in its code is a log-sum-exp. `info_nce` of the logits is the loss.
 
     The authors loop over texts and keep each attention and context for the backward pass, `O(B N T (P + 2 D))` numbers.
     Here only the inputs are kept: images go through in chunks, and are computed again in the backward pass, which is

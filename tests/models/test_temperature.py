@@ -1,10 +1,13 @@
 """The scale is exponentiated and bounded."""
 
+import math
+
 import pytest
 import torch
 
-from medvlp.models import Temperature
+from medvlp.models import SigmoidScale, Temperature
 from medvlp.models.temperature import _Bounded
+from medvlp.objectives import sigmoid_contrast
 
 
 def test_it_starts_at_the_inverse_of_the_temperature():
@@ -38,3 +41,9 @@ def test_a_start_out_of_bounds_is_refused_and_not_changed_in_silence(start):
 def test_a_temperature_of_a_paper_stays():
     assert not Temperature(0.1, learnable=False).log_scale.requires_grad
     assert Temperature(0.1).log_scale.requires_grad
+
+
+def test_the_start_makes_negatives_free():
+    logits = SigmoidScale().double()(torch.zeros(6, 6, dtype=torch.float64))
+    expected = math.log1p(math.exp(10)) + 5 * math.log1p(math.exp(-10))
+    assert sigmoid_contrast(logits, torch.eye(6).bool()).item() == pytest.approx(expected, abs=1e-6)
