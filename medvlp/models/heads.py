@@ -19,8 +19,8 @@ class ProjectionHead(nn.Module):
         hidden: width of the hidden layer (GELU); None for a linear map without bias, as in CLIP.
 
     Examples:
-        >>> ProjectionHead(8, 4)(torch.randn(2, 8)).norm(dim=-1).detach()
-        tensor([1.0000, 1.0000])
+        >>> ProjectionHead(8, 4)(torch.randn(2, 8)).norm(dim=-1).round().detach()
+        tensor([1., 1.])
     """
 
     def __init__(self, in_dim: int, out_dim: int, hidden: int | None = None) -> None:

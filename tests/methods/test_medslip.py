@@ -98,8 +98,8 @@ def test_streams_and_transposed_relations_swap_the_two_prototype_losses():
     def both(first, second, relations, book_of_first, book_of_second):
         """As `losses` has them."""
         return (
-            prototypical_contrast(first, relations, book_of_second, 3, draw=False),
-            prototypical_contrast(second, relations.mT, book_of_first, 3, draw=False),
+            prototypical_contrast(first, relations, book_of_second, 3, sample=False),
+            prototypical_contrast(second, relations.mT, book_of_first, 3, sample=False),
         )
 
     there, back = both(*streams, states, *books), both(*streams[::-1], states.mT, *books[::-1])

@@ -12,6 +12,8 @@ from medvlp.objectives import join_sentences, row_hash, sample_sentences
 TOKENS = torch.tensor([[[5, 6], [7, 0], [8, 9], [0, 0]], [[7, 0], [0, 0], [0, 0], [0, 0]]])
 MASK = TOKENS > 0
 STATES = torch.full((2, 4, 3), -1, dtype=torch.int8)
+STATES[0, 1, 2] = 0
+STATES[1, 0, 2] = 1
 
 
 def test_sentences_that_state_a_finding_come_first_then_others_then_nothing():
