@@ -5,9 +5,9 @@ Where a sentence points, and what is mixed there.
 
 import pytest
 import torch
-from medvlp.metrics import pointing_game
 from torch.nn import functional as F
 
+from medvlp.metrics import pointing_game
 from medvlp.objectives import (
     attention_region,
     manifold_mix,
