@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from medvlp.cli.result_table import print_result
-from medvlp.cli.user_errors import user_errors
 
 _FILES = "Recipes, or one comparison plan; then key=value for all runs, such as training.learning_rate=5e-4."
 
@@ -41,28 +40,27 @@ def compare(
     Finished runs are not repeated. The exit status is 1 when a run has no figures (the page says why), and 2 when the
     command is wrong.
     """
-    with user_errors():
-        from medvlp.experiments.compare import compare as run_comparison
+    from medvlp.experiments.compare import compare as run_comparison
 
-        try:
-            result = run_comparison(
-                [f for f in files if "=" not in f],
-                out,
-                store=store,
-                overrides=[f for f in files if "=" in f],
-                seeds=seeds,
-                samples=samples,
-                minutes=minutes,
-                labels=labels,
-                reference=reference,
-                methods=None if methods is None else [name.strip() for name in methods.split(",")],
-                views=views.split(",") if views else None,
-                data=data,
-                progress=not as_json,
-            )
-        except KeyboardInterrupt:
-            typer.secho("Interrupted; the same command goes on with what is not finished.", err=True)
-            raise typer.Exit(1) from None
+    try:
+        result = run_comparison(
+            [f for f in files if "=" not in f],
+            out,
+            store=store,
+            overrides=[f for f in files if "=" in f],
+            seeds=seeds,
+            samples=samples,
+            minutes=minutes,
+            labels=labels,
+            reference=reference,
+            methods=None if methods is None else [name.strip() for name in methods.split(",")],
+            views=views.split(",") if views else None,
+            data=data,
+            progress=not as_json,
+        )
+    except KeyboardInterrupt:
+        typer.secho("Interrupted; the same command goes on with what is not finished.", err=True)
+        raise typer.Exit(1) from None
     if as_json:
         typer.echo(json.dumps(result.to_json(), indent=2))
     else:

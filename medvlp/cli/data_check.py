@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medvlp.cli.user_errors import data_errors
+from medvlp.cli.error_handler import written_as
 from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -24,8 +24,22 @@ _SAMPLES = 24
 
 def check(
     store: Annotated[Path, typer.Argument(help="Folder of `medvlp data prepare`.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Page to write, .html.")] = None,
-    table: Annotated[Path | None, typer.Option(help="CSV of the images concerned, by their ids.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            callback=written_as(".html", ".htm"),
+            help="Page to write, .html.",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            callback=written_as(".csv"),
+            help="CSV of the images concerned, by their ids.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the concerns as JSON.")] = False,
 ) -> None:
     """Look for leaks between splits, copies, empty and inverted images, and labels that contradict their report.
@@ -37,8 +51,7 @@ def check(
     from medvlp.data import find_data_issues
     from medvlp.data.store import Store
 
-    with data_errors():
-        opened = Store.open(store)
+    opened = Store.open(store)
     with progress_bar("images", quiet=as_json) as progress:
         found = find_data_issues(opened, progress)
     if out:

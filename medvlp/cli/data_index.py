@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from medvlp.cli.user_errors import data_errors
+from medvlp.cli.error_handler import written_as
 
 _SHOWN = 5  # missing files that are named
 
@@ -28,7 +28,12 @@ class IndexCommand(TyperCommand):
 def index(
     source: Annotated[str, typer.Argument(help="Name of the data set; `folder` for any folder or CSV of images.")],
     root: Annotated[Path, typer.Argument(help="Folder that it was unpacked in.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Manifest to write, .parquet or .csv.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", callback=written_as(".parquet", ".csv"), help="Manifest to write, .parquet or .csv."
+        ),
+    ],
     option: Annotated[list[str] | None, typer.Option(help="Option of the source, as name=value; repeatable.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
@@ -39,9 +44,8 @@ def index(
     from medvlp.data import index_data_set
 
     pairs = [text.partition("=") for text in option or []]
-    with data_errors():
-        manifest = index_data_set(source, root, **{name: value for name, _, value in pairs})
-        manifest.save(out)
+    manifest = index_data_set(source, root, **{name: value for name, _, value in pairs})
+    manifest.save(out)
     missing = manifest.missing_files() if root.is_file() else []  # of a folder, only what is there was indexed
     table = manifest.table
     counts = {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medvlp.cli.user_errors import data_errors
+from medvlp.cli.error_handler import written_as
 from medvlp.progress import progress_bar
 
 
@@ -32,7 +32,13 @@ def phantom(
         tuple[float, float], typer.Option(help="Least and greatest severity of a lesion, within 0 and 1.")
     ] = (0.0, 1.0),
     prevalence: Annotated[float, typer.Option(help="Factor on the rate of every finding.")] = 1.0,
-    sheet: Annotated[Path | None, typer.Option(help="Also draw a page with an example of each finding.")] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            callback=written_as(".png"),
+            help="Also draw a page with an example of each finding.",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
 ) -> None:
     """Write generated chest radiographs with reports and ground truth, in the layout of MIMIC-CXR.
@@ -41,22 +47,21 @@ def phantom(
     """
     from medvlp.phantom import generate, write_sheet
 
-    with data_errors():
-        with progress_bar("patients", quiet) as show:
-            generate(
-                out,
-                patients,
-                seed,
-                size,
-                workers=workers,
-                studies_per_patient=studies,
-                split=split,
-                rle=rle,
-                severity=severity,
-                prevalence=prevalence,
-                progress=lambda done: show(done, patients),
-            )
-        typer.echo(f"{patients} patients in {out}. Generated data: not for clinical use.")
-        if sheet:
-            write_sheet(sheet, seed)
-            typer.echo(f"Examples of each finding: {sheet}")
+    with progress_bar("patients", quiet) as show:
+        generate(
+            out,
+            patients,
+            seed,
+            size,
+            workers=workers,
+            studies_per_patient=studies,
+            split=split,
+            rle=rle,
+            severity=severity,
+            prevalence=prevalence,
+            progress=lambda done: show(done, patients),
+        )
+    typer.echo(f"{patients} patients in {out}. Generated data: not for clinical use.")
+    if sheet:
+        write_sheet(sheet, seed)
+        typer.echo(f"Examples of each finding: {sheet}")

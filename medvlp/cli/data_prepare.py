@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medvlp.cli.user_errors import data_errors
 from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -52,15 +51,12 @@ def prepare(
     numbers = re.fullmatch(r"(\d+)/(\d+)", part)
     if not numbers:
         raise typer.BadParameter(f"{part!r} is not i/n, such as 2/8", param_hint="--part")
-    with data_errors():
-        manifest = Manifest.concat([Manifest.load(path) for path in manifests])
-        if only:
-            manifest = manifest.select(manifest.volumes == _ONLY[only])
-        sizes = _preprocess(manifest, size, spacing)
-        with _bars(quiet=as_json) as show:
-            missing = prepare_part(
-                manifest, out, int(numbers[1]), int(numbers[2]), sizes, workers=workers, progress=show
-            )
+    manifest = Manifest.concat([Manifest.load(path) for path in manifests])
+    if only:
+        manifest = manifest.select(manifest.volumes == _ONLY[only])
+    sizes = _preprocess(manifest, size, spacing)
+    with _bars(quiet=as_json) as show:
+        missing = prepare_part(manifest, out, int(numbers[1]), int(numbers[2]), sizes, workers=workers, progress=show)
     if missing:
         typer.echo(
             json.dumps({"missing_shards": missing}) if as_json else f"{missing} shards of other parts still to come"

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from medvlp.cli.user_errors import user_errors
-
 _OUT = "Folder of everything that is made; a start that was interrupted goes on there."
 
 
@@ -39,8 +37,7 @@ def experiment(
 
 
 def _run(plan: Path, out: Path, data: Path) -> None:
-    with user_errors():
-        from medvlp.experiments.experiment import run_experiment
+    from medvlp.experiments.experiment import run_experiment
 
-        made = run_experiment(plan, out, data)
+    made = run_experiment(plan, out, data)
     typer.echo(f"{made.page}: {sum(made.seconds.values()) / 60:.1f} minutes in all")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from medvlp.cli.user_errors import user_errors
+from medvlp.cli.error_handler import written_as
 
 
 class Kind(StrEnum):
@@ -23,7 +23,15 @@ def ground(
     model: Annotated[Path, typer.Argument(help="Folder of `medvlp pretrain`.")],
     file: Annotated[Path, typer.Argument(help="DICOM, PNG, JPEG or TIFF.")],
     phrase: Annotated[str, typer.Argument(help="What to look for, such as 'left pleural effusion'.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="PNG of the heat map over the image.")] = Path("heat.png"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            callback=written_as(".png"),
+            help="PNG of the heat map over the image.",
+        ),
+    ] = Path("heat.png"),
     kind: Annotated[
         Kind, typer.Option(help="Parts that fit the phrase, or what the score of a finding stands on.")
     ] = Kind.PHRASE,
@@ -34,18 +42,17 @@ def ground(
 
     Example: `medvlp ground runs/devide patient.dcm "left pleural effusion" -o heat.png`
     """
-    with user_errors():
-        import numpy as np
+    import numpy as np
 
-        from medvlp.io import read_image
-        from medvlp.tasks.model import load
-        from medvlp.viz import draw_heat, gray_to_rgb, write_png
+    from medvlp.io import read_image
+    from medvlp.tasks.model import load
+    from medvlp.viz import draw_heat, gray_to_rgb, write_png
 
-        image = read_image(file)
-        loaded = load(model, device)
-        heat = loaded.ground(image, phrase, kind.value)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_png(out, draw_heat(gray_to_rgb(image.array), heat), loaded.notice)
+    image = read_image(file)
+    loaded = load(model, device)
+    heat = loaded.ground(image, phrase, kind.value)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_png(out, draw_heat(gray_to_rgb(image.array), heat), loaded.notice)
     row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
     place = {"row": int(row), "column": int(column), "height": heat.shape[0], "width": heat.shape[1]}
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medvlp.cli.user_errors import told
+from medvlp.cli.error_handler import written_as
 from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -18,8 +18,20 @@ if TYPE_CHECKING:
 def inspect(
     path: Annotated[Path, typer.Argument(help="A DICOM, NIfTI or picture file, or a folder of them.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
-    thumbnail: Annotated[Path | None, typer.Option(help="Write a small PNG; of a folder, up to 16 images.")] = None,
-    table: Annotated[Path | None, typer.Option(help="Write one CSV row a file of a folder, with its path.")] = None,
+    thumbnail: Annotated[
+        Path | None,
+        typer.Option(
+            callback=written_as(".png"),
+            help="Write a small PNG; of a folder, up to 16 images.",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            callback=written_as(".csv"),
+            help="Write one CSV row a file of a folder, with its path.",
+        ),
+    ] = None,
 ) -> None:
     """Say what a file is and each step that was done to its values. Prints no name, date or identifier.
 
@@ -28,16 +40,14 @@ def inspect(
     File names can be identifying, so they are not printed; `--table` writes them to a file of yours.
     The exit status is 1 when a file could not be read.
     """
-    from medvlp.io import ReadError
     from medvlp.io.inspection import inspect_path
 
-    with told(ReadError, OSError):
-        with progress_bar("inspect", quiet=not path.is_dir()) as progress:
-            found = inspect_path(path, progress)
-        if thumbnail is not None:
-            _write_thumbnail(found, thumbnail)
-        if table is not None:
-            _write_table(found, table)
+    with progress_bar("inspect", quiet=not path.is_dir()) as progress:
+        found = inspect_path(path, progress)
+    if thumbnail is not None:
+        _write_thumbnail(found, thumbnail)
+    if table is not None:
+        _write_table(found, table)
     if as_json:
         import json
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medvlp.cli.error_handler import exit_status, written_as
 from medvlp.cli.report_input import count_estimate, open_reports
-from medvlp.cli.user_errors import told
 from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ def parse(
     Example: `medvlp report parse s50414267.txt`
     """
     from medvlp.reports import parse_report
-    from medvlp.reports.files import ReportFileError, read_report_file
+    from medvlp.reports.files import read_report_file
 
-    with told(ReportFileError, OSError):
-        text = sys.stdin.read() if str(file) == "-" else read_report_file(file)
+    text = sys.stdin.read() if str(file) == "-" else read_report_file(file)
     report = parse_report(text, study=file.stem)
     if as_json:
         typer.echo(json.dumps(_as_dict(report), ensure_ascii=False))
@@ -61,7 +60,12 @@ def label(
     source: Annotated[
         Path, typer.Argument(metavar="IN", help="CSV with columns id and text, or a folder of .txt and .xml reports.")
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="CSV to write: id and one column a label: 1, 0, u, empty.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", callback=written_as(".csv"), help="CSV to write: id and one column a label: 1, 0, u, empty."
+        ),
+    ],
     labels: Annotated[str, typer.Option(help="Label space: nih14, chexpert14, padchest, ... or a YAML file.")],
     hedged: Annotated[
         Hedge, typer.Option(help="What a doubt counts as: keep (u), present, absent, or table (by its words).")
@@ -89,7 +93,7 @@ def label(
     refused: list[tuple[str, str]] = []
     done = 0
     with (
-        told(OSError, ValueError, csv.Error),
+        exit_status(2, ValueError, csv.Error),
         open_reports(source, id_column, text_column, refused) as reports,
         progress_bar("reports", as_json) as bar,
     ):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medvlp.cli.user_errors import user_errors
 from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -36,21 +35,20 @@ def build(
     if (store is None) == (table is None):
         raise typer.BadParameter("give --store or --table, one of the two")
     skipped = 0
-    with user_errors():
-        import pandas as pd
+    import pandas as pd
 
-        from medvlp.data.store import Store
-        from medvlp.tasks.build_index import index_store, index_table
-        from medvlp.tasks.model import load
+    from medvlp.data.store import Store
+    from medvlp.tasks.build_index import index_store, index_table
+    from medvlp.tasks.model import load
 
-        loaded = load(model, device).pretrained
-        with progress_bar("index", quiet=as_json) as progress:
-            if store is not None:
-                index: ReportIndex = index_store(loaded, model, Store.open(store), split=split, progress=progress)
-            else:
-                rows = pd.read_csv(table, dtype=str, keep_default_na=False)
-                index, skipped = index_table(loaded, model, rows, progress)
-        index.save(out)
+    loaded = load(model, device).pretrained
+    with progress_bar("index", quiet=as_json) as progress:
+        if store is not None:
+            index: ReportIndex = index_store(loaded, model, Store.open(store), split=split, progress=progress)
+        else:
+            rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+            index, skipped = index_table(loaded, model, rows, progress)
+    index.save(out)
     if as_json:
         typer.echo(json.dumps({**index.card, "skipped": skipped}, indent=2))
     else:
@@ -76,13 +74,12 @@ def query(
     """
     if (image is None) == (text is None):
         raise typer.BadParameter("give --image or --text, one of the two")
-    with user_errors():
-        from medvlp.tasks.model import load
-        from medvlp.tasks.report_index import ReportIndex
+    from medvlp.tasks.model import load
+    from medvlp.tasks.report_index import ReportIndex
 
-        opened = ReportIndex.load(index)
-        loaded = load(model or opened.card["model"], device)
-        hits = loaded.retrieve(opened, image=image, text=text, k=k)
+    opened = ReportIndex.load(index)
+    loaded = load(model or opened.card["model"], device)
+    hits = loaded.retrieve(opened, image=image, text=text, k=k)
     notice = opened.card["notice"] or loaded.notice
     if as_json:
         typer.echo(json.dumps({"notice": notice, "hits": json.loads(hits.to_json(orient="records"))}, indent=2))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medvlp.cli.image_input import finish, images_below
-from medvlp.cli.user_errors import user_errors
 from medvlp.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -28,24 +27,23 @@ def segment(
 
     A file that cannot be read gets a row with the reason, never stops the others, and makes the exit status 1.
     """
-    with user_errors():
-        import pandas as pd
+    import pandas as pd
 
-        from medvlp.cli.output_names import output_names
-        from medvlp.tasks.image_files import SUFFIXES
-        from medvlp.tasks.model import load
-        from medvlp.tasks.segment import segment_files
-        from medvlp.training.model_folder import with_notice
+    from medvlp.cli.output_names import output_names
+    from medvlp.tasks.image_files import SUFFIXES
+    from medvlp.tasks.model import load
+    from medvlp.tasks.segment import segment_files
+    from medvlp.training.model_folder import with_notice
 
-        sources = images_below(files)
-        loaded = load(model, device).fine_tuned
-        names = output_names(sources, SUFFIXES)
-        with progress_bar("segment", quiet=as_json) as progress:
-            done = segment_files(loaded, sources, progress=progress)
-            rows = [_write(file, out / name, loaded.notice) for file, name in zip(done, names, strict=True)]
-        table = with_notice(pd.DataFrame(rows), loaded.notice)
-        out.mkdir(parents=True, exist_ok=True)
-        table.to_csv(out / "segmentation.csv", index=False)
+    sources = images_below(files)
+    loaded = load(model, device).fine_tuned
+    names = output_names(sources, SUFFIXES)
+    with progress_bar("segment", quiet=as_json) as progress:
+        done = segment_files(loaded, sources, progress=progress)
+        rows = [_write(file, out / name, loaded.notice) for file, name in zip(done, names, strict=True)]
+    table = with_notice(pd.DataFrame(rows), loaded.notice)
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "segmentation.csv", index=False)
     if as_json:
         typer.echo(table.to_json(orient="records", indent=2))
     finish(table, "segmented", f"; see {out}")

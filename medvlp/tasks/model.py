@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from medvlp.io import Image, ReadError
@@ -19,7 +20,7 @@ from medvlp.tasks.label import label_files
 from medvlp.tasks.report_index import ReportIndex
 from medvlp.tasks.segment import SegmentedFile, segment_files
 from medvlp.tasks.segmenter import Segmenter, is_segmenter, load_segmenter
-from medvlp.training.model_folder import TrainedModel, load_model
+from medvlp.training.model_folder import TrainedModel, device_named, load_model
 
 
 @dataclass
@@ -153,10 +154,20 @@ def load(folder: str | Path, device: str = "auto") -> Model:
 
     Raises:
         ModelFolderError: the folder, or a file of it, is missing or damaged.
+        TaskError: no such device.
     """
+    _check_device(device)
     if is_segmenter(folder):
         return Model(Path(folder), segmenter=load_segmenter(folder, device))
     return Model(Path(folder), trained=load_model(folder, device))
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(0, device=device_named(name))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise TaskError(f'no device "{name}" ({reason}); give auto, cpu, or cuda where torch sees a GPU') from error
 
 
 def expand_sources(files: ImageSource | Iterable[ImageSource]) -> list[ImageSource]:
