@@ -15,15 +15,15 @@ _NAMED = 10  # files that could not be read
 
 
 def images_below(files: Sequence[Path]) -> list[Path]:
-    """Files as given, folders walked; see `find_files`.
+    """Files as given, folders walked; see `find_images`.
 
     Raises:
         TaskError: there is none.
     """
-    from medvlp.tasks.image_files import find_files
+    from medvlp.io.walk import find_images
     from medvlp.tasks.inference import TaskError
 
-    if found := find_files(files):
+    if found := find_images(files).files:
         return found
     raise TaskError(f"no image in {', '.join(map(str, files))}")
 

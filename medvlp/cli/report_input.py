@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+
+from medvlp.io.tables import TableError, TableRows, open_rows
 
 
 class ReportStream:
     """Pairs of id and text, with how far the input has been read."""
 
-    def __init__(self, pairs: Iterator[tuple[str, str]], raw: IO[bytes] | None = None, size: int = 0) -> None:
+    def __init__(self, pairs: Iterator[tuple[str, str]], rows: TableRows | None = None) -> None:
         self._pairs = pairs
-        self._raw = raw
-        self._size = size
+        self._rows = rows
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return self._pairs
 
     def fraction_read(self) -> float | None:
         """How much of the input has been read, 0 to 1; None where that is not known."""
-        return self._raw.tell() / self._size if self._raw and self._size else None
+        return self._rows.fraction() if self._rows else None
 
 
 def count_estimate(reports: ReportStream, done: int) -> int:
@@ -41,36 +38,32 @@ def open_reports(
 
     Raises:
         FileNotFoundError: no such file or folder.
-        ValueError: the table has no such column.
+        TableError: no table, or it has no such column.
     """
     if source.is_dir():
         yield ReportStream(_from_folder(source, refused))
         return
-    csv.field_size_limit(sys.maxsize)  # a report may be longer than the module's 128 kB
-    with source.open("rb") as raw:
-        binary = gzip.GzipFile(fileobj=raw) if source.suffix == ".gz" else raw
-        lines = (line.decode("utf-8-sig" if k == 0 else "utf-8", errors="replace") for k, line in enumerate(binary))
-        rows = csv.DictReader(lines)
-        missing = [name for name in (id_column, text_column) if name not in (rows.fieldnames or [])]
+    with open_rows(source, strict=False) as rows:
+        missing = [name for name in (id_column, text_column) if name not in rows.columns]
         if missing:
-            have = ", ".join(rows.fieldnames or [])
-            raise ValueError(
-                f"{source} has no column {' or '.join(missing)}; it has: {have}. See --id-column, --text-column"
+            have = ", ".join(rows.columns)
+            raise TableError(
+                source, f"has no column {' or '.join(missing)}; it has: {have}. See --id-column, --text-column"
             )
-        yield ReportStream(_from_rows(rows, id_column, text_column, refused), raw, source.stat().st_size)
+        yield ReportStream(_from_rows(rows, id_column, text_column, refused), rows)
 
 
 def _from_rows(
-    rows: csv.DictReader[str], id_column: str, text_column: str, refused: list[tuple[str, str]]
+    rows: TableRows, id_column: str, text_column: str, refused: list[tuple[str, str]]
 ) -> Iterator[tuple[str, str]]:
-    for number, row in enumerate(rows, start=1):
-        name, text = row[id_column], row[text_column]
-        if name and text is not None:
-            yield name, text
+    name_at, text_at = rows.columns.index(id_column), rows.columns.index(text_column)
+    for number, cells in rows:
+        refused.extend((f"row {earlier}", reason) for earlier, reason in rows.take_refused())
+        if cells[name_at]:
+            yield cells[name_at], cells[text_at]
         else:
-            refused.append(
-                (f"row {number}", "the row is shorter than the header" if text is None else "the id is empty")
-            )
+            refused.append((f"row {number}", "the id is empty"))
+    refused.extend((f"row {number}", reason) for number, reason in rows.take_refused())
 
 
 def _from_folder(folder: Path, refused: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:

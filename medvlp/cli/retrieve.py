@@ -35,9 +35,8 @@ def build(
     if (store is None) == (table is None):
         raise typer.BadParameter("give --store or --table, one of the two")
     skipped = 0
-    import pandas as pd
-
     from medvlp.data.store import Store
+    from medvlp.io.tables import read_table
     from medvlp.tasks.build_index import index_store, index_table
     from medvlp.tasks.model import load
 
@@ -46,7 +45,8 @@ def build(
         if store is not None:
             index: ReportIndex = index_store(loaded, model, Store.open(store), split=split, progress=progress)
         else:
-            rows = pd.read_csv(table, dtype=str, keep_default_na=False)
+            assert table is not None
+            rows = read_table(table, path_columns=["path"])
             index, skipped = index_table(loaded, model, rows, progress)
     index.save(out)
     if as_json:

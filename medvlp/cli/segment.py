@@ -30,14 +30,14 @@ def segment(
     import pandas as pd
 
     from medvlp.cli.output_names import output_names
-    from medvlp.tasks.image_files import SUFFIXES
+    from medvlp.io.walk import IMAGE_SUFFIXES
     from medvlp.tasks.model import load
     from medvlp.tasks.segment import segment_files
     from medvlp.training.model_folder import with_notice
 
     sources = images_below(files)
     loaded = load(model, device).fine_tuned
-    names = output_names(sources, SUFFIXES)
+    names = output_names(sources, IMAGE_SUFFIXES)
     with progress_bar("segment", quiet=as_json) as progress:
         done = segment_files(loaded, sources, progress=progress)
         rows = [_write(file, out / name, loaded.notice) for file, name in zip(done, names, strict=True)]

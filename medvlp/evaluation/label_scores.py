@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from medvlp.data.manifest_columns import read_states
 from medvlp.data.store import Store
 from medvlp.evaluation.protocol import Protocol
+from medvlp.io.tables import read_table
 from medvlp.reports.states import FindingState
 from medvlp.tasks.inference import TaskError
 
@@ -151,11 +152,10 @@ def read_label_states(
         int8 `[len(rows), F]` in the codes of `FindingState`; unmentioned where the table has no such row or column.
 
     Raises:
-        TaskError: no `image_id`, two rows of one image, a cell that is none of the four states, or nothing that fits.
+        TableError: no table, or no `image_id`.
+        TaskError: two rows of one image, a cell that is none of the four states, or nothing that fits.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if "image_id" not in table:
-        raise TaskError(f"{path}: no column 'image_id'; it has {', '.join(table.columns[:8])}")
+    table = read_table(path, ["image_id"])
     if table["image_id"].duplicated().any():
         twice = table["image_id"][table["image_id"].duplicated()].iloc[0]
         raise TaskError(f"{path}: image {twice!r} has more than one row")

@@ -43,10 +43,11 @@ class Grid:
     notes: tuple[str, ...]
 
 
-def read_dicom_volume(paths: list[Path], series: int | None, isolated: bool) -> Image:
+def read_dicom_volume(paths: list[Path], series: int | None, isolated: bool, left_out: int = 0) -> Image:
     """Assemble one volume out of DICOM files; see `read_volume`."""
-    volumes, left_out = find_volumes(paths)
+    volumes, no_slices = find_volumes(paths)
     slices, steps = _chosen(volumes, series)
+    left_out += no_slices
     if left_out:
         steps.append(f"{left_out} files left out: no slice of a volume")
     slices = _without_twins(slices, isolated, steps)

@@ -17,6 +17,7 @@ from medvlp.io.image import Image
 from medvlp.io.pixel_layout import read_layout
 from medvlp.io.readers import read_image, read_volume
 from medvlp.io.series import find_volumes
+from medvlp.io.walk import find_images
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,8 @@ def inspect_path(path: str | Path, progress: Callable[[int, int], None] = lambda
     if not path.is_dir():
         with as_read_error(path), open_file(path):
             return _file(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    found = find_images(path)
+    files = found.files
     sizes = _volumes_of(path, files)
     if sizes:
         return _volume(path, sizes)
@@ -53,7 +55,10 @@ def inspect_path(path: str | Path, progress: Callable[[int, int], None] = lambda
         parts.append(_file(file))
         progress(done, len(files))
     refused = sum(part.image is None for part in parts)
-    return FileInfo(path, {"kind": "folder", "files": len(files), "refused": refused}, parts=parts)
+    facts = {"kind": "folder", "files": len(files), "refused": refused}
+    if found.left_out:
+        facts["left out"] = [f"{count} {reason}" for reason, count in found.left_out.most_common()]
+    return FileInfo(path, facts, parts=parts)
 
 
 def _volumes_of(path: Path, files: list[Path]) -> list[int]:

@@ -19,6 +19,7 @@ from medvlp.io.picture import read_picture
 from medvlp.io.pixel_layout import COLOR, read_layout
 from medvlp.io.segmentation import Segmentation, match_grid
 from medvlp.io.stored_values import stored_values
+from medvlp.io.walk import find_images
 
 _CODE = re.compile(r"[A-Z0-9 _\\]{1,16}")  # what a value of VR CS may be; anything else could be somebody's name
 THREADS = min(4, os.cpu_count() or 1)
@@ -122,10 +123,12 @@ def read_volume(
         if file.is_dir():
             from medvlp.io.dicom_volume import read_dicom_volume
 
-            files = sorted(file for file in file.rglob("*") if file.is_file() and not file.name.startswith("."))
-            if not files:
-                raise FormatError("the folder has no files")
-            return read_dicom_volume(files, series, isolated)
+            found = find_images(file)
+            if not found.files:
+                raise FormatError(
+                    f"no DICOM slice in the folder: {found}" if found.left_out else "the folder has no files"
+                )
+            return read_dicom_volume(found.files, series, isolated, sum(found.left_out.values()))
         if file.name.lower().endswith((".nii", ".nii.gz")):
             from medvlp.io.nifti import read_nifti
 

@@ -44,7 +44,7 @@ class TableRows:
 
     Attributes:
         columns: names in the header.
-        refused: (row number, reason) of rows with another number of cells, where `strict` is off.
+        refused: number and reason of rows with another number of cells, where `strict` is off.
     """
 
     def __init__(self, path: Path, raw: io.BufferedReader, *, strict: bool = True) -> None:
@@ -86,6 +86,11 @@ class TableRows:
                 self.refused.append((number, problem))
                 continue
             yield number, [cell for index, cell in enumerate(cells) if index not in self._dropped]
+
+    def take_refused(self) -> list[tuple[int, str]]:
+        """Rows refused since the last call: number and reason."""
+        taken, self.refused = self.refused, []
+        return taken
 
     def fraction(self) -> float:
         """How much of the file has been read, 0 to 1."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from medvlp.io.tables import open_rows
 from medvlp.reports.report import Assertion, Mention, Report, Section, Sentence
 
 # The columns that all three write, and the findings they mean.
@@ -39,12 +39,12 @@ def read_chexbert(path: str | Path) -> Iterator[tuple[str, Report]]:
     Raises:
         ValueError: no label column, or a cell that is none of 1, 0, -1 and blank.
     """
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        columns = [name for name in rows.fieldnames or [] if name in _COLUMNS]
+    with open_rows(path) as rows:
+        columns = [name for name in rows.columns if name in _COLUMNS]
         if not columns:
             raise ValueError(f"{path}: none of the columns {', '.join(_COLUMNS)}")
-        for number, row in enumerate(rows):
+        for number, cells in rows:
+            row = dict(zip(rows.columns, cells, strict=True))
             text = row.get("Report Impression") or row.get("Reports") or ""
             mentions = [
                 Mention(_COLUMNS[name], _assertion(path, number, name, row[name]), 0, len(text), 0)
@@ -52,7 +52,7 @@ def read_chexbert(path: str | Path) -> Iterator[tuple[str, Report]]:
                 if row[name]
             ]
             parts = (Section("impression", 0, len(text)),), (Sentence(0, len(text), "impression"),)
-            yield row.get("study_id") or str(number), Report(text, *parts, tuple(mentions))
+            yield row.get("study_id") or str(number - 1), Report(text, *parts, tuple(mentions))
 
 
 def _assertion(path: str | Path, number: int, name: str, cell: str) -> Assertion:

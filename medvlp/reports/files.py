@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from medvlp.errors import MedVLPError
+from medvlp.io.walk import walk_folder
 
 _SUFFIXES = (".txt", ".xml")
 
@@ -52,10 +53,5 @@ def xml_report_text(content: bytes) -> str:
 
 
 def find_report_files(folder: str | Path) -> Iterator[Path]:
-    """Every `.txt` and `.xml` file below a folder, folder by folder in sorted order, without listing all first."""
-    entries = sorted(Path(folder).iterdir())
-    for entry in entries:
-        if entry.is_dir():
-            yield from find_report_files(entry)
-        elif entry.suffix.lower() in _SUFFIXES:
-            yield entry
+    """Every `.txt` and `.xml` file below a folder, sorted."""
+    return (file for file in walk_folder(folder) if file.suffix.lower() in _SUFFIXES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from medvlp.data.prefetch import prefetch
 from medvlp.data.preprocess import Preprocess
 from medvlp.io import Image, ReadError, read_image
-
-SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2"})
-_DICOM_MARK = (128, b"DICM")  # PS3.10 7.1: preamble of 128 bytes, then these four
 
 ImageSource = str | Path | Image
 
@@ -35,25 +32,6 @@ class ReadFile:
     status: str
     pixels: NDArray[np.uint8] | None = None
     image: Image | None = None
-
-
-def find_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Files as given, folders walked.
-
-    A file that is named is taken whatever it is, a missing one too, so that the answer has a row that says so. Inside a
-    folder only images are taken: by their suffix, or DICOM files without one. Hidden files are left out.
-
-    Returns:
-        Paths in the order given, those of a folder sorted.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = (p for p in path.rglob("*") if not any(part.startswith(".") for part in p.relative_to(path).parts))
-            found += sorted(p for p in inside if p.is_file() and _is_image(p))
-        else:
-            found.append(path)
-    return found
 
 
 def read_files(sources: Sequence[ImageSource], preprocess: Preprocess, keep_image: bool = False) -> Iterator[ReadFile]:
@@ -77,17 +55,3 @@ def _read(source: ImageSource, preprocess: Preprocess, keep_image: bool) -> Read
     if image.array.ndim != 2:
         return ReadFile(path, "a volume; this model reads radiographs")
     return ReadFile(path, "ok", preprocess.apply(image), image if keep_image else None)
-
-
-def _is_image(path: Path) -> bool:
-    if path.suffix:
-        # A DICOM UID as a name, such as 1.2.840.113619, looks like a suffix made of digits.
-        return path.suffix.lower() in SUFFIXES or (path.suffix[1:].isdigit() and _has_dicom_mark(path))
-    return _has_dicom_mark(path)
-
-
-def _has_dicom_mark(path: Path) -> bool:
-    at, mark = _DICOM_MARK
-    with path.open("rb") as file:
-        file.seek(at)
-        return file.read(len(mark)) == mark

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from medvlp.io import Image, ReadError
+from medvlp.io.walk import find_images
 from medvlp.tasks.embed import embed_images, embed_texts
 from medvlp.tasks.ground import HeatMapKind, ground_files
-from medvlp.tasks.image_files import ImageSource, find_files
+from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, TaskError
 from medvlp.tasks.label import label_files
 from medvlp.tasks.report_index import ReportIndex
@@ -175,5 +176,5 @@ def expand_sources(files: ImageSource | Iterable[ImageSource]) -> list[ImageSour
     several = [files] if isinstance(files, str | Path | Image) else list(files)
     found: list[ImageSource] = []
     for one in several:
-        found += [one] if isinstance(one, Image) else find_files([one])
+        found += [one] if isinstance(one, Image) else find_images(one).files
     return found

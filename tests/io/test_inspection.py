@@ -82,13 +82,13 @@ def test_a_folder_of_radiographs_is_described_file_by_file(write_dicom: WriteDic
     (tmp_path / "broken.dcm").write_bytes((tmp_path / "0.dcm").read_bytes()[:-9])
     (tmp_path / "notes.txt").write_text("hello")
     found = inspect_path(tmp_path)
-    assert found.facts == {"kind": "folder", "files": 5, "refused": 2}
+    assert found.facts == {"kind": "folder", "files": 4, "refused": 1, "left out": ["1 not an image (.txt)"]}
     result = RUN.invoke(app, ["inspect", str(tmp_path), "--table", str(tmp_path / "out" / "t.csv")])
     assert result.exit_code == 1
     assert "3  DICOM, Secondary Capture Image Storage" in result.output
-    assert "refused: neither DICOM nor a picture" in result.output
-    assert "notes.txt" not in result.output
-    assert "notes.txt" in (tmp_path / "out" / "t.csv").read_text()
+    assert "refused: Pixel Data" in result.output
+    assert "broken.dcm" not in result.output
+    assert "broken.dcm" in (tmp_path / "out" / "t.csv").read_text()
 
 
 def test_no_byte_of_an_identifier_is_printed_or_drawn(series: Path, tmp_path: Path) -> None:

@@ -31,12 +31,13 @@ def test_dicom_is_found_whatever_its_name(tmp_path: Path, name: str) -> None:
     ("name", "content"),
     [
         ("volume", NIFTI),
-        ("volume.img", gzip.compress(NIFTI)),
+        ("volume.img", gzip.compress(NIFTI, mtime=0)),
         ("a.picture", b"\x89PNG\r\n\x1a\n"),
         ("b", b"\xff\xd8\xff\xe0"),
         ("old", b"\x08\0\x05\0CS\x0a\0ISO_IR 100"),
         ("older", b"\x08\0\0\0\x04\0\0\0\xff\0\0\0\x08\0"),
     ],
+    ids=["nifti", "nifti gz", "png", "jpeg", "explicit", "implicit"],
 )
 def test_images_are_found_by_content(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)

@@ -7,7 +7,8 @@ from PIL import Image as Picture
 from medvlp.cli.output_names import output_names
 from medvlp.data import Preprocess
 from medvlp.io import Image
-from medvlp.tasks.image_files import SUFFIXES, find_files, read_files
+from medvlp.io.walk import IMAGE_SUFFIXES, find_images
+from medvlp.tasks.image_files import read_files
 
 DICOM_START = bytes(128) + b"DICM"
 
@@ -25,13 +26,13 @@ def folder(tmp_path):
 
 
 def test_folders_are_walked_for_images_alone(folder):
-    found = [str(p.relative_to(folder)) for p in find_files([folder])]
+    found = [str(p.relative_to(folder)) for p in find_images([folder]).files]
     assert found == ["a/1.2.840.113619", "a/1.dcm", "a/no_suffix", "b/2.png"]
 
 
 def test_a_named_file_is_taken_whatever_it_is(folder):
     named = [folder / "a" / "notes.txt", folder / "missing.dcm", folder / "b"]
-    assert find_files(named) == [*named[:2], folder / "b" / "2.png"]
+    assert find_images(named).files == [*named[:2], folder / "b" / "2.png"]
 
 
 def test_files_come_in_order_with_pixels_or_a_reason(tmp_path):
@@ -65,7 +66,7 @@ def test_images_in_memory_and_volumes():
 
 
 def names(*files):
-    return [str(n) for n in output_names([Path(f) for f in files], SUFFIXES)]
+    return [str(n) for n in output_names([Path(f) for f in files], IMAGE_SUFFIXES)]
 
 
 def test_output_names_repeat_the_tree_and_never_collide():

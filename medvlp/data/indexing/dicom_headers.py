@@ -17,6 +17,7 @@ from typing import NamedTuple
 from medvlp.data.image_kind import VOLUMETRIC
 from medvlp.io.errors import ReadError, as_read_error
 from medvlp.io.series import find_volumes
+from medvlp.io.walk import find_images
 
 _SALT = secrets.token_bytes(16)  # thrown away with the process: the keys cannot be traced back
 _TAGS = (
@@ -142,8 +143,8 @@ def series_rows(slices: Iterable[Path]) -> Iterator[SeriesRow]:
             continue
         try:
             with as_read_error(folder):
-                files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
-                volumes = [volume for volume in find_volumes(files)[0] if len(volume) >= _FEWEST]
+                found = find_images(folder).files
+                volumes = [volume for volume in find_volumes(found)[0] if len(volume) >= _FEWEST]
         except ReadError:
             volumes = []
         inside = {path for path in slices if folder in path.parents}

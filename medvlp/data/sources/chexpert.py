@@ -20,6 +20,7 @@ import pandas as pd
 
 from medvlp.data.indexing import assemble, coded_states, find_table, register_source
 from medvlp.data.manifest import Manifest
+from medvlp.io.walk import find_named
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
@@ -113,7 +114,7 @@ def _plus_file(root: Path, inside: str, dicom: str) -> str:
 
 def _plus_labels(root: Path, images: pd.Series) -> dict[str, np.ndarray]:
     """States of the CheXbert labels of the whole report, one JSON object a line, where they are there."""
-    files = sorted(root.rglob("report_fixed.json"))
+    files = find_named(root, "report_fixed.json")
     if not files:
         return {}
     lines = [json.loads(line) for line in files[0].read_text().splitlines() if line.strip()]

@@ -19,6 +19,7 @@ import pandas as pd
 
 from medvlp.data.indexing import assemble, coded_states, find_table, register_source
 from medvlp.data.manifest import Manifest, splits_by_patient
+from medvlp.io.walk import find_named
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
@@ -82,6 +83,6 @@ def _texts(table: pd.DataFrame) -> list[str]:
 
 def _other_regions(dataset: Path) -> set[str]:
     names: set[str] = set()
-    for path in dataset.rglob("no_chest_*.txt"):
+    for path in find_named(dataset, "no_chest_*.txt"):
         names |= {Path(line.strip()).name for line in path.read_text().splitlines() if line.strip()}
     return names

@@ -22,6 +22,7 @@ import pandas as pd
 
 from medvlp.data.indexing import assemble, coded_states, files_by_name, find_table, register_source
 from medvlp.data.manifest import Manifest
+from medvlp.io.walk import find_named
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
@@ -79,7 +80,7 @@ def _xml_files(root: Path) -> Iterator[bytes]:
                 if file is not None:
                     yield file.read()
         return
-    for path in sorted(root.rglob("ecgen-radiology/*.xml")):
+    for path in find_named(root, "ecgen-radiology/*.xml"):
         yield path.read_bytes()
 
 

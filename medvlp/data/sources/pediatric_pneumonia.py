@@ -17,6 +17,7 @@ import pandas as pd
 
 from medvlp.data.indexing import assemble, register_source
 from medvlp.data.manifest import Manifest, splits_by_patient
+from medvlp.io.walk import find_named
 from medvlp.reports.states import FindingState
 
 _PATIENT = re.compile(r"(person\d+|(?:NORMAL2-)?IM-\d+)")
@@ -26,7 +27,7 @@ _PATIENT = re.compile(r"(person\d+|(?:NORMAL2-)?IM-\d+)")
 def manifest(root: Path) -> Manifest:
     """Index the radiographs by folder and file name."""
     root = Path(root).absolute()
-    files = sorted(p for kind in ("NORMAL", "PNEUMONIA") for p in root.rglob(f"{kind}/*.jp*g"))
+    files = sorted(p for kind in ("NORMAL", "PNEUMONIA") for p in find_named(root, f"{kind}/*.jp*g"))
     if not files:
         raise FileNotFoundError(f"{root} holds no folder NORMAL or PNEUMONIA with JPEG files")
     official = np.array([p.parents[1].name == "test" for p in files])

@@ -18,6 +18,7 @@ import pandas as pd
 from medvlp.data.indexing import assemble, files_by_name, find_table, register_source
 from medvlp.data.manifest import Manifest
 from medvlp.io.tables import read_table
+from medvlp.io.walk import find_named
 
 _CHEST_RADIOGRAPH = re.compile(
     r"\b(?:chest|thoracic|lungs?|pulmonary)\b.{0,60}\b(?:x[- ]?rays?|radiographs?|radiography|roentgenogram|film)\b"
@@ -57,7 +58,7 @@ def _figures(root: Path) -> pd.DataFrame:
         table["name"] = table["image"].map(lambda image: Path(image).stem)
         table["path"] = [str(root / image) for image in table["image"]]
         return table
-    texts, licences = sorted(root.rglob("radiology/captions.txt")), sorted(root.rglob("radiology/licences.txt"))
+    texts, licences = find_named(root, "radiology/captions.txt"), find_named(root, "radiology/licences.txt")
     tables = sorted(root.glob("*_captions.csv"))
     if texts:
         table = pd.concat([_tab_separated(p, ["name", "caption"]) for p in texts], ignore_index=True)
