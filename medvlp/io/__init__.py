@@ -1,8 +1,7 @@
-"""Files in, images out: radiographs, volumes and segmentations with their geometry, and nothing that identifies.
+"""Files in, images out: radiographs, volumes, regions and tables, with their geometry and without identities.
 
-`read_image` returns a radiograph as float32 `[H, W]` between 0 and 1, bone white; `read_volume` a volume as float32
-`[D, H, W]`, Hounsfield units for CT, in RAS. Whatever cannot be trusted is a `ReadError` whose `reason` says what is
-wrong. The readers are imported when they are first called.
+Imports from the package: `medvlp.errors` alone; no torch.
+Begin reading at `readers.py`, then `image.py`.
 """
 
 from __future__ import annotations
@@ -10,45 +9,76 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from medvlp.io.errors import ReadError
-from medvlp.io.image import Image
-
 if TYPE_CHECKING:
+    from medvlp.io.atomic_write import DiskFullError, atomic_file, atomic_folder
     from medvlp.io.dicom_export import write_dicom_seg, write_labels_sr
+    from medvlp.io.errors import ReadError
+    from medvlp.io.image import Image
+    from medvlp.io.inspection import FileInfo, inspect_path
     from medvlp.io.intensity import to_hounsfield, window
     from medvlp.io.label_maps import write_labels
+    from medvlp.io.process_pool import ProcessPool
     from medvlp.io.readers import read_image, read_segmentation, read_volume
     from medvlp.io.resampling import resample
     from medvlp.io.run_length import boxes_to_mask, decode_siim, encode_siim
     from medvlp.io.segmentation import Segmentation
+    from medvlp.io.tables import TableError, read_table
+    from medvlp.io.thumbnail import contact_sheet, thumbnail
+    from medvlp.io.walk import FoundFiles, find_images
 
 _LAZY = {
-    "Segmentation": "medvlp.io.segmentation",
-    "boxes_to_mask": "medvlp.io.run_length",
-    "decode_siim": "medvlp.io.run_length",
-    "encode_siim": "medvlp.io.run_length",
-    "read_image": "medvlp.io.readers",
-    "read_segmentation": "medvlp.io.readers",
-    "read_volume": "medvlp.io.readers",
-    "resample": "medvlp.io.resampling",
-    "to_hounsfield": "medvlp.io.intensity",
-    "window": "medvlp.io.intensity",
-    "write_dicom_seg": "medvlp.io.dicom_export",
-    "write_labels": "medvlp.io.label_maps",
-    "write_labels_sr": "medvlp.io.dicom_export",
+    "DiskFullError": "atomic_write",
+    "FileInfo": "inspection",
+    "FoundFiles": "walk",
+    "Image": "image",
+    "ProcessPool": "process_pool",
+    "ReadError": "errors",
+    "Segmentation": "segmentation",
+    "TableError": "tables",
+    "atomic_file": "atomic_write",
+    "atomic_folder": "atomic_write",
+    "boxes_to_mask": "run_length",
+    "contact_sheet": "thumbnail",
+    "decode_siim": "run_length",
+    "encode_siim": "run_length",
+    "find_images": "walk",
+    "inspect_path": "inspection",
+    "read_image": "readers",
+    "read_segmentation": "readers",
+    "read_table": "tables",
+    "read_volume": "readers",
+    "resample": "resampling",
+    "thumbnail": "thumbnail",
+    "to_hounsfield": "intensity",
+    "window": "intensity",
+    "write_dicom_seg": "dicom_export",
+    "write_labels": "label_maps",
+    "write_labels_sr": "dicom_export",
 }
 
 __all__ = [
+    "DiskFullError",
+    "FileInfo",
+    "FoundFiles",
     "Image",
+    "ProcessPool",
     "ReadError",
     "Segmentation",
+    "TableError",
+    "atomic_file",
+    "atomic_folder",
     "boxes_to_mask",
+    "contact_sheet",
     "decode_siim",
     "encode_siim",
+    "find_images",
+    "inspect_path",
     "read_image",
     "read_segmentation",
+    "read_table",
     "read_volume",
     "resample",
+    "thumbnail",
     "to_hounsfield",
     "window",
     "write_dicom_seg",
@@ -59,5 +89,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        return getattr(import_module(f"medvlp.io.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'medvlp.io' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,8 +11,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom import config
-
 from medvlp.errors import MedVLPError
 
 
@@ -76,6 +74,8 @@ class _Quiet:
             self._readers += 1
             if self._readers > 1:
                 return
+            from pydicom import config  # here, so that who only catches `ReadError` does not wait for pydicom
+
             logger = logging.getLogger("pydicom")
             self._undo.callback(setattr, logger, "disabled", logger.disabled)
             logger.disabled = True
