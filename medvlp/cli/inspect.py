@@ -83,8 +83,8 @@ def _kind(part: FileInfo) -> str:
 def _write_thumbnail(found: FileInfo, path: Path) -> None:
     from PIL import Image as Picture
 
-    from medvlp.io.thumbnail import contact_sheet
-    from medvlp.io.thumbnail import thumbnail as small
+    from medvlp.io.thumbnails import contact_sheet
+    from medvlp.io.thumbnails import thumbnail as small
 
     images = [part.image for part in [found, *found.parts] if part.image is not None]
     if not images:

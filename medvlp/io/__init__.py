@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from medvlp.io.run_length import boxes_to_mask, decode_siim, encode_siim
     from medvlp.io.segmentation import Segmentation
     from medvlp.io.tables import TableError, read_table
-    from medvlp.io.thumbnail import contact_sheet, thumbnail
+    from medvlp.io.thumbnails import contact_sheet, thumbnail
     from medvlp.io.walk import FoundFiles, find_images
 
 _LAZY = {
@@ -38,7 +38,7 @@ _LAZY = {
     "atomic_file": "atomic_write",
     "atomic_folder": "atomic_write",
     "boxes_to_mask": "run_length",
-    "contact_sheet": "thumbnail",
+    "contact_sheet": "thumbnails",
     "decode_siim": "run_length",
     "encode_siim": "run_length",
     "find_images": "walk",
@@ -48,7 +48,7 @@ _LAZY = {
     "read_table": "tables",
     "read_volume": "readers",
     "resample": "resampling",
-    "thumbnail": "thumbnail",
+    "thumbnail": "thumbnails",
     "to_hounsfield": "intensity",
     "window": "intensity",
     "write_dicom_seg": "dicom_export",

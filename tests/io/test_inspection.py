@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from medvlp.cli.main import app
 from medvlp.io import Image, ReadError
 from medvlp.io.inspection import inspect_path
-from medvlp.io.thumbnail import contact_sheet, thumbnail
+from medvlp.io.thumbnails import contact_sheet, thumbnail
 
 WriteDicom = Callable[..., Path]
 RUN = CliRunner()
