@@ -9,7 +9,7 @@ from medvlp.data import Preprocess, Store, index_data_set, prepare
 from medvlp.phantom import generate
 
 
-def phantom_store(folder: Path, patients: int, size: int, name: str = "phantom", **world: Any) -> Store:
+def phantom_store(folder: Path, patients: int, size: int, name: str = "phantom", **config: Any) -> Store:
     """The store of `patients` generated patients at `size` pixels; `folder` keeps it for the next call.
 
     Args:
@@ -20,7 +20,7 @@ def phantom_store(folder: Path, patients: int, size: int, name: str = "phantom",
     if not (made / "store.json").exists():
         archive = truth_of(made).parent.parent
         if not truth_of(made).exists():
-            generate(archive, patients, seed=0, size=max(size, 128), **world)
+            generate(archive, patients, seed=0, size=max(size, 128), **config)
         prepare(index_data_set("phantom", archive), made, Preprocess(size=size))
     return Store.open(made)
 

@@ -17,17 +17,17 @@ def phantom(
     ],
     patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same archive.")] = 0,
-    size: Annotated[int, typer.Option(min=64, max=4096, help="Rows and columns of the pictures.")] = 256,
+    size: Annotated[int, typer.Option(min=64, max=4096, help="Rows and columns of the images.")] = 256,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one for each core unless given.")] = None,
     studies: Annotated[tuple[int, int], typer.Option(help="Fewest and most studies a patient.")] = (1, 3),
     split: Annotated[
-        tuple[float, float, float], typer.Option(help="Shares of train, validate and test, by patient.")
+        tuple[float, float, float], typer.Option(help="Fractions of train, validate and test, by patient.")
     ] = (
         0.7,
         0.1,
         0.2,
     ),
-    rle: Annotated[float, typer.Option(min=0, max=1, help="Share of RLE compressed files.")] = 0.0,
+    rle: Annotated[float, typer.Option(min=0, max=1, help="Fraction of RLE compressed files.")] = 0.0,
     severity: Annotated[
         tuple[float, float], typer.Option(help="Least and greatest severity of a lesion, within 0 and 1.")
     ] = (0.0, 1.0),
@@ -45,7 +45,7 @@ def phantom(
 
     Example: `medvlp data phantom phantom --patients 500 --size 256 --sheet phantom.png`
     """
-    from medvlp.phantom import generate, write_sheet
+    from medvlp.phantom import generate, write_contact_sheet
 
     with progress_bar("patients", quiet) as show:
         generate(
@@ -63,5 +63,5 @@ def phantom(
         )
     typer.echo(f"{patients} patients in {out}. Generated data: not for clinical use.")
     if sheet:
-        write_sheet(sheet, seed)
+        write_contact_sheet(sheet, seed)
         typer.echo(f"Examples of each finding: {sheet}")

@@ -1,14 +1,31 @@
 """The phantom: generated chest radiographs with reports and ground truth, in the layout of MIMIC-CXR.
 
-    from medvlp.phantom import generate
-
-    generate("phantom", patients=200, seed=0, size=256)
-
-Everything is drawn from numbers; no picture, sentence or number of a real person is in it. See docs/phantom.md.
+Numbers in, files out: imports no other room. Everything is drawn at random; nothing stems from a real person.
+Begin with `generate` in `generate.py` and `FindingModel` in `findings/base.py`; docs/phantom.md describes the method.
 """
 
-from medvlp.phantom.findings import FINDINGS
-from medvlp.phantom.generate import NOTICE, World, generate
-from medvlp.phantom.sheet import write_sheet
+from medvlp.phantom.findings import FINDING_MODELS, FINDINGS, FindingModel, Lesion, register_finding
+from medvlp.phantom.generate import NOTICE, PhantomConfig, generate
+from medvlp.phantom.patients import DiseaseModel, Patient, Study, sample_patient
+from medvlp.phantom.render import RenderedView, render_view, write_contact_sheet
+from medvlp.phantom.report import GeneratedReport, write_report
 
-__all__ = ["FINDINGS", "NOTICE", "World", "generate", "write_sheet"]
+__all__ = [
+    "FINDINGS",
+    "FINDING_MODELS",
+    "NOTICE",
+    "DiseaseModel",
+    "FindingModel",
+    "GeneratedReport",
+    "Lesion",
+    "Patient",
+    "PhantomConfig",
+    "RenderedView",
+    "Study",
+    "generate",
+    "register_finding",
+    "render_view",
+    "sample_patient",
+    "write_contact_sheet",
+    "write_report",
+]

@@ -1,4 +1,4 @@
-"""Branching things of the lung: pulmonary vessels, and the trachea with the main bronchi."""
+"""Pulmonary vessels as branching trees, and the trachea with the main bronchi."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from medvlp.phantom.anatomy import SIDES, Anatomy, Side, sign
 from medvlp.phantom.geometry import Projection
 from medvlp.phantom.organs import dome, heart_parts, hemithorax
-from medvlp.phantom.strokes import Cloud, rods, spline, tube
+from medvlp.phantom.point_clouds import PointCloud, rods, spline, tube
 
 GENERATIONS = 7
 
@@ -41,7 +41,7 @@ def bronchi(a: Anatomy) -> list[NDArray[np.float64]]:
     ]
 
 
-def airway_clouds(a: Anatomy, p: Projection) -> list[Cloud]:
+def airway_clouds(a: Anatomy, p: Projection) -> list[PointCloud]:
     """The air in trachea and main bronchi."""
     wide = 8.5 if a.sex == "M" else 7.3
     right, left = bronchi(a)
@@ -52,12 +52,12 @@ def airway_clouds(a: Anatomy, p: Projection) -> list[Cloud]:
     ]
 
 
-def vessel_clouds(a: Anatomy, p: Projection) -> list[Cloud]:
-    """Pulmonary arteries and veins of both lungs, those parts that lie in the lung."""
+def vessel_clouds(a: Anatomy, p: Projection) -> list[PointCloud]:
+    """Pulmonary arteries and veins of both lungs, where they lie in the lung."""
     return [cloud for side in SIDES for cloud in _tree(a, side, p)]
 
 
-def _tree(a: Anatomy, side: Side, p: Projection) -> list[Cloud]:
+def _tree(a: Anatomy, side: Side, p: Projection) -> list[PointCloud]:
     rng = np.random.default_rng([a.seed, 11 if side == "left" else 12])
     root = hilum(a, side)
     directions = _fan(rng, side)

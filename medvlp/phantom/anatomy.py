@@ -1,6 +1,6 @@
-"""`Anatomy`: the few numbers that make one person's chest, and what findings may change in them.
+"""`Anatomy`: the parameters of one person's chest, which findings may change.
 
-All proportions are our own estimates of an adult chest, chosen so that the pictures look right beside real ones; none
+All proportions are our own estimates of an adult chest, chosen so that the images look right beside real ones; none
 is a measurement of a population.
 """
 
@@ -26,25 +26,25 @@ class Anatomy:
     """One person's chest. Lengths in mm, scales relative to a middle-sized adult.
 
     Attributes:
-        seed: of what is drawn at random inside: vessels, bowel gas.
+        seed: of what varies at random inside: vessels, bowel gas.
         age, sex: years, `M` or `F`.
         stature, breadth, depth: scales along y, x and z.
         fat: thickness of the fat under the skin.
         breast: radius of the breast, 0 for none.
         heart: scale of the heart across; about 1.0 is a cardiothoracic ratio of 0.45.
         heart_tilt: of its long axis from the vertical, radians.
-        knob: radius of the aortic arch.
-        curve: sideways bow of the spine.
+        aortic_knob: radius of the aortic arch.
+        scoliosis: sideways bow of the spine.
         kyphosis: added bow of the spine to the back.
         rib_drop: scale of how far ribs descend from back to front.
         mineral: density of bone.
-        sternal_wires: whether an operation on the heart has left its wires.
+        sternal_wires: whether the sternum holds wires of a heart operation.
         inflation: how far the diaphragm stands below its usual level.
         flatness: of the diaphragm, 0 (domes) to 1.
         rise_left, rise_right: how far a dome is pulled up.
         shift: of the mediastinum, towards the left.
         aeration: density of the lung relative to normal.
-        vessels: calibre of the vessels relative to normal.
+        vessels: caliber of the vessels relative to normal.
     """
 
     seed: int
@@ -57,8 +57,8 @@ class Anatomy:
     breast: float = 0.0
     heart: float = 1.0
     heart_tilt: float = 0.75
-    knob: float = 17.0
-    curve: float = 0.0
+    aortic_knob: float = 17.0
+    scoliosis: float = 0.0
     kyphosis: float = 0.0
     rib_drop: float = 1.0
     mineral: float = 1.0
@@ -71,8 +71,8 @@ class Anatomy:
     aeration: float = 1.0
     vessels: float = 1.0
 
-    def changed(self, **changes: Any) -> Anatomy:
-        """A copy with some numbers replaced."""
+    def with_changes(self, **changes: Any) -> Anatomy:
+        """A copy with some parameters replaced."""
         return replace(self, **changes)
 
     def rise(self, side: Side) -> float:
@@ -90,7 +90,7 @@ class Anatomy:
 
 
 def sample_anatomy(rng: Generator) -> Anatomy:
-    """Draw one adult."""
+    """Sample one adult."""
     sex = "F" if rng.random() < 0.48 else "M"
     age = int(np.clip(rng.normal(61, 17), 19, 92))
     build = rng.normal()  # slim to large
@@ -107,8 +107,8 @@ def sample_anatomy(rng: Generator) -> Anatomy:
         breast=float(np.clip(52 + 14 * build + rng.normal(0, 9), 28, 88)) if sex == "F" else 0.0,
         heart=float(np.clip(rng.normal(1.0, 0.05), 0.88, 1.07)),
         heart_tilt=float(rng.normal(0.75, 0.1)),
-        knob=float(np.clip(15.5 + 4 * old + rng.normal(0, 1.5), 12, 25)),
-        curve=float(rng.normal(0, 3.5)),
+        aortic_knob=float(np.clip(15.5 + 4 * old + rng.normal(0, 1.5), 12, 25)),
+        scoliosis=float(rng.normal(0, 3.5)),
         kyphosis=float(max(0.0, rng.normal(6 * old, 6))),
         rib_drop=float(rng.normal(1.0, 0.08)),
         mineral=float(np.clip(rng.normal(1.05 - 0.22 * old, 0.08), 0.6, 1.3)),

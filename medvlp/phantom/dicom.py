@@ -1,4 +1,4 @@
-"""`write_dicom`: a picture as a 12-bit radiograph, MONOCHROME1 or 2, with nothing that identifies anybody."""
+"""`write_dicom`: an image as a 12-bit radiograph, MONOCHROME1 or 2, with nothing that identifies anybody."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_dicom(
     rng: Generator,
     compress: bool = False,
 ) -> None:
-    """Write `[0, 1]` values (bone white) so that the standard pipeline gives them back.
+    """Write `[0, 1]` values (bone white) so that the standard grayscale pipeline restores them (PS3.4 N.2).
 
     Stored values run the other way for MONOCHROME1; half of the files carry a window, the others span their full range.
     """

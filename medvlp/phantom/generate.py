@@ -1,4 +1,4 @@
-"""`generate`: a whole archive of phantom studies, patient by patient, in as many processes as asked."""
+"""`generate`: write an archive of phantom studies, patient by patient, in several processes."""
 
 from __future__ import annotations
 
@@ -21,25 +21,33 @@ from threadpoolctl import threadpool_limits
 from medvlp.phantom import layout
 from medvlp.phantom.dicom import write_dicom
 from medvlp.phantom.findings import FINDINGS
-from medvlp.phantom.patients import Illness, Patient, Study, make_patient
-from medvlp.phantom.render import Picture, take
+from medvlp.phantom.patients import DiseaseModel, Patient, Study, sample_patient
+from medvlp.phantom.render import RenderedView, render_view
 from medvlp.phantom.report import write_report
 
 NOTICE = "Generated data: drawn by medvlp, of no real person. Not for clinical use."
 
 
 @dataclass(frozen=True)
-class World:
-    """What decides every patient of an archive.
+class PhantomConfig:
+    """All settings that determine the patients of an archive.
 
     Attributes:
-        seed: of everything at random.
-        size: rows and columns of the pictures.
+        seed: of all random numbers.
+        size: rows and columns of the images.
         studies_per_patient: fewest and most.
-        split: shares of train, validate and test, by patient.
-        rle: share of files that are RLE compressed.
-        severity: least and greatest level of a lesion, within 0 (subtle) and 1; a narrow range makes an easier world.
-        prevalence: factor on the rate of every finding.
+        split: fractions of train, validate and test, by patient.
+        rle: fraction of files that are RLE compressed.
+        severity: least and greatest level of a lesion, from 0 (subtle) to 1; a narrow range is easier to learn.
+        prevalence: factor on the rate of every finding, above 0 and at most 4.
+
+    Raises:
+        ValueError: a value is out of range.
+
+    Examples:
+        >>> patient = PhantomConfig(seed=4, size=64).patient(7)
+        >>> [sorted(study.findings) for study in patient.studies]
+        [['atelectasis', 'pneumothorax', 'rib_fracture']]
     """
 
     seed: int = 0
@@ -64,19 +72,19 @@ class World:
             raise ValueError(f"prevalence is above 0 and at most 4; got {self.prevalence}")
 
     def patient(self, index: int) -> Patient:
-        """Patient `index`, the same however many are made."""
-        illness = Illness(self.severity, self.prevalence)
-        return make_patient(self.seed, index, self.studies_per_patient, self.split, illness)
+        """Patient `index`; it does not depend on how many others are generated."""
+        disease = DiseaseModel(self.severity, self.prevalence)
+        return sample_patient(self.seed, index, self.studies_per_patient, self.split, disease)
 
-    def picture(self, patient: Patient, study: Study, view: int) -> Picture:
-        """One view of one visit."""
+    def render(self, patient: Patient, study: Study, view: int) -> RenderedView:
+        """Render one view of a study."""
         key = (self.seed, patient.index, study.number, view)
-        return take(key, patient.anatomy, study.lesions, study.views[view], self.size)
+        return render_view(key, patient.anatomy, study.lesions, study.views[view], self.size)
 
 
 @dataclass
-class Rows:
-    """What one patient adds to each table."""
+class _Rows:
+    """The rows of one patient in each table."""
 
     metadata: list[layout.Row] = field(default_factory=list)
     split: list[layout.Row] = field(default_factory=list)
@@ -103,13 +111,14 @@ def generate(
 ) -> Path:
     """Write an archive of generated studies in the layout of MIMIC-CXR, with its ground truth.
 
-    The bytes depend on what `World` holds alone, and patient k is the same however many patients or workers there are.
+    The bytes depend on the settings of `PhantomConfig` alone, and patient k on neither the number of patients nor of
+    workers.
 
     Args:
-        root: folder to write; made when missing. One that holds the same archive, whole or in part, is written again.
+        root: folder to write; created when missing. One that holds the same archive, whole or in part, is overwritten.
         patients: how many.
-        seed, size, studies_per_patient, split, rle, severity, prevalence: as in `World`.
-        workers: processes; by default one for each core. More than one needs an importable `__main__`, as ever.
+        seed, size, studies_per_patient, split, rle, severity, prevalence: as in `PhantomConfig`.
+        workers: processes; by default one for each core. More than one needs an importable `__main__`.
         progress: called with the number of patients that are finished.
 
     Returns:
@@ -118,15 +127,22 @@ def generate(
     Raises:
         ValueError: an argument is out of range.
         FileExistsError: `root` holds other files, or a phantom with other settings.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     root = generate(folder, patients=1, size=64, workers=1)
+        ...     sorted(p.name for p in root.iterdir())[0]
+        'files'
     """
     if patients < 1:
         raise ValueError(f"patients is at least 1; got {patients}")
-    root, world = Path(root), World(seed, size, studies_per_patient, split, rle, severity, prevalence)
-    description = {"generated": True, "notice": NOTICE, "patients": patients, **asdict(world), "findings": FINDINGS}
-    _claim(root, json.dumps(description, indent=2) + "\n")
-    write = partial(write_patient, root, world)
-    total = Rows()
-    for done, rows in enumerate(_spread(write, patients, workers or os.cpu_count() or 1), start=1):
+    root, config = Path(root), PhantomConfig(seed, size, studies_per_patient, split, rle, severity, prevalence)
+    description = {"generated": True, "notice": NOTICE, "patients": patients, **asdict(config), "findings": FINDINGS}
+    _write_description(root, json.dumps(description, indent=2) + "\n")
+    write = partial(_write_patient, root, config)
+    total = _Rows()
+    for done, rows in enumerate(_map_patients(write, patients, workers or os.cpu_count() or 1), start=1):
         for name, values in vars(rows).items():
             getattr(total, name).extend(values)
         if progress:
@@ -135,8 +151,8 @@ def generate(
     return root
 
 
-def _claim(root: Path, description: str) -> None:
-    """Make the folder ours: its description is written first, so that an interrupted run can be told and repeated."""
+def _write_description(root: Path, description: str) -> None:
+    """Write the description first, so that an interrupted run is recognized and can be repeated."""
     mine = root / "phantom.json"
     if mine.exists() and mine.read_text() != description:
         raise FileExistsError(f"{root} holds a phantom with other settings; give an empty or a new folder")
@@ -146,59 +162,61 @@ def _claim(root: Path, description: str) -> None:
     mine.write_text(description)
 
 
-def _spread(write: Callable[[int], Rows], patients: int, workers: int) -> Iterator[Rows]:
+def _map_patients(write: Callable[[int], _Rows], patients: int, workers: int) -> Iterator[_Rows]:
     if workers == 1:
         yield from map(write, range(patients))
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _keep_to_one_core) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _limit_threads) as pool:
         yield from pool.map(write, range(patients), chunksize=4)
 
 
-def _keep_to_one_core() -> None:
-    """Without BLAS threads in each worker: with them, two workers on two cores were 2.8 times as slow."""
+def _limit_threads() -> None:
+    """One BLAS thread in each worker: with more, two workers on two cores were 2.8 times as slow."""
     threadpool_limits(1)
 
 
-def write_patient(root: Path, world: World, index: int) -> Rows:
+def _write_patient(root: Path, config: PhantomConfig, index: int) -> _Rows:
     """Write the files of one patient and return the rows for the tables."""
-    patient, rows = world.patient(index), Rows()
+    patient, rows = config.patient(index), _Rows()
     folder = layout.patient_folder(root, patient)
     for study in patient.studies:
-        report = write_report(world.seed, patient, study)
+        report = write_report(config.seed, patient, study)
         (folder / f"s{study.number}").mkdir(parents=True, exist_ok=True)
         (folder / f"s{study.number}.txt").write_text(report.text)
         rows.chexpert.append(layout.chexpert_row(patient, study, report))
-        rows.studies.append(layout.study_row(patient, study, report.statements))
+        rows.studies.append(layout.study_row(patient, study, report.findings))
         rows.sentences.extend(layout.sentence_rows(study, report))
         for view in range(len(study.views)):
-            _write_view(root, folder, world, patient, study, view, rows)
+            _write_view(root, folder, config, patient, study, view, rows)
     return rows
 
 
-def _write_view(root: Path, folder: Path, world: World, patient: Patient, study: Study, view: int, rows: Rows) -> None:
+def _write_view(
+    root: Path, folder: Path, config: PhantomConfig, patient: Patient, study: Study, view: int, rows: _Rows
+) -> None:
     name = study.views[view]
-    image = layout.dicom_id(world.seed, patient, study, view)
-    picture = world.picture(patient, study, view)
-    key = (world.seed, patient.index, study.number, view)
+    image = layout.dicom_id(config.seed, patient, study, view)
+    rendered = config.render(patient, study, view)
+    key = (config.seed, patient.index, study.number, view)
     rng = np.random.default_rng([*key, 6])
     write_dicom(
         folder / f"s{study.number}" / f"{image}.dcm",
-        picture.image,
-        picture.projection,
+        rendered.image,
+        rendered.projection,
         key=key,
         subject=patient.number,
         study=study.number,
         day=study.day,
         time=layout.study_time(study),
         rng=rng,
-        compress=bool(rng.random() < world.rle),
+        compress=bool(rng.random() < config.rle),
     )
-    masks: dict[str, Any] = dict(picture.masks())
+    masks: dict[str, Any] = dict(rendered.masks())
     np.savez_compressed(root / "truth" / "masks" / f"{image}.npz", **masks)
-    rows.metadata.append(layout.metadata_row(patient, study, image, name, world.size))
+    rows.metadata.append(layout.metadata_row(patient, study, image, name, config.size))
     rows.split.append(dict(zip(layout.SPLIT, (image, study.number, patient.number, patient.split), strict=True)))
-    rows.images.append(layout.image_row(patient, study, image, name, {s.lesion.finding for s in picture.seen}))
-    for s in picture.seen:
+    rows.images.append(layout.image_row(patient, study, image, name, {s.lesion.finding for s in rendered.visible}))
+    for s in rendered.visible:
         rows.objects.append(
             {
                 "image_id": image,
@@ -206,13 +224,13 @@ def _write_view(root: Path, folder: Path, world: World, patient: Patient, study:
                 "side": s.lesion.side,
                 "place": s.lesion.place,
                 "severity": s.lesion.severity,
-                "size_mm": round(max(s.box[2] - s.box[0], s.box[3] - s.box[1]) * picture.projection.pitch, 1),
+                "size_mm": round(max(s.box[2] - s.box[0], s.box[3] - s.box[1]) * rendered.projection.pitch, 1),
                 "box": list(s.box),
             }
         )
 
 
-def _write_tables(root: Path, rows: Rows) -> None:
+def _write_tables(root: Path, rows: _Rows) -> None:
     chexpert = ("subject_id", "study_id", *layout.CHEXPERT)
     for name, values, columns in (
         ("metadata", rows.metadata, layout.METADATA),

@@ -1,8 +1,8 @@
-"""Solids and how a beam crosses them: `Projection`, and the two analytic solids `Stack` and `Ellipsoid`.
+"""Solids and how a beam crosses them: `Projection`, and the two analytic solids `SectionStack` and `Ellipsoid`.
 
-Patient coordinates in millimetres: `x` towards the patient's left, `y` downwards from the apex of the lungs, `z`
-towards the back, with `x = z = 0` on the long axis of the chest. A frontal picture is looked at face to face, so that
-the patient's left is on its right; a lateral picture has the back on its left.
+Patient coordinates in millimeters: `x` towards the patient's left, `y` downwards from the apex of the lungs, `z`
+towards the back, with `x = z = 0` on the long axis of the chest. In a frontal image the patient's left is on
+the right; a lateral image has the back on its left.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ class Projection:
 
     Attributes:
         view: `PA`, `AP` or `LATERAL`.
-        shape: rows and columns of the picture.
-        pitch: millimetres a pixel.
+        shape: rows and columns of the image.
+        pitch: pixel spacing in mm.
         top: level `y` of the first row.
-        centre: position across of the middle column.
-        turn: rotation about the long axis, as its tangent.
-        lean: sideways lean of the long axis, as its tangent.
-        magnify: growth of the scale per millimetre towards the back (divergent beam); negative for AP.
+        center: position across of the middle column.
+        turn: tangent of the rotation about the long axis.
+        lean: tangent of the sideways lean of the long axis.
+        magnify: growth of the scale per millimeter towards the back (divergent beam); negative for AP.
     """
 
     view: View
     shape: tuple[int, int]
     pitch: float
     top: float = -60.0
-    centre: float = 0.0
+    center: float = 0.0
     turn: float = 0.0
     lean: float = 0.0
     magnify: float = 0.0
@@ -64,9 +64,9 @@ class Projection:
 
     @cached_property
     def u(self) -> Floats:
-        """Position across of each pixel, `[H, W]`, the lean taken out."""
+        """Position across of each pixel, `[H, W]`, corrected for the lean."""
         columns = np.arange(self.shape[1], dtype=np.float32) - np.float32((self.shape[1] - 1) / 2)
-        return (self.centre + self.pitch * columns)[None, :] - np.float32(self.lean) * (self.y - 130.0)
+        return (self.center + self.pitch * columns)[None, :] - np.float32(self.lean) * (self.y - 130.0)
 
     def across(self, x: ArrayLike, z: ArrayLike) -> NDArray[np.float64]:
         """Position across at which a point of depth is seen."""
@@ -79,7 +79,7 @@ class Projection:
         """Rows and columns (fractional) at which the points `[N, 3]` are seen."""
         y = points[:, 1].astype(np.float64)
         u = self.across(points[:, 0], points[:, 2]) + self.lean * (y - 130.0)
-        return (y - self.top) / self.pitch, (u - self.centre) / self.pitch + (self.shape[1] - 1) / 2
+        return (y - self.top) / self.pitch, (u - self.center) / self.pitch + (self.shape[1] - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Interval:
 
     @property
     def length(self) -> Floats:
-        """Path length in millimetres, 0 where the beam misses."""
+        """Path length in millimeters, 0 where the beam misses."""
         return np.maximum(self.high - self.low, 0)
 
     def __and__(self, other: Interval) -> Interval:
@@ -107,13 +107,13 @@ class Interval:
         return self.low < self.high
 
 
-def empty(projection: Projection) -> Interval:
+def no_intersection(projection: Projection) -> Interval:
     """Nothing: every beam misses."""
     return Interval(np.full(projection.shape, FAR), np.full(projection.shape, -FAR))
 
 
-def dense(knots: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    """A table with levels in its first column, `[K, C]`, as a smooth table `[N, C - 1]` at every `step`."""
+def interpolate_table(knots: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Interpolate a table `[K, C]`, whose first column is the level, to `[N, C - 1]` at every `step` (PCHIP)."""
     levels = np.arange(knots[0, 0], knots[-1, 0] + step / 2, step)
     return PchipInterpolator(knots[:, 0], knots[:, 1:])(levels)
 
@@ -124,8 +124,8 @@ def _interval(middle: Floats, half_squared: Floats, half: Floats | np.float32) -
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A solid whose section at each level is a rounded box: centre `(cx, cz)` and half widths `(ax, az)`.
+class SectionStack:
+    """A solid whose section at each level is a rounded box: center `(cx, cz)` and half widths `(ax, az)`.
 
     Attributes:
         top: level of the first section.
@@ -144,7 +144,7 @@ class Stack:
         """Levels `y` of the sections, `[K]`."""
         return self.top + self.step * np.arange(len(self.sections), dtype=np.float64)
 
-    def at(self, y: ArrayLike) -> NDArray[np.float64]:
+    def sections_at(self, y: ArrayLike) -> NDArray[np.float64]:
         """Sections at any levels, `[N, 4]`; half widths are 0 outside."""
         place = (np.asarray(y, dtype=np.float64).ravel() - self.top) / self.step
         last = len(self.sections) - 1
@@ -158,39 +158,39 @@ class Stack:
 
     def interval(self, projection: Projection) -> Interval:
         """Entry and exit of every beam."""
-        cx, cz, ax, az = self.at(projection.y).T[:, :, None]
+        cx, cz, ax, az = self.sections_at(projection.y).T[:, :, None]
         if projection.frontal:
-            centre, width = projection.across(cx, cz), ax * (1.0 + projection.magnify * cz)
+            center, width = projection.across(cx, cz), ax * (1.0 + projection.magnify * cz)
             middle, half = cz, az
         else:
-            centre, width, middle, half = projection.across(cx, cz), az * (1.0 - projection.magnify * cx), cx, ax
-        t = (projection.u - centre.astype(np.float32)) * (1.0 / np.maximum(width, 1e-3)).astype(np.float32)
+            center, width, middle, half = projection.across(cx, cz), az * (1.0 - projection.magnify * cx), cx, ax
+        t = (projection.u - center.astype(np.float32)) * (1.0 / np.maximum(width, 1e-3)).astype(np.float32)
         t *= t
         beyond = 1 - t * (np.float32(1 - self.square) + np.float32(self.square) * t)
         return _interval(middle.astype(np.float32), beyond, half.astype(np.float32))
 
     def contains(self, points: NDArray[np.floating], margin: float = 0.0) -> NDArray[np.bool_]:
         """Which of the points `[N, 3]` lie inside, at least `margin` mm from the wall."""
-        cx, cz, ax, az = self.at(points[:, 1]).T
+        cx, cz, ax, az = self.sections_at(points[:, 1]).T
         tx = (points[:, 0] - cx) / np.maximum(ax - margin, 1e-3)
         tz = (points[:, 2] - cz) / np.maximum(az - margin, 1e-3)
         return (tx**2 + tz**2 < 1) & (ax > margin) & (az > margin)
 
-    def withdrawn(self, gap: NDArray[np.floating], towards: float) -> Stack:
+    def shrunk(self, gap: NDArray[np.floating], towards: float) -> SectionStack:
         """The same solid with its walls `gap` mm further in at each level, but for the one that faces `towards` in x.
 
-        A lung withdraws so from the ribs while it hangs on to the mediastinum. `gap` is `[K]`, or one number.
+        So a lung collapses away from the ribs towards the mediastinum. `gap` is `[K]`, or one number.
         """
         sections = self.sections.copy()
         width = np.maximum(sections[:, 2] - np.asarray(gap) / 2, 0)
         sections[:, 0] += np.sign(towards) * (sections[:, 2] - width)
         sections[:, 2] = width
         sections[:, 3] = np.maximum(sections[:, 3] - gap, 0)
-        return Stack(self.top, self.step, sections, self.square)
+        return SectionStack(self.top, self.step, sections, self.square)
 
-    def lowered(self, by: NDArray[np.floating]) -> Stack:
+    def lowered(self, by: NDArray[np.floating]) -> SectionStack:
         """The same solid with each of its sections `[K]` moved down by `by` mm."""
-        return Stack(self.top, self.step, self.at(self.levels - by), self.square)
+        return SectionStack(self.top, self.step, self.sections_at(self.levels - by), self.square)
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class Ellipsoid:
     A positive tilt moves the lower end towards the patient's right.
     """
 
-    centre: tuple[float, float, float]
+    center: tuple[float, float, float]
     radii: tuple[float, float, float]
     tilt: float = 0.0
 
@@ -216,7 +216,7 @@ class Ellipsoid:
         rx, ry, rz = self.radii
         c, s = abs(math.cos(self.tilt)), abs(math.sin(self.tilt))
         down, wide = math.hypot(rx * s, ry * c), math.hypot(rx * c, ry * s)
-        row, column = (float(v[0]) for v in projection.pixels(np.array([self.centre])))
+        row, column = (float(v[0]) for v in projection.pixels(np.array([self.center])))
         lean = abs(projection.lean) * down
         across = 1.15 * (wide if projection.frontal else rz) + lean
         height, width = projection.shape
@@ -226,9 +226,9 @@ class Ellipsoid:
         return rows, columns
 
     def part(self, projection: Projection) -> tuple[tuple[slice, slice], Interval]:
-        """A window of the picture, and entry and exit of the beams in it; the beams outside miss."""
+        """A window of the image, and entry and exit of the beams in it; the beams outside miss."""
         window = self.window(projection)
-        cx, cy, cz = self.centre
+        cx, cy, cz = self.center
         beam, across = (2, 0) if projection.frontal else (0, 2)
         scale = 1.0 + projection.magnify * cz if projection.frontal else projection.magnify * cx - 1.0
         du = (projection.u[window] - np.float32(projection.across(cx, cz))) / np.float32(scale)
@@ -237,22 +237,22 @@ class Ellipsoid:
         # along the beam t: q_bb t^2 + 2 (q_ba du + q_by dy) t + (quadratic in du, dy) = 1
         b = (q[beam, across] * du + q[beam, 1] * dy) / q[beam, beam]
         c = (q[across, across] * du * du + 2 * q[across, 1] * du * dy + q[1, 1] * dy * dy - 1) / q[beam, beam]
-        return window, _interval(np.float32(self.centre[beam]) - b, b * b - c, np.float32(1))
+        return window, _interval(np.float32(self.center[beam]) - b, b * b - c, np.float32(1))
 
     def interval(self, projection: Projection) -> Interval:
         """Entry and exit of every beam."""
-        total = empty(projection)
-        self.widen(total, projection)
+        total = no_intersection(projection)
+        self.extend_hull(total, projection)
         return total
 
-    def widen(self, interval: Interval, projection: Projection) -> None:
+    def extend_hull(self, interval: Interval, projection: Projection) -> None:
         """Stretch an interval in place to this solid: their hull."""
         window, part = self.part(projection)
         np.minimum(interval.low[window], part.low, out=interval.low[window])
         np.maximum(interval.high[window], part.high, out=interval.high[window])
 
     def chord(self, projection: Projection) -> Floats:
-        """Path length of every beam in millimetres, `[H, W]`."""
+        """Path length of every beam in millimeters, `[H, W]`."""
         total = np.zeros(projection.shape, np.float32)
         window, part = self.part(projection)
         total[window] = part.length
@@ -260,5 +260,5 @@ class Ellipsoid:
 
     def contains(self, points: NDArray[np.floating], margin: float = 0.0) -> NDArray[np.bool_]:
         """Which of the points `[N, 3]` lie inside the solid grown by `margin` mm."""
-        d = (points - np.asarray(self.centre)) / (1 + margin / min(self.radii))
+        d = (points - np.asarray(self.center)) / (1 + margin / min(self.radii))
         return ((d @ self.form) * d).sum(axis=1) < 1

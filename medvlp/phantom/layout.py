@@ -1,4 +1,4 @@
-"""Where everything lies: the official folders and tables of MIMIC-CXR, and the ground truth beside them."""
+"""The folders and tables of MIMIC-CXR 2.0.0, and those of the ground truth beside them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 from medvlp.phantom.findings import FINDINGS
 from medvlp.phantom.patients import Patient, Study
-from medvlp.phantom.phrases import phrases
-from medvlp.phantom.report import Written
-from medvlp.phantom.statements import Statement
+from medvlp.phantom.report import GeneratedReport
+from medvlp.phantom.reported_findings import ReportedFinding, phrases
 
 Row = dict[str, Any]
 
@@ -57,7 +56,7 @@ def patient_folder(root: Path, patient: Patient) -> Path:
 
 
 def dicom_id(seed: int, patient: Patient, study: Study, view: int) -> str:
-    """Five groups of eight hexadecimal digits, as the archive names its pictures."""
+    """Five groups of eight hexadecimal digits, as the archive names its images."""
     digest = hashlib.sha256(f"{seed}/{patient.index}/{study.number}/{view}".encode()).hexdigest()
     return "-".join(digest[i : i + 8] for i in range(0, 40, 8))
 
@@ -90,30 +89,30 @@ def metadata_row(patient: Patient, study: Study, image: str, view: str, size: in
     return dict(zip(METADATA, values, strict=True))
 
 
-def report_states(statements: list[Statement]) -> dict[str, str]:
-    """Per finding that is mentioned: `present`, `uncertain` or `absent`, the strongest where there are several."""
+def report_states(findings: list[ReportedFinding]) -> dict[str, str]:
+    """The state of each reported finding: `present`, `uncertain` or `absent`, the strongest where there are several."""
     states: dict[str, str] = {}
-    for s in statements:
+    for s in findings:
         states[s.finding] = max(states.get(s.finding, "absent"), s.assertion, key=_STRENGTH.index)
     return states
 
 
-def chexpert_row(patient: Patient, study: Study, report: Written) -> Row:
-    """One row of `mimic-cxr-2.0.0-chexpert.csv.gz`: 1.0, 0.0, -1.0 or blank, as a labeller reads the report."""
+def chexpert_row(patient: Patient, study: Study, report: GeneratedReport) -> Row:
+    """One row of `mimic-cxr-2.0.0-chexpert.csv.gz`: 1.0, 0.0, -1.0 or blank, as a labeler reads the report."""
     row: Row = {"subject_id": patient.number, "study_id": study.number, **dict.fromkeys(CHEXPERT, "")}
     labels: dict[str, str] = {}
 
     def note(label: str, state: str) -> None:
         labels[label] = max(labels.get(label, "absent"), state, key=_STRENGTH.index)
 
-    for finding, state in report_states(report.statements).items():
+    for finding, state in report_states(report.findings).items():
         if label := phrases(finding)["chexpert"]:
             note(label, state)
-    for start, end, statements in report.links:
-        told = [s.assertion for s in statements if s.assertion != "absent"]
-        if told and "opacit" in report.text[start:end]:
-            note("Lung Opacity", told[0])
-        if told and "pneumonia" in report.text[start:end]:
+    for start, end, findings in report.sentences:
+        positive = [s.assertion for s in findings if s.assertion != "absent"]
+        if positive and "opacit" in report.text[start:end]:
+            note("Lung Opacity", positive[0])
+        if positive and "pneumonia" in report.text[start:end]:
             note("Pneumonia", "uncertain")  # never more than "concerning for" or "likely"
     row.update({label: _STATE[state] for label, state in labels.items()})
     if not any(state != "absent" for label, state in labels.items() if label != "Support Devices"):
@@ -121,25 +120,25 @@ def chexpert_row(patient: Patient, study: Study, report: Written) -> Row:
     return row
 
 
-def study_row(patient: Patient, study: Study, statements: list[Statement]) -> Row:
+def study_row(patient: Patient, study: Study, findings: list[ReportedFinding]) -> Row:
     """One row of `truth/studies.csv`: the report's state of each finding, `1 | 0 | u | empty`."""
-    states = report_states(statements)
+    states = report_states(findings)
     cells = {finding: _CELL[states[finding]] if finding in states else "" for finding in FINDINGS}
     return {"study_id": study.number, "patient_id": patient.number, "split": patient.split, **cells}
 
 
 def image_row(patient: Patient, study: Study, image: str, view: str, seen: set[str]) -> Row:
-    """One row of `truth/images.csv`: 1 where the picture shows the finding, else 0."""
+    """One row of `truth/images.csv`: 1 where the image shows the finding, else 0."""
     cells = {finding: int(finding in seen) for finding in FINDINGS}
     return {"image_id": image, "study_id": study.number, "patient_id": patient.number, "view": view, **cells}
 
 
-def sentence_rows(study: Study, report: Written) -> list[Row]:
+def sentence_rows(study: Study, report: GeneratedReport) -> list[Row]:
     """Rows of `truth/sentences.jsonl`: one for each sentence and finding; a sentence of no finding has one row."""
     rows = []
-    for start, end, statements in report.links:
+    for start, end, findings in report.sentences:
         base = {"study_id": study.number, "start": start, "end": end, "text": report.text[start:end]}
-        for s in statements or (None,):
+        for s in findings or (None,):
             rows.append(
                 {
                     **base,

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlp.phantom.anatomy import Anatomy, Side, sign
-from medvlp.phantom.geometry import Ellipsoid, Interval, Projection, Stack, dense, empty
+from medvlp.phantom.geometry import Ellipsoid, Interval, Projection, SectionStack, interpolate_table, no_intersection
 
-# level, lateral wall, medial wall, centre in depth, half depth of one lung's space
+# level, lateral wall, medial wall, center in depth, half depth of one lung's space
 _HEMITHORAX = [
     (0, 52, 44, 26, 5),
     (2, 63, 36, 26, 16),
@@ -26,7 +26,7 @@ _HEMITHORAX = [
     (345, 134, 14, -20, 92),
 ]
 
-# level, half width, centre in depth, half depth of the trunk without its fat
+# level, half width, center in depth, half depth of the trunk without its fat
 _TRUNK = [
     (-160, 55, -6, 54),
     (-75, 54, 6, 55),
@@ -43,7 +43,7 @@ _TRUNK = [
     (460, 152, -16, 117),
 ]
 
-# level, centre across, half width, centre in depth, half depth of what fills the middle above the heart
+# level, center across, half width, center in depth, half depth of what fills the middle above the heart
 _MEDIASTINUM = [
     (-20, 0, 26, 10, 26),
     (20, 0, 28, 6, 34),
@@ -58,13 +58,13 @@ _MEDIASTINUM = [
 
 @cache
 def _table(name: str) -> NDArray[np.float64]:
-    """A table of knots as a smooth one, a row each millimetre."""
+    """A table of knots as a smooth one, a row each millimeter."""
     knots = {"hemithorax": _HEMITHORAX, "trunk": _TRUNK, "mediastinum": _MEDIASTINUM}[name]
-    return dense(np.array(knots, dtype=np.float64), 1.0)
+    return interpolate_table(np.array(knots, dtype=np.float64), 1.0)
 
 
 @lru_cache(maxsize=16)
-def trunk(a: Anatomy, fat: float) -> Stack:
+def trunk(a: Anatomy, fat: float) -> SectionStack:
     """Neck, shoulders and trunk, with `fat` mm under the skin."""
     width, cz, half = _table("trunk").T
     level = _TRUNK[0][0] + np.arange(len(width))
@@ -73,11 +73,11 @@ def trunk(a: Anatomy, fat: float) -> Stack:
     sections = np.stack(
         [0 * level, cz + 0.5 * bow, width * a.breadth + under, half * a.depth + under + 0.4 * bow], axis=1
     )
-    return Stack(_TRUNK[0][0] * a.stature, a.stature, sections, square=0.55)
+    return SectionStack(_TRUNK[0][0] * a.stature, a.stature, sections, square=0.55)
 
 
 @lru_cache(maxsize=16)
-def hemithorax(a: Anatomy, side: Side) -> Stack:
+def hemithorax(a: Anatomy, side: Side) -> SectionStack:
     """The space inside the ribs of one side, from the apex to below the diaphragm, beside the mediastinum."""
     lateral, medial, cz, half = _table("hemithorax").T
     level = np.arange(len(lateral), dtype=np.float64)
@@ -85,14 +85,14 @@ def hemithorax(a: Anatomy, side: Side) -> Stack:
     medial = medial * a.breadth + sign(side) * a.shift * np.clip((level - 10) / 60, 0, 1)
     back = a.kyphosis * np.sin(np.pi * np.clip(level / 260, 0, 1))
     half = half * a.depth * (1 + 0.05 * a.flatness)
-    centre = sign(side) * (lateral + medial) / 2
-    sections = np.stack([centre, cz * a.depth + back, (lateral - medial) / 2, half], axis=1)
-    return Stack(0.0, a.stature, sections, square=0.5)
+    center = sign(side) * (lateral + medial) / 2
+    sections = np.stack([center, cz * a.depth + back, (lateral - medial) / 2, half], axis=1)
+    return SectionStack(0.0, a.stature, sections, square=0.5)
 
 
 @lru_cache(maxsize=16)
-def dome(a: Anatomy, side: Side) -> Stack:
-    """What the diaphragm of one side keeps from the lung: a dome that widens downwards to the costophrenic angles."""
+def dome(a: Anatomy, side: Side) -> SectionStack:
+    """All that lies under the diaphragm of one side: a dome that widens downwards to the costophrenic angles."""
     height = (48 - 27 * a.flatness) * a.stature
     depth = np.arange(0, 340, 0.5)
     reach = np.minimum(depth / height, 4.0) ** (1 / (2.4 + 1.2 * a.flatness))
@@ -106,7 +106,7 @@ def dome(a: Anatomy, side: Side) -> Stack:
         ],
         axis=1,
     )
-    return Stack(a.dome_top(side), 0.5, sections, square=0.15)
+    return SectionStack(a.dome_top(side), 0.5, sections, square=0.15)
 
 
 def heart_parts(a: Anatomy) -> list[Ellipsoid]:
@@ -127,8 +127,8 @@ def vessel_parts(a: Anatomy) -> list[Ellipsoid]:
     b, s, x = a.breadth, a.stature, a.shift
     return [
         Ellipsoid((x * 0.8 + 19 * b, 114 * s, -14), (20 * b, 27 * s, 24), -0.45),
-        Ellipsoid((x * 0.6 + 20 * b, 72 * s, 10), (a.knob, a.knob * 1.08, 36), 0.0),
-        Ellipsoid((x * 0.6 + 18 * b, 165 * s, 48), (0.75 * a.knob, 105 * s, 13), -0.05),
+        Ellipsoid((x * 0.6 + 20 * b, 72 * s, 10), (a.aortic_knob, a.aortic_knob * 1.08, 36), 0.0),
+        Ellipsoid((x * 0.6 + 18 * b, 165 * s, 48), (0.75 * a.aortic_knob, 105 * s, 13), -0.05),
         Ellipsoid((x * 0.8 - 15 * b, 104 * s, -22), (17, 46 * s, 20), 0.0),
         Ellipsoid((x * 0.7 - 20 * b, 74 * s, -6), (13, 60 * s, 13), 0.0),
         Ellipsoid((x * 0.4 + 25 * b, 34 * s, 14), (11, 44 * s, 16), 0.22),
@@ -154,25 +154,25 @@ def hila(a: Anatomy) -> list[Ellipsoid]:
     ]
 
 
-def mediastinum(a: Anatomy) -> Stack:
-    """What fills the middle of the chest beside the heart and the great vessels."""
+def mediastinum(a: Anatomy) -> SectionStack:
+    """The mediastinum without heart and great vessels."""
     cx, width, cz, half = _table("mediastinum").T
     level = _MEDIASTINUM[0][0] + np.arange(len(cx))
     pull = a.shift * np.clip(level / 80, 0, 1)
     sections = np.stack([cx * a.breadth + pull, cz * a.depth, width * a.breadth, half * a.depth], axis=1)
-    return Stack(_MEDIASTINUM[0][0] * a.stature, a.stature, sections, square=0.2)
+    return SectionStack(_MEDIASTINUM[0][0] * a.stature, a.stature, sections, square=0.2)
 
 
 def hull(parts: list[Ellipsoid], projection: Projection) -> Interval:
     """Entry and exit of every beam through parts that touch."""
-    total = empty(projection)
+    total = no_intersection(projection)
     for part in parts:
-        part.widen(total, projection)
+        part.extend_hull(total, projection)
     return total
 
 
 def lung_point(a: Anatomy, side: Side, across: float, down: float, deep: float) -> tuple[float, float, float]:
-    """A point in a lung by its place.
+    """A point in a lung from its relative coordinates.
 
     Args:
         across: 0 at the mediastinum to 1 at the ribs.
@@ -180,6 +180,6 @@ def lung_point(a: Anatomy, side: Side, across: float, down: float, deep: float) 
         deep: -1 in front to 1 at the back.
     """
     y = down * a.dome_top(side)
-    cx, cz, ax, az = hemithorax(a, side).at([y])[0]
+    cx, cz, ax, az = hemithorax(a, side).sections_at([y])[0]
     offset = sign(side) * (2 * across - 1)
     return float(cx + offset * ax), float(y), float(cz + deep * az * np.sqrt(max(0.0, 1 - offset**2)))

@@ -1,4 +1,4 @@
-"""From attenuation to the picture on a screen: Beer-Lambert, scatter, quantum noise, blur, and the detector's curve."""
+"""From attenuation to the image on a screen: Beer-Lambert, scatter, quantum noise, blur, and the detector's curve."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from medvlp.phantom.geometry import Floats, Projection, View
 
 @dataclass(frozen=True)
 class Exposure:
-    """How one picture was taken and processed.
+    """How one image was taken and processed.
 
     Attributes:
-        photons: per square of 0.8 mm, in thousands, for a chest of middling thickness.
-        scatter: share of scattered photons behind an average chest.
+        photons: per square of 0.8 mm, in thousands, for a chest of average thickness.
+        scatter: fraction of scattered photons behind an average chest.
         blur: standard deviation of the system's blur in mm.
         low, high: percentiles of log exposure within the body; the higher becomes white.
-        margin: how far below the lower one black lies, as a share of the range.
+        margin: how far below the lower one black lies, as a fraction of the range.
         gamma: of the display curve; above 1 darkens.
-        equalise: share of the coarse structure that processing takes out.
-        detail: how far processing lifts fine structure, as a share of it.
+        equalize: fraction of the coarse structure that processing removes.
+        detail: gain of fine structure by processing, as a fraction of it.
         border: width in mm of the collimated black border on each side (top, bottom, left, right).
     """
 
@@ -35,13 +35,13 @@ class Exposure:
     high: float = 99.0
     margin: float = 0.15
     gamma: float = 1.0
-    equalise: float = 0.35
+    equalize: float = 0.35
     detail: float = 0.9
     border: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 def sample_exposure(rng: Generator, view: View) -> Exposure:
-    """Draw a technique: portable AP exposures are noisier, with more scatter."""
+    """Sample an exposure: portable AP exposures are noisier, with more scatter."""
     border = tuple(np.where(rng.random(4) < 0.12, rng.uniform(3, 18, 4), 0.0).tolist())
     return Exposure(
         photons=float(np.exp(rng.normal(np.log({"PA": 130, "AP": 140, "LATERAL": 400}[view]), 0.3))),
@@ -51,14 +51,14 @@ def sample_exposure(rng: Generator, view: View) -> Exposure:
         high=float(rng.uniform(98.0, 99.8)),
         margin=float(rng.uniform(0.1, 0.32) + (0.1 if view == "LATERAL" else 0)),
         gamma=float(np.clip(rng.normal(1.0, 0.12), 0.75, 1.35)),
-        equalise=float(rng.uniform(0.2, 0.5)),
+        equalize=float(rng.uniform(0.2, 0.5)),
         detail=float(rng.uniform(0.5, 1.3) * (0.7 if view == "LATERAL" else 1)),
         border=border,
     )
 
 
 def expose(line_integral: Floats, projection: Projection, exposure: Exposure, rng: Generator | None) -> Floats:
-    """The picture, float32 `[H, W]` in [0, 1] with bone white; without `rng` it has no quantum noise."""
+    """The image, float32 `[H, W]` in [0, 1] with bone white; without `rng` it has no quantum noise."""
     pitch = projection.pitch
     primary = np.exp(-line_integral)
     primary = gaussian_filter(primary, exposure.blur / pitch, truncate=3.0)
@@ -93,7 +93,7 @@ def _stretch(length: int, factor: int) -> Floats:
 
 
 def _display(density: Floats, pitch: float, exposure: Exposure) -> Floats:
-    flat = density - np.float32(exposure.equalise) * _coarse(density, 35.0, pitch)
+    flat = density - np.float32(exposure.equalize) * _coarse(density, 35.0, pitch)
     flat += np.float32(exposure.detail) * (density - _coarse(density, 5.0, pitch))
     top, bottom, left, right = (int(b / pitch) for b in exposure.border)
     height, width = flat.shape

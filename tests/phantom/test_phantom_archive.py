@@ -14,7 +14,7 @@ import pytest
 from pydicom.uid import UID
 
 from medvlp.io import read_image
-from medvlp.phantom import FINDINGS, World, generate, write_sheet
+from medvlp.phantom import FINDINGS, PhantomConfig, generate, write_contact_sheet
 from medvlp.phantom.dicom import uid, write_dicom
 from medvlp.phantom.layout import CHEXPERT, METADATA
 
@@ -89,9 +89,9 @@ def test_truth_of_images(archive: Path) -> None:
     images = pd.read_csv(archive / "truth" / "images.csv").set_index("image_id")
     assert tuple(images.columns[-15:]) == FINDINGS
     objects = [json.loads(line) for line in (archive / "truth" / "objects.jsonl").read_text().splitlines()]
-    told = {(o["image_id"], o["finding"]) for o in objects}
+    stated = {(o["image_id"], o["finding"]) for o in objects}
     for image, row in images.iterrows():
-        assert {f for f in FINDINGS if row[f]} == {f for i, f in told if i == image}
+        assert {f for f in FINDINGS if row[f]} == {f for i, f in stated if i == image}
         masks = np.load(archive / "truth" / "masks" / f"{image}.npz")
         assert {"lungs", "heart"} <= set(masks.files) == {"lungs", "heart", *(f for f in FINDINGS if row[f])}
         assert all(masks[name].dtype == bool and masks[name].shape == (SIZE, SIZE) for name in masks.files)
@@ -129,17 +129,17 @@ def test_files_are_twelve_bit_and_anonymous(archive: Path) -> None:
 
 
 def test_both_polarities_read_back_as_drawn(tmp_path: Path) -> None:
-    world = World(seed=0, size=96)
-    patient = world.patient(0)
+    config = PhantomConfig(seed=0, size=96)
+    patient = config.patient(0)
     study = patient.studies[0]
-    picture = world.picture(patient, study, 0)
+    view = config.render(patient, study, 0)
     seen = set()
     for seed in range(12):
         path = tmp_path / f"{seed}.dcm"
         write_dicom(
             path,
-            picture.image,
-            picture.projection,
+            view.image,
+            view.projection,
             key=(0, 0, 0, seed),
             subject=patient.number,
             study=study.number,
@@ -151,8 +151,8 @@ def test_both_polarities_read_back_as_drawn(tmp_path: Path) -> None:
         ds = pydicom.dcmread(path)
         seen.add((ds.PhotometricInterpretation, "WindowCenter" in ds))
         image = read_image(path)
-        np.testing.assert_allclose(image.array, picture.image, atol=2 / 4095)
-        assert image.spacing == pytest.approx((picture.projection.pitch,) * 2, abs=1e-3)
+        np.testing.assert_allclose(image.array, view.image, atol=2 / 4095)
+        assert image.spacing == pytest.approx((view.projection.pitch,) * 2, abs=1e-3)
     assert len(seen) == 4
 
 
@@ -174,7 +174,7 @@ def test_folder_of_others_is_refused(archive: Path, tmp_path: Path) -> None:
 def test_sheet_shows_every_finding(tmp_path: Path) -> None:
     from PIL import Image
 
-    write_sheet(tmp_path / "sheet.png", seed=1, size=64)
-    sheet = Image.open(tmp_path / "sheet.png")
-    assert sheet.size == (4 * 64, 4 * (64 + 22))
-    assert np.asarray(sheet).std() > 20
+    write_contact_sheet(tmp_path / "sheet.png", seed=1, size=64)
+    contact_sheet = Image.open(tmp_path / "sheet.png")
+    assert contact_sheet.size == (4 * 64, 4 * (64 + 22))
+    assert np.asarray(contact_sheet).std() > 20

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from medvlp.phantom.anatomy import sample_anatomy
-from medvlp.phantom.geometry import Ellipsoid, Interval, Projection, Stack, dense
+from medvlp.phantom.geometry import Ellipsoid, Interval, Projection, SectionStack, interpolate_table
+from medvlp.phantom.materials import path_outside, texture
 from medvlp.phantom.organs import dome, hemithorax
-from medvlp.phantom.scene import left_over, texture
-from medvlp.phantom.strokes import deposit, rods, spline, tube
+from medvlp.phantom.point_clouds import project_points, rods, spline, tube
 
 FRONTAL = Projection("PA", (60, 60), pitch=2.0, top=-60.0)
 LATERAL = Projection("LATERAL", (60, 60), pitch=2.0, top=-60.0)
@@ -36,7 +36,7 @@ def test_ellipsoid_chord(projection: Projection) -> None:
 
 def test_stack_of_circles_is_a_cylinder() -> None:
     sections = np.tile([5.0, 3.0, 20.0, 20.0], (61, 1))
-    cylinder = Stack(-30.0, 1.0, sections, square=0.0)
+    cylinder = SectionStack(-30.0, 1.0, sections, square=0.0)
     path = cylinder.interval(FRONTAL).length
     inside = FRONTAL.u[30] - 5.0
     expected = 2 * np.sqrt(np.maximum(400 - inside**2, 0))
@@ -45,8 +45,8 @@ def test_stack_of_circles_is_a_cylinder() -> None:
 
 
 def test_withdrawn_stack_keeps_its_medial_wall() -> None:
-    stack = Stack(0.0, 1.0, np.tile([50.0, 0.0, 30.0, 60.0], (10, 1)))
-    smaller = stack.withdrawn(np.full(10, 8.0), towards=-1.0)
+    stack = SectionStack(0.0, 1.0, np.tile([50.0, 0.0, 30.0, 60.0], (10, 1)))
+    smaller = stack.shrunk(np.full(10, 8.0), towards=-1.0)
     cx, _, ax, az = smaller.sections[0]
     assert (cx - ax, cx + ax, az) == (20.0, 72.0, 52.0)
 
@@ -56,12 +56,16 @@ def test_left_over_counts_overlaps_once() -> None:
         return Interval(np.full((1, 1), low, np.float32), np.full((1, 1), high, np.float32))
 
     takers = (span(0, 4), span(3, 7), span(3.5, 3.8))
-    assert left_over(span(-1, 10), takers)[0, 0] == pytest.approx(11 - 7)
+    assert path_outside(span(-1, 10), takers)[0, 0] == pytest.approx(11 - 7)
 
 
 def test_lung_lies_beside_the_middle_and_above_the_dome() -> None:
     anatomy = sample_anatomy(np.random.default_rng(0))
-    assert hemithorax(anatomy, "left").at([120.0])[0][0] > 0 > hemithorax(anatomy, "right").at([120.0])[0][0]
+    assert (
+        hemithorax(anatomy, "left").sections_at([120.0])[0][0]
+        > 0
+        > hemithorax(anatomy, "right").sections_at([120.0])[0][0]
+    )
     assert dome(anatomy, "right").top < dome(anatomy, "left").top  # the liver lifts the right one
 
 
@@ -69,13 +73,13 @@ def test_deposit_keeps_volume_in_every_view() -> None:
     curve = spline(np.array([(-20.0, -30.0, 0.0), (0.0, 0.0, 15.0), (12.0, 35.0, -10.0)]), 1.0)
     length = np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()
     for projection in (FRONTAL, LATERAL):
-        path = deposit(projection, tube(projection, curve, 3.0))
+        path = project_points(projection, tube(projection, curve, 3.0))
         assert path.sum() * projection.pitch**2 == pytest.approx(np.pi * 9 * length, rel=0.02)
 
 
 def test_tube_chord_is_a_circle_without_streaks() -> None:
     fine = Projection("PA", (200, 200), pitch=0.5, top=-50.0)
-    path = deposit(fine, tube(fine, spline(np.array([(0.2, -60.0, 0), (0.2, 60.0, 0)]), fine.pitch), 10.0))
+    path = project_points(fine, tube(fine, spline(np.array([(0.2, -60.0, 0), (0.2, 60.0, 0)]), fine.pitch), 10.0))
     across = fine.u[100] - 0.2
     expected = 2 * np.sqrt(np.maximum(100 - across**2, 0))
     inner = np.abs(across) < 9
@@ -85,14 +89,14 @@ def test_tube_chord_is_a_circle_without_streaks() -> None:
 def test_rods_seen_end_on_are_discs() -> None:
     starts, ends = np.array([[0.0, 0.0, -20.0]]), np.array([[0.0, 0.0, 20.0]])
     fine = Projection("PA", (100, 100), pitch=0.4, top=-20.0)
-    path = deposit(fine, rods(fine, starts, ends, np.array([5.0])))
+    path = project_points(fine, rods(fine, starts, ends, np.array([5.0])))
     rows, columns = np.nonzero(path > 4)
     assert np.ptp(rows) * 0.4 == pytest.approx(10, abs=2.5)
     assert np.ptp(columns) * 0.4 == pytest.approx(10, abs=2.5)
 
 
 def test_dense_passes_through_its_knots() -> None:
-    table = dense(np.array([(0, 1.0), (10, 5.0), (20, 2.0)]), 1.0)
+    table = interpolate_table(np.array([(0, 1.0), (10, 5.0), (20, 2.0)]), 1.0)
     assert table[[0, 10, 20], 0].tolist() == [1.0, 5.0, 2.0]
 
 

@@ -7,20 +7,20 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from medvlp.phantom.findings import DRAWINGS, FINDINGS
-from medvlp.phantom.generate import World
+from medvlp.phantom.findings import FINDING_MODELS, FINDINGS
+from medvlp.phantom.generate import PhantomConfig
 
-WORLD = World(seed=4)
+CONFIG = PhantomConfig(seed=4)
 
 
 @pytest.fixture(scope="module")
 def people() -> list:
-    return [WORLD.patient(k) for k in range(500)]
+    return [CONFIG.patient(k) for k in range(500)]
 
 
 def test_a_patient_depends_on_seed_and_index_alone(people: list) -> None:
-    assert World(seed=4).patient(17) == people[17]
-    assert World(seed=5).patient(17).anatomy != people[17].anatomy
+    assert PhantomConfig(seed=4).patient(17) == people[17]
+    assert PhantomConfig(seed=5).patient(17).anatomy != people[17].anatomy
 
 
 def test_numbers_are_unique_and_in_the_official_ranges(people: list) -> None:
@@ -34,19 +34,19 @@ def test_numbers_are_unique_and_in_the_official_ranges(people: list) -> None:
 
 def test_findings_are_common_enough_and_a_third_of_studies_is_clean(people: list) -> None:
     studies = [s for p in people for s in p.studies]
-    count = Counter(f for s in studies for f in s.present)
+    count = Counter(f for s in studies for f in s.findings)
     for finding in FINDINGS:
         assert 0.05 <= count[finding] / len(studies) <= 0.26, finding
-    assert 0.2 <= sum(not s.present for s in studies) / len(studies) <= 0.38
+    assert 0.2 <= sum(not s.findings for s in studies) / len(studies) <= 0.38
 
 
 def test_what_goes_together(people: list) -> None:
     studies = [s for p in people for s in p.studies]
-    have = {f: np.array([f in s.present for s in studies]) for f in FINDINGS}
+    have = {f: np.array([f in s.findings for s in studies]) for f in FINDINGS}
     assert have["edema"][have["cardiomegaly"]].mean() > 1.3 * have["edema"].mean()
     assert not (have["edema"] & have["emphysema"]).any()
     for study in studies:
-        if any(DRAWINGS[f].portable for f in study.present):
+        if any(FINDING_MODELS[f].portable_only for f in study.findings):
             assert study.views == ("AP",)
         assert study.views in {("AP",), ("PA",), ("PA", "LATERAL")}
 
@@ -61,13 +61,13 @@ def test_split_is_by_patient_and_near_its_shares(people: list) -> None:
 def test_courses_tell_what_changed(people: list) -> None:
     seen = Counter()
     for person in people:
-        assert not person.studies[0].course
+        assert not person.studies[0].progression
         for before, study in zip(person.studies, person.studies[1:], strict=False):
             assert before.day < study.day
-            for finding, course in study.course.items():
-                seen[course] += 1
-                assert (finding in study.present) == (course != "resolved")
-                assert (finding in before.present) == (course != "new")
+            for finding, progression in study.progression.items():
+                seen[progression] += 1
+                assert (finding in study.findings) == (progression != "resolved")
+                assert (finding in before.findings) == (progression != "new")
     assert set(seen) == {"new", "unchanged", "improved", "worsened", "resolved"}
 
 
@@ -83,18 +83,18 @@ def test_courses_tell_what_changed(people: list) -> None:
 )
 def test_settings_out_of_range(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        World(**options)
+        PhantomConfig(**options)
 
 
 def test_severity_and_prevalence_say_how_ill_the_ill_are(people: list) -> None:
-    world = World(seed=0, severity=(0.6, 0.8), prevalence=2.0)
-    ill = [world.patient(i) for i in range(len(people))]
+    config = PhantomConfig(seed=0, severity=(0.6, 0.8), prevalence=2.0)
+    ill = [config.patient(i) for i in range(len(people))]
     levels = [x.level for p in ill for s in p.studies for x in s.lesions if x.graded]
     assert 0.6 <= min(levels) < 0.65
     assert 0.75 < max(levels) <= 0.8
 
     def each(persons: list) -> float:
-        return float(np.mean([len(p.studies[0].present) for p in persons]))
+        return float(np.mean([len(p.studies[0].findings) for p in persons]))
 
     assert 1.5 * each(people) < each(ill) < 2.5 * each(people)
     devices = {x.finding: x.level for p in ill for s in p.studies for x in s.lesions if not x.graded}

@@ -10,10 +10,10 @@ import pytest
 
 from medvlp.knowledge import PLACES
 from medvlp.phantom.findings import FINDINGS
-from medvlp.phantom.generate import World
+from medvlp.phantom.generate import PhantomConfig
 from medvlp.phantom.layout import CHEXPERT, chexpert_row, report_states, sentence_rows, study_row
-from medvlp.phantom.phrases import expand, phrases
-from medvlp.phantom.report import WIDTH, Written, write_report
+from medvlp.phantom.report import WIDTH, GeneratedReport, write_report
+from medvlp.phantom.reported_findings import expand, phrases
 
 WORDS = {
     "pleural_effusion": "effusion|pleural fluid",
@@ -43,8 +43,8 @@ HEDGED = re.compile(
 
 @pytest.fixture(scope="module")
 def written() -> list[tuple]:
-    world = World(seed=2)
-    people = [world.patient(k) for k in range(160)]
+    config = PhantomConfig(seed=2)
+    people = [config.patient(k) for k in range(160)]
     return [(p, s, write_report(2, p, s)) for p in people for s in p.studies]
 
 
@@ -88,22 +88,22 @@ def test_sentences_say_what_the_truth_says(written: list[tuple]) -> None:
 
 
 def test_present_findings_are_told_and_most_absent_ones_are_not(written: list[tuple]) -> None:
-    told, silent = [], []
+    stated, silent = [], []
     for _, study, report in written:
-        states = report_states(report.statements)
+        states = report_states(report.findings)
         for finding in FINDINGS:
-            if finding in study.present:
-                told.append(states.get(finding) in ("present", "uncertain"))
+            if finding in study.findings:
+                stated.append(states.get(finding) in ("present", "uncertain"))
             else:
                 silent.append(finding not in states)
                 assert states.get(finding) != "present"
-    assert 0.93 < np.mean(told) < 1.0
+    assert 0.93 < np.mean(stated) < 1.0
     assert 0.6 < np.mean(silent) < 0.95
 
 
 def test_every_statement_is_written(written: list[tuple]) -> None:
     for _, _, report in written:
-        assert {s.finding for s in report.statements} == {s.finding for _, _, part in report.links for s in part}
+        assert {s.finding for s in report.findings} == {s.finding for _, _, part in report.sentences for s in part}
 
 
 def test_priors_are_referred_to(written: list[tuple]) -> None:
@@ -118,8 +118,8 @@ def test_priors_are_referred_to(written: list[tuple]) -> None:
 
 def test_tables_follow_the_report(written: list[tuple]) -> None:
     for patient, study, report in written:
-        states = report_states(report.statements)
-        row = study_row(patient, study, report.statements)
+        states = report_states(report.findings)
+        row = study_row(patient, study, report.findings)
         assert {f: row[f] for f in FINDINGS} == {
             f: {"present": "1", "absent": "0", "uncertain": "u"}.get(states.get(f, ""), "") for f in FINDINGS
         }
@@ -136,7 +136,7 @@ def test_reports_vary(written: list[tuple]) -> None:
     openings = Counter(
         " ".join(r.text[a:b].split())
         for _, _, r in written
-        for a, b, part in r.links
+        for a, b, part in r.sentences
         if any(s.finding == "edema" for s in part)
     )
     assert len(openings) > 40
@@ -159,5 +159,5 @@ def test_every_finding_has_its_phrases() -> None:
 
 
 def test_sternal_wires_are_no_finding() -> None:
-    assert Written().statements == []
+    assert GeneratedReport().findings == []
     assert all("wires" in line or "sternotomy" in line for line in phrases("report")["sternal_wires"])

@@ -1,29 +1,19 @@
-"""One file for each family of findings; see `base` for what they share and how to add one."""
+"""The findings, one file for each family; `base` has what they share and how to add one."""
 
-from medvlp.phantom.findings import (
-    airspace,
-    atelectasis,
-    chest_shape,
-    devices,
-    focal,
-    hiatal_hernia,
-    pleura,
-    rib_fracture,
-)
-from medvlp.phantom.findings.base import DRAWINGS, FINDINGS, Drawing, Lesion, register
+from medvlp.phantom.findings import airspace, devices, focal, lung_volume, mediastinum, pleura, rib_fracture
+from medvlp.phantom.findings.base import FINDING_MODELS, FINDINGS, FindingModel, Lesion, register_finding
 
 __all__ = [
-    "DRAWINGS",
     "FINDINGS",
-    "Drawing",
+    "FINDING_MODELS",
+    "FindingModel",
     "Lesion",
     "airspace",
-    "atelectasis",
-    "chest_shape",
     "devices",
     "focal",
-    "hiatal_hernia",
+    "lung_volume",
+    "mediastinum",
     "pleura",
-    "register",
+    "register_finding",
     "rib_fracture",
 ]

@@ -1,11 +1,12 @@
-"""`Lesion`, what one finding is in one person, and `Drawing`, how a kind of finding is placed and drawn.
+"""`Lesion`: one finding in one patient. `FindingModel`: how a kind of finding is sampled and drawn.
 
-To add a finding: one file here with a `Drawing` marked `@register("name")`, one file of phrases `wording/name.yaml`,
-and its name in `FINDINGS`.
+To add a finding: one file here with a `FindingModel` marked `@register_finding("name")`, its sentences in
+`wording/name.yaml`, and its name in `FINDINGS`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -14,8 +15,8 @@ import numpy as np
 from numpy.random import Generator
 
 from medvlp.phantom.anatomy import Anatomy, Side
-from medvlp.phantom.ribs import Break
-from medvlp.phantom.scene import Mask, Scene
+from medvlp.phantom.materials import Mask, MaterialMaps
+from medvlp.phantom.skeleton import Fracture
 
 FINDINGS = (
     "pleural_effusion",
@@ -38,18 +39,23 @@ FINDINGS = (
 
 @dataclass(frozen=True)
 class Lesion:
-    """One finding in one place.
+    """One finding in one patient.
 
     Attributes:
-        finding: its id.
+        finding: id of the finding.
         side: `left`, `right`, or None for what has no side.
-        place: one of the 51 places.
+        place: one of the 51 anatomical places of the knowledge base.
         level: severity from 0 (subtle) to 1.
         seed: of its irregular shape.
-        spot: place in a lung (across, down, deep) where it has one, see `organs.lung_point`.
+        position: in a lung (across, down, deep) where it has one, see `organs.lung_point`.
         size_mm: its largest extent at level 1, where it has one.
         kind: a variant, such as `linear`.
-        graded: whether it has degrees at all; a device has none.
+        graded: whether it has degrees of severity; a device has none.
+
+    Examples:
+        >>> nodule = Lesion("nodule", "left", "left_upper_lung", level=0.2, seed=1)
+        >>> nodule.severity, nodule.with_level(0.9).severity
+        ('mild', 'severe')
     """
 
     finding: str
@@ -57,12 +63,12 @@ class Lesion:
     place: str
     level: float
     seed: int
-    spot: tuple[float, float, float] = (0.5, 0.5, 0.0)
+    position: tuple[float, float, float] = (0.5, 0.5, 0.0)
     size_mm: float | None = None
     kind: str = ""
     graded: bool = True
 
-    def at(self, level: float) -> Lesion:
+    def with_level(self, level: float) -> Lesion:
         """The same lesion, more or less severe."""
         return replace(self, level=float(np.clip(level, 0.02, 1.0)))
 
@@ -74,7 +80,7 @@ class Lesion:
         return "mild" if self.level < 0.36 else "moderate" if self.level < 0.7 else "severe"
 
     @property
-    def own_side(self) -> Side:
+    def required_side(self) -> Side:
         """The side, for findings that always have one.
 
         Raises:
@@ -86,66 +92,66 @@ class Lesion:
 
     @property
     def rng(self) -> Generator:
-        """Its own random numbers, the same in every view and study."""
+        """Random numbers of this lesion, the same in every view and study."""
         return np.random.default_rng([self.seed, 5])
 
 
-class Drawing:
-    """How one kind of finding arises and looks.
+class FindingModel(ABC):
+    """How one kind of finding is sampled, drawn and reported.
 
     Attributes:
-        rate: share of ill people's first studies that have it.
-        lasting: chance that it is still there at the next study.
-        portable: whether it only comes with AP studies at the bedside.
+        rate: fraction of first studies of ill patients that have it.
+        persistence: probability that it is still present at the next study.
+        portable_only: whether it occurs in AP studies at the bedside only.
     """
 
     rate: ClassVar[float] = 0.1
-    lasting: ClassVar[float] = 0.7
-    portable: ClassVar[bool] = False
+    persistence: ClassVar[float] = 0.7
+    portable_only: ClassVar[bool] = False
 
-    def arise(self, rng: Generator, anatomy: Anatomy) -> list[Lesion]:
-        """New lesions of this kind."""
-        raise TypeError(f"{type(self).__name__} does not say how it arises")
+    @abstractmethod
+    def sample(self, rng: Generator, anatomy: Anatomy) -> list[Lesion]:
+        """Sample new lesions of this kind."""
 
-    def shape(self, anatomy: Anatomy, lesion: Lesion) -> Anatomy:
-        """The anatomy as the lesion changes it."""
+    def deform(self, anatomy: Anatomy, lesion: Lesion) -> Anatomy:
+        """The anatomy as changed by the lesion."""
         return anatomy
 
-    def breaks(self, lesion: Lesion) -> tuple[Break, ...]:
+    def fractures(self, lesion: Lesion) -> tuple[Fracture, ...]:
         """Fractures that come with the lesion."""
         return ()
 
-    def draw(self, scene: Scene, lesion: Lesion) -> Mask:
-        """Change the scene's materials; returns where the lesion is seen, bool `[H, W]`."""
-        raise TypeError(f"{type(self).__name__} does not say how it is drawn")
+    @abstractmethod
+    def draw(self, maps: MaterialMaps, lesion: Lesion) -> Mask:
+        """Change the material maps in place; returns where the lesion is visible, bool `[H, W]`."""
 
-    def length(self, lesion: Lesion) -> float | None:
+    def reported_length(self, lesion: Lesion) -> float | None:
         """The length in mm that a report states, if any."""
         return None
 
-    def words(self, lesion: Lesion) -> dict[str, str]:
-        """Words for slots of its own in its phrases."""
+    def template_words(self, lesion: Lesion) -> dict[str, str]:
+        """Words for the template slots that only this finding has."""
         return {}
 
-    def many(self, lesion: Lesion) -> bool:
-        """Whether a report speaks of it in the plural."""
+    def is_plural(self, lesion: Lesion) -> bool:
+        """Whether a report uses the plural."""
         return False
 
 
-DRAWINGS: dict[str, Drawing] = {}
+FINDING_MODELS: dict[str, FindingModel] = {}
 
 
-def register(finding: str) -> Callable[[type[Drawing]], type[Drawing]]:
-    """Make a drawing known under its finding's id."""
+def register_finding(finding: str) -> Callable[[type[FindingModel]], type[FindingModel]]:
+    """Decorator: register a `FindingModel` under the id of its finding."""
 
-    def add(kind: type[Drawing]) -> type[Drawing]:
-        DRAWINGS[finding] = kind()
+    def add(kind: type[FindingModel]) -> type[FindingModel]:
+        FINDING_MODELS[finding] = kind()
         return kind
 
     return add
 
 
-def any_side(rng: Generator) -> Side:
+def sample_side(rng: Generator) -> Side:
     """Left or right."""
     return "left" if rng.random() < 0.5 else "right"
 
@@ -155,12 +161,12 @@ def other_side(side: Side) -> Side:
     return "right" if side == "left" else "left"
 
 
-def zone(side: Side, down: float) -> str:
+def lung_zone(side: Side, down: float) -> str:
     """The place of a height in a lung: upper, mid or lower third."""
     name = "upper" if down < 0.38 else "mid" if down < 0.68 else "lower"
     return f"{side}_{name}_lung"
 
 
-def fresh_seed(rng: Generator) -> int:
+def sample_seed(rng: Generator) -> int:
     """A seed for a lesion's own shape."""
     return int(rng.integers(2**31))

@@ -1,4 +1,4 @@
-"""`Scene`: one chest before one beam, as maps of millimetres of each material; findings change it by its verbs."""
+"""`MaterialMaps`: the path length of each beam through each material of a chest; findings change these maps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medvlp.phantom.anatomy import Anatomy, Side, sign
-from medvlp.phantom.geometry import Floats, Interval, Projection, Stack
-from medvlp.phantom.strokes import Cloud, deposit, spline, tube
+from medvlp.phantom.geometry import Floats, Interval, Projection, SectionStack
+from medvlp.phantom.point_clouds import PointCloud, project_points, spline, tube
 
 Mask = NDArray[np.bool_]
 
@@ -19,26 +19,26 @@ MU_SOFT, MU_FAT, MU_BONE, MU_METAL = 0.0200, 0.0180, 0.0520, 0.35
 
 
 @dataclass
-class Scene:
-    """Path lengths `[H, W]` in millimetres of what the beam meets; findings change them in place.
+class MaterialMaps:
+    """Path lengths `[H, W]` in millimeters through each material; findings change them in place.
 
     Attributes:
         anatomy, projection: whose chest, and how it is seen.
-        space: per side, the space inside the ribs.
-        centre: heart, great vessels and what lies between the lungs; it keeps both lungs out, as do
-        spine: the spine with what lies beside it, and
+        hemithorax: per side, the space inside the ribs.
+        mediastinum: heart, great vessels and all between the lungs; this, the spine and the domes are not lung.
+        spine: the spine with the muscles beside it.
         domes: per side, what lies under the diaphragm.
-        lung: per side, lung with air in it.
-        soft: soft tissue as if there were no lung; less where air takes its place.
+        lung: per side, aerated lung.
+        soft: soft tissue as if there were no lung; less where air replaces it.
         markings: vessels within the lung.
-        bone, metal, fat: as they say.
+        bone, metal, fat: path lengths in each.
         lungs, heart: outlines of the lung fields and of the heart.
     """
 
     anatomy: Anatomy
     projection: Projection
-    space: dict[Side, Stack]
-    centre: Interval
+    hemithorax: dict[Side, SectionStack]
+    mediastinum: Interval
     spine: Interval
     domes: dict[Side, Interval]
     lung: dict[Side, Floats]
@@ -52,43 +52,43 @@ class Scene:
 
     @property
     def pitch(self) -> float:
-        """Millimetres a pixel."""
+        """Pixel spacing in mm."""
         return self.projection.pitch
 
-    def aerated(self, space: Stack, side: Side) -> Floats:
-        """Path lengths through a space of one side that heart, spine and diaphragm leave to the lung."""
-        return left_over(space.interval(self.projection), (self.centre, self.spine, self.domes[side]))
+    def lung_path(self, space: SectionStack, side: Side) -> Floats:
+        """Path lengths through the part of a space that heart, spine and diaphragm leave to the lung."""
+        return path_outside(space.interval(self.projection), (self.mediastinum, self.spine, self.domes[side]))
 
-    def withdrawn(self, side: Side, gap: ArrayLike) -> Stack:
-        """The space of a lung withdrawn from the ribs by `gap` mm at each level of `space`."""
-        space = self.space[side]
-        return space.withdrawn(np.asarray(gap, dtype=np.float64), towards=-sign(side))
+    def collapsed(self, side: Side, gap: ArrayLike) -> SectionStack:
+        """The space of a lung that has withdrawn from the ribs by `gap` mm at each level."""
+        space = self.hemithorax[side]
+        return space.shrunk(np.asarray(gap, dtype=np.float64), towards=-sign(side))
 
-    def between(self, side: Side, lung: Stack) -> Floats:
+    def pleural_space(self, side: Side, lung: SectionStack) -> Floats:
         """Path lengths between the ribs and a lung that has withdrawn into a smaller space."""
-        return np.maximum(self.aerated(self.space[side], side) - self.aerated(lung, side), 0)
+        return np.maximum(self.lung_path(self.hemithorax[side], side) - self.lung_path(lung, side), 0)
 
-    def fill(self, side: Side, path: Floats) -> None:
-        """Put soft tissue in the place of `path` mm of lung; its vessels drown in it."""
+    def fill_lung(self, side: Side, path: Floats) -> None:
+        """Replace `path` mm of lung by soft tissue; its vessels are no longer visible."""
         path = np.minimum(path, self.lung[side])
         self.markings = (self.markings * (1 - path / np.maximum(self.lung[side], 1))).astype(np.float32)
         self.lung[side] = self.lung[side] - path
 
-    def empty(self, side: Side, path: Floats) -> None:
-        """Put air in the place of `path` mm of lung."""
+    def replace_with_air(self, side: Side, path: Floats) -> None:
+        """Replace `path` mm of lung by air."""
         path = np.minimum(path, self.lung[side])
         self.soft = self.soft - path * np.float32(self.anatomy.lung_density)
 
-    def draw(self, cloud: Cloud) -> Floats:
-        """Path lengths of a cloud."""
-        return deposit(self.projection, cloud)
+    def project(self, cloud: PointCloud) -> Floats:
+        """Path lengths of a point cloud."""
+        return project_points(self.projection, cloud)
 
-    def strand(self, points: ArrayLike, radius: float, inner: float = 0.0) -> Floats:
+    def project_tube(self, points: ArrayLike, radius: float, inner: float = 0.0) -> Floats:
         """Path lengths of a smooth tube through points `[K, 3]`."""
-        return self.draw(tube(self.projection, spline(points, self.pitch), radius, inner))
+        return self.project(tube(self.projection, spline(points, self.pitch), radius, inner))
 
     def texture(self, seed: int, grain: float) -> Floats:
-        """Smooth noise of unit variance with structures of about `grain` mm; the same at every size of the picture."""
+        """Smooth noise of unit variance with structures of about `grain` mm; the same at every size of the image."""
         return texture(self.projection, seed, grain)
 
     def line_integral(self) -> Floats:
@@ -104,9 +104,9 @@ class Scene:
         )
 
 
-def left_over(space: Interval, takers: Sequence[Interval]) -> Floats:
-    """Path lengths through a space that none of up to three solids takes (inclusion and exclusion)."""
-    parts = [space & taker for taker in takers]
+def path_outside(space: Interval, solids: Sequence[Interval]) -> Floats:
+    """Path lengths through a space outside up to three solids (by inclusion and exclusion)."""
+    parts = [space & solid for solid in solids]
     length = space.length
     for first, part in enumerate(parts):
         length = length - part.length
@@ -119,7 +119,7 @@ def left_over(space: Interval, takers: Sequence[Interval]) -> Floats:
 
 
 def texture(projection: Projection, seed: int, grain: float) -> Floats:
-    """Smooth noise of unit variance with structures of about `grain` mm; the same at every size of the picture."""
+    """Smooth noise of unit variance with structures of about `grain` mm; the same at every size of the image."""
     height, width = projection.shape
     cells = int(np.ceil(max(height, width) * projection.pitch / grain)) + 4
     field = np.random.default_rng(seed).standard_normal((cells, cells), dtype=np.float32)

@@ -1,6 +1,6 @@
-"""Thin things (ribs, vessels, tubes, wires) as clouds of small volumes that are deposited on the picture.
+"""Thin structures (ribs, vessels, tubes, wires) as weighted points that are projected onto the image.
 
-A cloud is `[N, 4]`: x, y, z in millimetres and a volume in cubic millimetres. Its projection is a map of path lengths:
+A cloud is `[N, 4]`: x, y, z in millimeters and a volume in cubic millimeters. Its projection is a map of path lengths:
 volume divided by the area of a pixel. A tube seen end-on is therefore dense, as on a real radiograph.
 """
 
@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from medvlp.phantom.geometry import Floats, Projection
 
-Cloud = NDArray[np.float64]
+PointCloud = NDArray[np.float64]
 
 CHUNK = 8192  # points at a time, so that what is computed of them stays in the cache: three times as fast
 
 
-def deposit(projection: Projection, *clouds: Cloud) -> Floats:
-    """Path lengths `[H, W]` in millimetres of clouds, each point spread over its four nearest pixels."""
+def project_points(projection: Projection, *clouds: PointCloud) -> Floats:
+    """Path lengths `[H, W]` in millimeters of clouds, each point spread over its four nearest pixels."""
     height, width = projection.shape
     total = np.zeros(height * width)
     for part in (cloud[first : first + CHUNK] for cloud in clouds for first in range(0, len(cloud), CHUNK)):
@@ -46,20 +46,20 @@ def spline(points: ArrayLike, step: float) -> NDArray[np.float64]:
     bent = (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
     pieces = 0.5 * (2 * p1 + (p2 - p0) * t + bent)
     curve = np.concatenate([pieces.transpose(1, 0, 2).reshape(-1, 3), points[-1:]])
-    return resample(curve, step)
+    return resample_curve(curve, step)
 
 
-def resample(curve: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+def resample_curve(curve: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """Points every `step` mm along a polyline `[K, 3]`, `[N, 3]`."""
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
     at = np.linspace(0, length[-1], max(2, int(np.ceil(length[-1] / step)) + 1))
     return np.stack([np.interp(at, length, curve[:, k]) for k in range(3)], axis=1)
 
 
-def section(radius: float, step: float, inner: float = 0.0, core: float = 0.0) -> NDArray[np.float64]:
+def tube_section(radius: float, step: float, inner: float = 0.0, core: float = 0.0) -> NDArray[np.float64]:
     """The round section of a tube as points with weights, `[M, 3]`; the weights sum to 1.
 
-    The points lie evenly across, at most `step` apart, with their weights after the chord. In depth they alternate
+    The points lie evenly across, at most `step` apart, weighted by the chord. In depth they alternate
     between near and far wall, or fill a solid tube.
 
     Args:
@@ -75,8 +75,10 @@ def section(radius: float, step: float, inner: float = 0.0, core: float = 0.0) -
     return np.stack([v * radius, deep * chord * radius, weight / weight.sum()], axis=1)
 
 
-def frames(along: NDArray[np.float64], beam: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For directions `[N, 3]`, the unit vectors across them in the picture and in depth, `[N, 3]` each.
+def tube_frames(
+    along: NDArray[np.float64], beam: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For directions `[N, 3]`, the unit vectors across them in the image and in depth, `[N, 3]` each.
 
     The second lies along the beam where the direction is square to it: only what is seen end-on shows its depth.
     """
@@ -104,7 +106,7 @@ def tube(
     radius: float,
     inner: float = 0.0,
     swell: ArrayLike | None = None,
-) -> Cloud:
+) -> PointCloud:
     """A round tube about a resampled curve `[N, 3]`.
 
     Args:
@@ -112,9 +114,9 @@ def tube(
         swell: factor of the radius at each point of the curve, `[N]`.
     """
     factor = np.ones(len(curve)) if swell is None else np.asarray(swell, dtype=np.float64)
-    across = section(radius, projection.pitch / factor.max(), inner)
+    across = tube_section(radius, projection.pitch / factor.max(), inner)
     along = np.gradient(curve, axis=0)
-    first, second = frames(along, projection.beam)
+    first, second = tube_frames(along, projection.beam)
     points = np.empty((len(curve), len(across), 4))
     offset = across[:, :1] * first[:, None] + across[:, 1:2] * second[:, None]
     points[..., :3] = curve[:, None] + offset * factor[:, None, None]
@@ -129,7 +131,7 @@ def rods(
     ends: NDArray[np.float64],
     radius: NDArray[np.float64],
     bow: NDArray[np.float64] | float = 0.0,
-) -> Cloud:
+) -> PointCloud:
     """Many short tubes at once, between points `[N, 3]` with radii `[N]`; `bow` `[N, 3]` bends their middles."""
     if len(starts) == 0:
         return np.zeros((0, 4))
@@ -140,8 +142,8 @@ def rods(
         + (ends - starts)[:, None] * t
         + np.reshape(bow, (-1, 1, 3) if np.ndim(bow) else ()) * (4 * t * (1 - t))
     )
-    across = section(float(radius.max()), projection.pitch)
-    first, second = frames(ends - starts, projection.beam)
+    across = tube_section(float(radius.max()), projection.pitch)
+    first, second = tube_frames(ends - starts, projection.beam)
     relative = (radius / radius.max())[:, None, None, None]
     offset = across[:, :1] * first[:, None, None] + across[:, 1:2] * second[:, None, None]
     points = np.empty((len(starts), len(t), len(across), 4))
