@@ -4,6 +4,8 @@ May import io, reports, knowledge, data and metrics. A new encoder is one file t
 Begin with `encoders` (what an encoder returns), then `image_encoder` and `text_encoder`.
 """
 
+# ruff: noqa: F401 (the imports for type checkers are the names of `_FACE`)
+
 from __future__ import annotations
 
 from importlib import import_module
@@ -64,63 +66,9 @@ _FACE = {
     "text_encoder": "TextEncoder build_text_encoder",
     "tokenizer": "ReportTokenizer learn_wordpieces",
 }
-_LAZY = {
-    name: module for module, names in _FACE.items() for name in names.split()
-}  # timm and transformers are slow to import
+_LAZY = {name: module for module, names in _FACE.items() for name in names.split()}
 
-__all__ = [
-    "DEFAULT_IMAGE_ENCODER",
-    "ONE_RANK",
-    "AttentionPool",
-    "BatchNormProjector",
-    "DisentanglingGate",
-    "DocumentFrequency",
-    "FeatureQueue",
-    "ImageEncoder",
-    "ImageFeatures",
-    "KnowledgePairs",
-    "LabelCaptions",
-    "MaskedBatchNorm",
-    "MaskedTokenHead",
-    "MomentumEncoder",
-    "OneRank",
-    "PatchesDroppedError",
-    "ProjectionHead",
-    "PrototypeHead",
-    "QueryDecoder",
-    "Ranks",
-    "RelationScorer",
-    "ReportTokenizer",
-    "SegmentationNet",
-    "SigmoidScale",
-    "Temperature",
-    "TextBank",
-    "TextEncoder",
-    "TextFeatures",
-    "TextPairs",
-    "WordPooling",
-    "at_least_float32",
-    "book_features",
-    "book_texts",
-    "build_image_encoder",
-    "build_text_encoder",
-    "cached_forward",
-    "cosines",
-    "decoder_builders",
-    "gaussian_smooth",
-    "grid_position",
-    "image_encoders",
-    "knowledge_texts",
-    "learn_wordpieces",
-    "mean_over_ranks",
-    "own_columns",
-    "place_features",
-    "pool_words",
-    "retrieve_facets",
-    "span_mean",
-    "text_encoders",
-    "without_autocast",
-]
+__all__ = sorted(_LAZY)
 
 
 def __getattr__(name: str) -> Any:

@@ -169,7 +169,7 @@ class MaskedTokenHead(nn.Module):
 class DisentanglingGate(nn.Module):
     """`m = W x + b`, streams `m x` and `(1 - m) x`, whose sum is x (MeDSLIP, Fan et al. 2024).
 
-    The authors' gate is unbounded, so that a stream may hold more than the whole and the other less than nothing;
+    The authors' gate is unbounded, so that one stream may exceed the features and the other be negative;
     `bounded` puts a sigmoid on it, so that it splits each value in two fractions.
 
     Args:

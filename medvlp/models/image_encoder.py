@@ -92,7 +92,8 @@ class ImageEncoder(nn.Module):
         pretrained: load timm's weights; this is the only case in which something is downloaded.
         image_size: side of the square images; transformers need it to size their position embedding.
         dim: width D of `global_` and `patches`; None takes the trunk's own pooled width.
-        patch_stride: pixels a patch is wide and high: 4, 8, 16 or 32. Finer costs memory in whatever reads patches.
+        patch_stride: pixels a patch is wide and high: 4, 8, 16 or 32. A finer grid costs memory in all modules on
+            patches.
         pool: where the global vector comes from. `patches`: their mean, so that a phrase compared with patches is
             compared with the parts of the global vector, and small findings reach it. `trunk`: the trunk's own pooling
             (average, class token, attention, ...), mapped linearly; for networks that come with a trained one.

@@ -51,8 +51,8 @@ def pool_words(tokens: Tensor, ids: Tensor, mask: Tensor, continues: Tensor) -> 
     """Word pieces -> words, as means over their pieces.
 
     Which word a piece belongs to is counted on the device (`cumsum` over the pieces that open a word), and the pieces
-    of a word are summed in their order, the same one each time; GLoRIA, MGCA and PRIOR loop over tokens and ask the
-    device for each.
+    of a word are summed in their order, the same one each time; GLoRIA, MGCA and PRIOR loop over tokens and wait for
+    the device at each.
 
     Args:
         tokens: `[N, T, D]`. ids: int64 `[N, T]`. mask: bool `[N, T]`, True at pieces that belong to words: leave
@@ -81,7 +81,7 @@ def pool_words(tokens: Tensor, ids: Tensor, mask: Tensor, continues: Tensor) -> 
 class _RunSums(torch.autograd.Function):
     """Weighted sums of runs: `out[n, w] = sum of share[n, t] tokens[n, t]` over the t with `word[n, t] = w`.
 
-    Runs are neighbours, so that forward reads each token once, and backward is one gather (the library's own sorts).
+    Runs are contiguous, so that forward visits each token once, and backward is one gather (the library's own sorts).
     """
 
     @staticmethod
@@ -111,7 +111,7 @@ def _rows(word: Tensor) -> Tensor:
 class WordPooling(nn.Module):
     """`pool_words` for one tokenizer; [CLS] and [SEP] are no words.
 
-    (GLoRIA counts [CLS] as a word when it trains and leaves it out when it is asked.)
+    (GLoRIA counts [CLS] as a word in training and leaves it out in inference.)
 
     Examples:
         >>> tokenizer = ReportTokenizer.train(["no edema"], vocab_size=64, min_frequency=1)

@@ -90,7 +90,7 @@ class TextEncoder(nn.Module):
         # Attention over nothing is 0/0: an empty text attends to its first padding token, and is zeroed afterwards.
         attended = mask.clone()
         attended[:, 0] |= ~mask.any(1)
-        # Of a mask [N, T] transformers asks the device whether it is all True, which waits for the device at each call.
+        # For a mask [N, T] transformers checks whether it is all True, and waits for the device at each call.
         attended = attended[:, None, None].expand(-1, 1, mask.shape[1], -1)
         if self.network.config._attn_implementation == "eager":  # which adds its mask to the logits
             attended = torch.zeros(attended.shape, device=mask.device).masked_fill(~attended, torch.finfo().min)

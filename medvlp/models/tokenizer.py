@@ -153,7 +153,7 @@ class ReportTokenizer:
         return cls(AutoTokenizer.from_pretrained(str(folder_or_hub), use_fast=True).backend_tokenizer)
 
     def save(self, folder: str | Path) -> None:
-        """Write `tokenizer.json`, which transformers reads too."""
+        """Write `tokenizer.json`, which transformers opens too."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         self._tokenizer.save(str(Path(folder) / "tokenizer.json"))
 

@@ -62,7 +62,7 @@ def sample_sentences(
 
     Args:
         tokens: int64 `[B, S, U]`. mask: bool `[B, S, U]`. states: int8 `[B, S, F]`.
-        k: sentences of each report, also where S is less: ranks of a distributed run then hold equally many.
+        k: sentences of each report, also where S is less: so that ranks of a distributed run have equally many.
         shuffle: draw at random; False takes them in the order of the report.
         first: `mentioned` prefers sentences with a finding, and takes others only where those are fewer than k;
             `present` prefers among these the ones with a present finding; `any` treats all alike.
@@ -148,7 +148,7 @@ def join_sentences(
 def sample_concepts(concepts: Tensor, k: int, shuffle: bool = True) -> Tensor:
     """k present concepts of each report, `[B, k, 4]`, padded with rows of `(0, 0, -1, -1)`.
 
-    Absent and uncertain concepts are left out, since no patch shows them. All ranks of a distributed run hold equally
+    Absent and uncertain concepts are left out, since no patch shows them. All ranks of a distributed run have equally
     many.
 
     Args:

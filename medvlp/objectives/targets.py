@@ -37,7 +37,7 @@ def target_matrix(
 
     The last two include `same_text`. Rows are not normalized; `info_nce` does that.
 
-    Copies that a text tower reads alike have equal logits. `info_nce` of `identity` and of `same_text` is then the
+    Copies with equal text features have equal logits. `info_nce` of `identity` and of `same_text` is then the
     same number with the same gradients: a softmax pushes nothing away from a copy of its own text, since it cannot
     tell them apart. The two differ where copies are read unlike each other (shuffled sentences, dropped words, dropout)
     and in losses that judge each pair by itself.
@@ -139,9 +139,9 @@ def label_targets(
 
     with Y and C the present findings of images and texts (UniCL, Yang et al., CVPR 2022; for radiology Silva-Rodriguez
     et al., IPMI 2025, who then add the identity). One shared finding is enough. Where nothing is shared, the pair is a
-    negative if all findings that the text names are known to be absent from the image; of the others nobody knows
-    whether the text is right, and they are not valid. A text that names no finding is a negative for images that have a
-    report, and says nothing of the others.
+    negative if all findings that the text names are known to be absent from the image; otherwise it is
+    unknown whether the text is right, and the pair is not valid. A text that names no finding is a negative for images
+    that have a report, and says nothing of the others.
 
     Args:
         image_states: int8 `[B, F]`, four states. text_states: int8 `[N, F]`, of each text.
@@ -183,7 +183,7 @@ def sentence_targets(
     - `same_text`: every image of whose sentences one is equal to it.
     - `same_labels`: every image whose report agrees with all that it states ("No pneumothorax." is true of each image
       that denies one); where the report leaves one of its findings unmentioned and contradicts none, the pair is not
-      valid, since nobody knows, or with `unmentioned: negative` the finding is taken for absent. A sentence that states
+      valid, or with `unmentioned: negative` the finding is taken for absent. A sentence that states
       no finding is not valid but with its own image.
 
     Args:

@@ -73,7 +73,7 @@ class _WordPatch(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        with without_autocast(grad):  # of whoever calls backward inside of it
+        with without_autocast(grad):  # backward may be called inside autocast
             return *_gradients(grad, *ctx.saved_tensors, *ctx.settings), None, None, None, None, None
 
 
@@ -112,8 +112,8 @@ def _gradients(
 class _PackedWords:
     """The words of all texts in one row; those of texts of equal length stand together.
 
-    On a CPU without padding, texts sorted by length. An accelerator is not asked for lengths, since that would wait for
-    it: there the row holds the padding too, as words of zero.
+    On a CPU without padding, texts sorted by length. On an accelerator lengths would wait for the device:
+    there the row has the padding too, as words of zero.
 
     Attributes:
         flat: `[w, d]`. length: `[w]`, their norms. position: int64 `[w]`, where each stands among all N T places.
@@ -123,7 +123,7 @@ class _PackedWords:
     def __init__(self, words: Tensor, mask: Tensor) -> None:
         self.mask = mask
         self.outside: Tensor | None = None
-        if _lengths_are_at_hand(mask):
+        if _on_cpu(mask):
             counts = mask.sum(1)
             order = counts.argsort()
             text, place = mask[order].nonzero(as_tuple=True)
@@ -151,7 +151,7 @@ class _PackedWords:
         return x.flatten(1)[:, self.position]
 
 
-def _lengths_are_at_hand(mask: Tensor) -> bool:
+def _on_cpu(mask: Tensor) -> bool:
     return mask.device.type == "cpu"
 
 

@@ -16,7 +16,7 @@ MASK = torch.arange(5) < torch.tensor(LENGTHS)[:, None]
 @pytest.fixture(params=["packed", "padded"], autouse=True)
 def layout(request, monkeypatch):
     """Each test runs on words without padding, as on a CPU, and on padded ones, as on an accelerator."""
-    monkeypatch.setattr(word_patch, "_lengths_are_at_hand", lambda mask: request.param == "packed" and not mask.is_meta)
+    monkeypatch.setattr(word_patch, "_on_cpu", lambda mask: request.param == "packed" and not mask.is_meta)
 
 
 @pytest.fixture
