@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medvlp.data.augment import Augment, random_view
+    from medvlp.data.base_preprocess import PreprocessError
     from medvlp.data.batch import Batch
     from medvlp.data.data_issues import DataIssue, find_data_issues
     from medvlp.data.executors import RayExecutor, prepare_on
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from medvlp.data.manifest import Manifest, ManifestError, splits_by_patient
     from medvlp.data.preparation import prepare, prepare_part
     from medvlp.data.preprocess import Preprocess
-    from medvlp.data.store import Store
+    from medvlp.data.store import Store, StoreError
     from medvlp.data.volume_augment import VolumeAugment
     from medvlp.data.volume_preprocess import VolumePreprocess
 
@@ -32,8 +33,9 @@ _MODULES = {
     "loader": ("BatchLoader",),
     "manifest": ("Manifest", "ManifestError", "splits_by_patient"),
     "preparation": ("prepare", "prepare_part"),
+    "base_preprocess": ("PreprocessError",),
     "preprocess": ("Preprocess",),
-    "store": ("Store",),
+    "store": ("Store", "StoreError"),
     "volume_augment": ("VolumeAugment",),
     "volume_preprocess": ("VolumePreprocess",),
 }
@@ -48,9 +50,11 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "Preprocess",
+    "PreprocessError",
     "RayExecutor",
     "SourceError",
     "Store",
+    "StoreError",
     "VolumeAugment",
     "VolumePreprocess",
     "find_data_issues",

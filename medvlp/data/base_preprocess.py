@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from medvlp.errors import MedVLPError
 from medvlp.io.image import Image
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 Crop = tuple[slice, ...]
 """A slice an axis of a stored image, without steps; `()` is all of it."""
+
+
+class PreprocessError(MedVLPError, ValueError):
+    """A preprocessing that cannot be, or that does not fit the data; the message says what would."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +108,12 @@ class BasePreprocess(ABC):
         """The inverse of `to_json`.
 
         Raises:
-            ValueError: it was written by another kind or version of preprocessing.
+            PreprocessError: it was written by another kind or version of preprocessing.
         """
         settings = json.loads(text)
         kind, version = settings.pop("kind", None), settings.pop("version", None)
         if (kind, version) != (cls.kind, cls.version):
-            raise ValueError(
+            raise PreprocessError(
                 f"this is {kind} version {version}; this medvlp makes {cls.kind} version {cls.version}: "
                 "prepare the data again"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from medvlp.reports.states import FindingState
 SAME_IMAGE = 34  # bits of 256 in which copies of an image may differ
 CONSTANT = 2.0  # grey levels of standard deviation: nothing can be seen
 INVERTED = -0.1  # correlation with the mean frontal chest
+_SLACK = 1.0  # pixels that a box may reach over the edge by rounding
 _FRONTAL_VIEWS = ("PA", "AP", "")
 
 
@@ -25,7 +27,7 @@ class DataIssue:
     """One thing to look at.
 
     Attributes:
-        kind: `split | duplicate | constant | polarity | disagreement | report | quarantine`.
+        kind: `split | view | boxes | duplicate | constant | polarity | disagreement | report | quarantine`.
         message: what it is and what to do.
         rows: of the store's table, `[n]`, or `[n, 2]` for pairs of images.
     """
@@ -40,6 +42,8 @@ def find_data_issues(store: Store, progress: Callable[[int, int], None] | None =
     measured = image_statistics(store, progress)
     found = [
         *_shared_patients(store),
+        *_views(store),
+        *_boxes(store),
         *_duplicates(store, measured),
         *_pixels(store, measured),
         *_disagreements(store),
@@ -59,6 +63,34 @@ def _shared_patients(store: Store) -> Iterator[DataIssue]:
         yield DataIssue(
             "split", f"{int((splits > 1).sum())} patients stand in two splits: results would be too good", rows
         )
+
+
+def _views(store: Store) -> Iterator[DataIssue]:
+    """Splits of radiographs without a frontal view: a recipe that names views would drop all of their images."""
+    if not isinstance(store.preprocess, Preprocess):
+        return
+    for split, views in store.table.groupby("split")["view"]:
+        if not views.isin(["PA", "AP"]).any():
+            counts = views.replace("", "unknown").value_counts()
+            found = ", ".join(f"{view} {count}" for view, count in counts.items())
+            message = f"no image of {split} has the view PA or AP ({found}): `data.views: [PA, AP]` drops all of them"
+            yield DataIssue("view", message, views.index.to_numpy(np.int64))
+
+
+def _boxes(store: Store) -> Iterator[DataIssue]:
+    """Boxes that reach outside their image: they were drawn on a copy of another size."""
+    if "boxes" not in store.table:
+        return
+    outside = []
+    for row in np.flatnonzero((store.table["boxes"] != "").to_numpy()):
+        height, width = store.table["height"].iloc[row], store.table["width"].iloc[row]
+        corners = np.array([item["box"] for item in json.loads(store.table["boxes"].iloc[row])])
+        farthest = np.array([width, height, width, height]) + _SLACK
+        if (corners < -_SLACK).any() or (corners > farthest).any():
+            outside.append(row)
+    if outside:
+        message = f"boxes of {len(outside)} images reach outside the image: they were drawn on files of another size"
+        yield DataIssue("boxes", message, np.array(outside, np.int64))
 
 
 def _duplicates(store: Store, measured: ImageStatistics) -> Iterator[DataIssue]:

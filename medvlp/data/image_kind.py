@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medvlp.data.base_preprocess import PreprocessError
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.volume_preprocess import VolumePreprocess
 
@@ -50,13 +51,13 @@ def preprocess_class(table: pd.DataFrame) -> type[AnyPreprocess]:
     """The preprocessing that a manifest's images need.
 
     Raises:
-        ValueError: radiographs and volumes are mixed, or a volume is no CT; says how to separate them.
+        PreprocessError: radiographs and volumes are mixed, or a volume is no CT; says how to separate them.
     """
     volumes = are_volumes(table["path"].tolist(), table["modality"].tolist())
     if not volumes.any():
         return Preprocess
     if not volumes.all():
-        raise ValueError(
+        raise PreprocessError(
             f"the manifest mixes {int((~volumes).sum())} radiographs and {int(volumes.sum())} volumes, and a store "
             "holds one kind: make two, with `medvlp data prepare ... --only radiographs` and `--only volumes`, or "
             "with manifest.select(manifest.volumes) and manifest.select(~manifest.volumes)"
@@ -64,7 +65,7 @@ def preprocess_class(table: pd.DataFrame) -> type[AnyPreprocess]:
     others = sorted(set(table["modality"]) & (set(VOLUMETRIC) - {"CT"}))
     if others:
         count = int(table["modality"].isin(others).sum())
-        raise ValueError(
+        raise PreprocessError(
             f"{count} volumes are {' and '.join(others)}, and volumes are stored in Hounsfield units, which are CT's: "
             'drop these rows, with manifest.select((manifest.table["modality"] == "CT").to_numpy())'
         )
@@ -75,6 +76,6 @@ def preprocess_from_json(text: str) -> AnyPreprocess:
     """The preprocessing that wrote this JSON.
 
     Raises:
-        ValueError: another version of medvlp did, or none.
+        PreprocessError: another version of medvlp did, or none.
     """
     return _KINDS.get(json.loads(text).get("kind"), Preprocess).from_json(text)

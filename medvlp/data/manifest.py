@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from medvlp.data import manifest_columns as columns
 from medvlp.data.image_kind import are_volumes
+from medvlp.errors import MedVLPError
 from medvlp.io.atomic_write import atomic_file
 from medvlp.io.tables import read_table
 from medvlp.reports.states import FindingState
 
 
-class ManifestError(ValueError):
+class ManifestError(MedVLPError, ValueError):
     """A table that is no manifest.
 
     Attributes:

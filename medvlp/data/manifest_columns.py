@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from medvlp.errors import did_you_mean
 from medvlp.reports.states import FindingState
 
 IDS = ("patient_id", "study_id", "image_id")
@@ -41,8 +41,8 @@ def unknown_columns(columns: Sequence[str]) -> list[str]:
     for column in labels:
         if column in findings:
             continue
-        near = difflib.get_close_matches(column.lower().replace(" ", "_"), candidates, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "rename it to a finding's id, or drop it"
+        hint = did_you_mean(column, candidates, show=0)
+        hint = hint if hint.startswith("did you") else "rename it to a finding's id, or drop it"
         problems.append(f"column {column!r} is neither a column of a manifest nor a known finding; {hint}")
     return problems
 

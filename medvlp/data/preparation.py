@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medvlp.data.base_preprocess import BasePreprocess
+from medvlp.data.base_preprocess import BasePreprocess, PreprocessError
 from medvlp.data.image_kind import AnyPreprocess, preprocess_class
 from medvlp.data.manifest import Manifest
 from medvlp.data.prepare_image import ImageTask, prepare_image
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.report_table import failed_report_row, report_row, write_reports
 from medvlp.data.store import Store
-from medvlp.data.store_layout import StoreLayout, report_file, rows_file
+from medvlp.data.store_layout import StoreError, StoreLayout, report_file, rows_file
 from medvlp.data.store_writer import finalize_store, write_images
 from medvlp.data.volume_preprocess import VolumePreprocess
 from medvlp.io.process_pool import Failure, ProcessPool
@@ -81,7 +81,7 @@ def prepare_part(
         How many shards of other parts are still missing. The part that finds none makes the store ready to open.
     """
     if not 1 <= part <= parts:
-        raise ValueError(f"part {part}/{parts}: the first number goes from 1 to the second")
+        raise StoreError(f"part {part}/{parts}: the first number goes from 1 to the second")
     sizes = sizes_of(manifest, preprocess)
     out, layout = Path(out), StoreLayout.of(manifest, sizes)
     out.mkdir(parents=True, exist_ok=True)
@@ -109,10 +109,12 @@ def sizes_of(
     kind = preprocess_class(manifest.table)
     given = (preprocess,) if isinstance(preprocess, BasePreprocess) else tuple(preprocess or (kind(),))
     if len({p.name for p in given}) < len(given):
-        raise ValueError("two preprocessings have one size; a store holds one for each size")
+        raise PreprocessError("two preprocessings have one size; a store holds one for each size")
     for p in given:
         if not isinstance(p, kind):
-            raise ValueError(f"the manifest's images need {kind.__name__}; {type(p).__name__} is of the other kind")
+            raise PreprocessError(
+                f"the manifest's images need {kind.__name__}; {type(p).__name__} is of the other kind"
+            )
     return given
 
 

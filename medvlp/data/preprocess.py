@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from medvlp.data.base_preprocess import BasePreprocess
+from medvlp.data.base_preprocess import BasePreprocess, PreprocessError
 from medvlp.io.image import Image
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ class Preprocess(BasePreprocess):
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 8192 or self.std <= 0:
-            raise ValueError(f"Preprocess needs 16 <= size <= 8192 and std > 0; got size {self.size}, std {self.std}")
+            raise PreprocessError(
+                f"Preprocess needs 16 <= size <= 8192 and std > 0; got size {self.size}, std {self.std}"
+            )
 
     @property
     def name(self) -> str:

@@ -17,7 +17,8 @@ from medvlp.data.image_kind import AnyPreprocess
 from medvlp.data.manifest_columns import SPLITS
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.report_table import WHOLE, ReportTable
-from medvlp.data.store_layout import StoreLayout, image_file, mask_file, report_file
+from medvlp.data.store_layout import StoreError, StoreLayout, image_file, mask_file, report_file
+from medvlp.errors import did_you_mean
 from medvlp.knowledge import get_finding, load_findings
 from medvlp.reports.states import FindingState
 
@@ -54,7 +55,7 @@ class Store:
         made = {p.name: p for p in layout.sizes}
         name = next(iter(made)) if size is None else str(size)
         if name not in made:
-            raise ValueError(f"{self.path} holds images of {', '.join(made)} pixels, none of {name}")
+            raise StoreError(f"{self.path} holds images of {', '.join(made)} pixels, none of {name}")
         self.preprocess: AnyPreprocess = made[name]
         self.mask_names = layout.masks
         self.generated: bool = summary["generated"]
@@ -81,14 +82,26 @@ class Store:
         return [c for c in self.table if c in load_findings()]
 
     def rows(self, split: str | None = None, views: Sequence[str] | None = None) -> NDArray[np.int64]:
-        """Positions of the images of a split (`train | validate | test`) and of some views, in the table's order."""
-        keep = np.ones(len(self), bool)
-        if split is not None:
-            if split not in SPLITS:
-                raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
-            keep &= (self.table["split"] == split).to_numpy()
-        if views is not None:
-            keep &= self.table["view"].isin(list(views)).to_numpy()
+        """Positions of the images of a split (`train | validate | test`) and of some views, in the table's order.
+
+        Raises:
+            StoreError: no such split; or the split has images, and none of them is of these views: says which it has.
+        """
+        if split is not None and split not in SPLITS:
+            raise StoreError(f'no split "{split}"; {did_you_mean(split, SPLITS)}')
+        in_split = (self.table["split"] == split).to_numpy() if split is not None else np.ones(len(self), bool)
+        if views is None:
+            return np.flatnonzero(in_split)
+        keep = in_split & self.table["view"].isin(list(views)).to_numpy()
+        if in_split.any() and not keep.any():
+            counts = self.table["view"][in_split].replace("", "unknown").value_counts()
+            there = ", ".join(f"{view} {count}" for view, count in counts.items())
+            part = f"the {split} split" if split else "it"
+            raise StoreError(
+                f"no rows to load from {self.path}: {part} has no {', '.join(views)} images, "
+                f"its {int(in_split.sum())} are {there}: ask for these views or for all, or fill the column "
+                "`view` of the manifest and prepare it again"
+            )
         return np.flatnonzero(keep)
 
     @property
@@ -96,10 +109,10 @@ class Store:
         """The preprocessing of a store of radiographs, for those who work on nothing else.
 
         Raises:
-            ValueError: the store holds volumes.
+            StoreError: the store holds volumes.
         """
         if not isinstance(self.preprocess, Preprocess):
-            raise ValueError(f"{self.path} holds CT volumes, and this works on radiographs; give a store of those")
+            raise StoreError(f"{self.path} holds CT volumes, and this works on radiographs; give a store of those")
         return self.preprocess
 
     def images(self, rows: Sequence[int] | NDArray[np.integer], crop: Crop = ()) -> NDArray[Any]:

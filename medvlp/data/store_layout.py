@@ -17,6 +17,7 @@ import pandas as pd
 from medvlp import __version__
 from medvlp.data.image_kind import AnyPreprocess, preprocess_from_json
 from medvlp.data.manifest import Manifest
+from medvlp.errors import MedVLPError
 from medvlp.io.atomic_write import atomic_file
 
 _SHARD_BYTES = 32 << 20  # what a kill costs, and what the writer holds in memory per shard
@@ -24,9 +25,13 @@ _REPORTS_A_SHARD = 2048
 _ROWS_AT_ONCE = 8192
 
 
+class StoreError(MedVLPError, ValueError):
+    """What is asked of a store does not fit what it holds; the message says what it holds."""
+
+
 @dataclass(frozen=True)
 class StoreLayout:
-    """What a store will hold, and in which files.
+    """What a store holds, and in which files.
 
     Attributes:
         preprocess: one JSON a size, the first is the one that `Store.open` takes by default.
@@ -50,7 +55,7 @@ class StoreLayout:
 
     @classmethod
     def of(cls, manifest: Manifest, preprocess: Sequence[AnyPreprocess]) -> StoreLayout:
-        """The plan of a manifest: shards hold as many images as stay below a size in the largest preprocessing."""
+        """The layout of a manifest: shards hold as many images as stay below a size in the largest preprocessing."""
         largest = max(math.prod(p.file_shape) * np.dtype(p.dtype).itemsize for p in preprocess)
         texts = manifest.table["report"]
         return cls(
@@ -92,10 +97,10 @@ class StoreLayout:
         return range(shard * self.reports_a_shard, min(self.reports, (shard + 1) * self.reports_a_shard))
 
     def write_or_verify(self, folder: Path) -> None:
-        """Write the plan into a new store, or make sure that the unfinished store there follows the same plan.
+        """Write `plan.json` into a new store, or make sure that the store there has the same layout.
 
         Raises:
-            ValueError: the folder holds a store of other data or another preprocessing; the message says what differs.
+            StoreError: the folder holds a store of other data or another preprocessing; the message says what differs.
         """
         path = folder / "plan.json"
         if path.is_file():
@@ -103,7 +108,7 @@ class StoreLayout:
             mine = json.loads(json.dumps(asdict(self)))
             different = [k for k in mine if mine[k] != there.get(k)]
             if different:
-                raise ValueError(
+                raise StoreError(
                     f"{folder} holds a store made with other {', '.join(different)}; "
                     "give another folder, or delete this one to make it anew"
                 )
@@ -113,7 +118,7 @@ class StoreLayout:
 
     @classmethod
     def load(cls, folder: Path) -> StoreLayout:
-        """Read the plan of a store."""
+        """Read `plan.json` of a store."""
         fields: dict[str, Any] = json.loads((folder / "plan.json").read_text())
         return cls(**(fields | {k: tuple(fields[k]) for k in ("preprocess", "masks")}))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,12 @@ def _rows(results: Sequence[PreparedImage | Failure], volumes: bool) -> pd.DataF
 
 def _write_array(path: Path, array: np.ndarray) -> None:
     with atomic_file(path) as partial, partial.open("wb") as file:
-        np.save(file, array)
+        try:
+            np.save(file, array)
+        except OSError as error:
+            if error.errno is None:  # NumPy says "589824 requested and 0 written" of a disk that is full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
 
 
 _FORMAT = 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.data.base_preprocess import BasePreprocess, Crop
+from medvlp.data.base_preprocess import BasePreprocess, Crop, PreprocessError
 from medvlp.io.geometry import AXES
 from medvlp.io.image import Image
 from medvlp.io.intensity import window_values
@@ -54,7 +54,7 @@ class VolumePreprocess(BasePreprocess):
         size, spacing = _three(self.size), tuple(float(s) for s in _three(self.spacing))
         fits = min(size) >= 8 and math.prod(size) <= _MAX_VOXELS
         if not (fits and min(spacing) > 0 and self.width > 0 and self.std > 0):
-            raise ValueError(
+            raise PreprocessError(
                 f"VolumePreprocess needs 8 voxels or more an axis and {_MAX_VOXELS:,} or fewer in all, and spacing, "
                 f"width and std above 0; got {self}"
             )
@@ -122,7 +122,7 @@ def _three(value: Any) -> tuple[Any, Any, Any]:
     """One value an axis, of one for all or of three."""
     values = tuple(value) if isinstance(value, Sequence) else (value,) * 3
     if len(values) != 3:
-        raise ValueError(f"one number or three (to the head, the front, the right); got {value}")
+        raise PreprocessError(f"one number or three (to the head, the front, the right); got {value}")
     return values
 
 

@@ -75,6 +75,17 @@ def test_a_copy_that_was_cut_evenly_is_found(cut: float, tmp_path: Path) -> None
     assert found == [[[4, 6]]]
 
 
+def test_views_and_boxes_that_a_recipe_would_lose(planted: Store, tmp_path: Path) -> None:
+    table = planted.table.iloc[[0, 1, 2]][["patient_id", "study_id", "image_id", "split"]].assign(view="")
+    boxes = ['[{"finding": "mass", "box": [0, 0, 260, 300.5]}]', '[{"finding": "mass", "box": [9, 9, 400, 20]}]', ""]
+    paths = [str(planted.path.parent / f"{name}.png") for name in table["image_id"]]
+    store = prepare(Manifest(table.assign(boxes=boxes, path=paths)), tmp_path, Preprocess(size=64), workers=0)
+    issues = {issue.kind: issue for issue in find_data_issues(store)}
+    assert issues["view"].message.startswith("no image of train has the view PA or AP (unknown 3)")
+    assert issues["view"].rows.tolist() == [0, 1, 2]
+    assert issues["boxes"].rows.tolist() == [1]
+
+
 def test_a_leak_is_called_a_leak(planted: Store) -> None:
     messages = [c.message for c in find_data_issues(planted) if c.kind == "duplicate"]
     assert messages[0].startswith("1 pairs of the same image in two splits")

@@ -36,8 +36,8 @@ def test_missing_columns_are_filled() -> None:
     ("columns", "expected"),
     [
         ({"patient": ["1", "1", "2"]}, "column 'patient' is neither"),
-        ({"pleural_efusion": ["1", "0", ""]}, "did you mean pleural_effusion"),
-        ({"Pleural Effusion": ["1", "0", ""]}, "did you mean pleural_effusion"),
+        ({"pleural_efusion": ["1", "0", ""]}, 'did you mean "pleural_effusion"'),
+        ({"Pleural Effusion": ["1", "0", ""]}, 'did you mean "pleural_effusion"'),
         ({"pneumonia": ["1", "maybe", ""]}, "row 2, column 'pneumonia': 'maybe' is none of the four states"),
         ({"pneumonia": [1, -1, 0]}, "row 2, column 'pneumonia': -1 is none of the four states"),
         ({"split": ["train", "train", "val"]}, "row 3, column 'split': 'val' is none of train, validate, test"),

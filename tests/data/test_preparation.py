@@ -18,6 +18,7 @@ from PIL import Image
 
 from medvlp.data import Manifest, Preprocess, Store, prepare, prepare_part
 from medvlp.data.store_layout import StoreLayout
+from medvlp.io.atomic_write import DiskFullError
 
 
 def files(store: Path) -> dict[str, bytes]:
@@ -137,6 +138,17 @@ def test_full_disk_leaves_no_half_file(
     assert not list((tmp_path / "store").rglob("*partial*"))
     prepare(small_manifest, tmp_path / "store", Preprocess(size=32), workers=0)
     assert files(tmp_path / "store") == files(small_store.path)
+
+
+def test_a_short_write_of_numpy_is_called_a_full_disk(
+    small_manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(file: object, array: np.ndarray) -> None:
+        raise OSError(f"{array.size} requested and 0 written")
+
+    monkeypatch.setattr(np, "save", short)
+    with pytest.raises(DiskFullError, match=r"No space left on device: .*00000\.npy was not written.*MB are free"):
+        prepare(small_manifest, tmp_path / "store", Preprocess(size=32), workers=0)
 
 
 def test_several_sizes_from_one_reading(small_manifest: Manifest, small_store: Store, tmp_path: Path) -> None:

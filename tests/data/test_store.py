@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medvlp.data import Store
+from medvlp.data import Store, StoreError
 from medvlp.data.report_table import select_sentences
 
 
@@ -13,7 +13,7 @@ def test_rows_by_split_and_view(small_store: Store) -> None:
     assert small_store.rows().tolist() == list(range(7))
     assert small_store.table["image_id"][small_store.rows("test")].tolist() == ["image6", "image7"]
     assert small_store.rows("train", views=["PA"]).tolist() == [0, 2, 4]
-    with pytest.raises(ValueError, match="split 'val' is none of"):
+    with pytest.raises(ValueError, match='no split "val"'):
         small_store.rows("val")
 
 
@@ -71,3 +71,11 @@ def test_sentences_of_the_sections_that_are_read(small_store: Store) -> None:
     some = select_sentences(small_store.reports, wanted=np.array([False, True, False]))
     assert some.texts(3)[1] == "The lungs are clear. No pleural effusion. No pneumothorax. No acute process."
     assert some.texts(3)[0] == ""
+
+
+def test_views_that_drop_every_row_are_named(small_store: Store) -> None:
+    with pytest.raises(StoreError, match=r"the train split has no LL, RL images, its \d are PA \d"):
+        small_store.rows("train", ["LL", "RL"])
+    assert len(small_store.rows("validate", ["LL"])) == 0  # the split itself is empty
+    with pytest.raises(StoreError, match='no split "trian"; did you mean "train"'):
+        small_store.rows("trian")

@@ -98,7 +98,7 @@ def test_a_csv(tmp_path: Path) -> None:
     table = folder.manifest(tmp_path / "t.csv").table
     assert (table["path"][0], table["mass"][0]) == (str(tmp_path / "x.png"), 2)
     (tmp_path / "t.csv").write_text("patient_id,study_id,image_id,path,mess\n1,1,1,x.png,u\n")
-    with pytest.raises(ManifestError, match="did you mean mass"):
+    with pytest.raises(ManifestError, match='did you mean "mass"'):
         folder.manifest(tmp_path / "t.csv")
 
 
