@@ -9,11 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from medvlp.data.store import Store
-from medvlp.models import cached_forward
-from medvlp.tasks.embed import image_vectors
-from medvlp.tasks.ground import heat_map_function
 from medvlp.tasks.inference import run_rows
 from medvlp.training.model_folder import TrainedModel
 
@@ -56,20 +54,19 @@ def predict_rows(
     Raises:
         KeyError: a finding that the method cannot score.
     """
-    asks = {_SCORES: lambda images: model.method.score(images, findings)}
-    if model.method.reads_text:
-        asks |= {_VECTORS: image_vectors(model)} | {
-            f"map {phrase}": heat_map_function(model, phrase) for phrase in phrases
-        }
+    method = model.method
     shapes: dict[str, tuple[int, ...]] = {}
 
     def forward(images: Tensor) -> Tensor:
-        outputs = {name: ask(images).float() for name, ask in asks.items()}
+        features = method.image_encoder(images)  # once, for all that is read from it
+        outputs = {_SCORES: method.score_encoded(features, findings)}
+        if method.reads_text:
+            outputs[_VECTORS] = F.normalize(method.project_images(features).global_, dim=-1)
+            outputs |= {f"map {phrase}": method.heat_map_encoded(features, phrase) for phrase in phrases}
         shapes.update({name: tuple(output.shape[1:]) for name, output in outputs.items()})
-        return torch.cat([output.flatten(1) for output in outputs.values()], dim=1)
+        return torch.cat([output.float().flatten(1) for output in outputs.values()], dim=1)
 
-    with cached_forward(model.method.image_encoder):
-        flat = run_rows(forward, store, rows, model.device)
+    flat = run_rows(forward, store, rows, model.device)
     bounds = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])[:-1]
     parts = {
         name: part.reshape(len(rows), *shapes[name])

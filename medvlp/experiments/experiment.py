@@ -101,15 +101,16 @@ def train_models(plan: ExperimentPlan, recipes: Path, work_dir: WorkDir, store: 
         recipe = _recipe(recipes / plan.models[plan.main], work_dir)
         with work_dir.stage(UNTRAINED, f"Saving {plan.main} untrained, to compare with"):
             parts = parts_from_store(recipe, store)
-            method = assemble(recipe, parts, pretrained=recipe.image_encoder.pretrained)
+            objective = assemble(recipe, parts, pretrained=recipe.image_encoder.pretrained)
             save_model(
                 work_dir.model(UNTRAINED),
-                method,
+                objective.method,
                 recipe,
                 store.preprocess,
                 parts,
                 generated=store.generated,
                 store_hash=store.hash,
+                weights=objective.model.state_dict(),
                 result={"step": 0},
             )
 

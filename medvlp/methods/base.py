@@ -1,4 +1,4 @@
-"""`Method`: one published system. Its parts, its losses, and its own way to score a finding."""
+"""`Method`: one published system. What it encodes, its losses, and its own way to score a finding."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from medvlp.models import (
     TextEncoder,
     TextFeatures,
 )
+from medvlp.objectives import SampledSentences
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,51 @@ class MethodParts:
     book: KnowledgeBook
 
 
+@dataclass(frozen=True)
+class EncodedSentences:
+    """N sentences of a batch: their features, not projected, and which sentences they are."""
+
+    features: TextFeatures
+    sampled: SampledSentences
+
+
+@dataclass(frozen=True)
+class EncodedKnowledge:
+    """Texts of F findings as a method compares them with images.
+
+    Attributes:
+        vectors: `[F, D]`, or `[F, K, D]` for K texts of each finding.
+        known: bool `[F, K]`, False where the book has no such text; None where it has all.
+        places: `[P, D]` of the sentences of places; None for methods that read none.
+    """
+
+    vectors: Tensor
+    known: Tensor | None = None
+    places: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a method encoded of a batch. A method with more to say adds fields in a frozen subclass.
+
+    Attributes:
+        image: features of `batch.images` as the image encoder gives them, not projected. Nothing else that is encoded
+            depends on the images, so that an augmentation may replace them.
+        report: features of `batch.report_tokens`, not projected; None where the method reads no whole report as it is.
+        sentences: of reports. knowledge: of the findings' texts. None where the method reads none.
+    """
+
+    image: ImageFeatures
+    report: TextFeatures | None = None
+    sentences: EncodedSentences | None = None
+    knowledge: EncodedKnowledge | None = None
+
+
 class Method(nn.Module, ABC):
-    """An `nn.Module` with three verbs: `losses`, `encode_images` / `encode_texts`, and `score`.
+    """An `nn.Module` that encodes a batch, compares what it encoded, and scores findings.
 
     A subclass is a composition of shared parts (`medvlp.models`, `medvlp.objectives`), 50 to 200 lines, registered with
-    `@register("name")` of `medvlp.methods.registry`; see `docs/adding-a-method.md`.
+    `@register_method("name")`; see `docs/adding-a-method.md`. Calling it on a batch gives its losses.
 
     Class attributes:
         Options: the settings that a recipe may give under `options:`.
@@ -81,26 +122,62 @@ class Method(nn.Module, ABC):
         super().__init_subclass__(**kwargs)
         cls.required_fields = frozenset(map(BatchField, cls.required_fields))
 
-    @abstractmethod
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Named scalar losses, each already weighted: the loop sums them. No host sync, no Python loop over images."""
+    # -------------------------------------------------------------------------------------------------------- training
+
+    def encode(self, batch: Batch) -> Encoded:
+        """Everything of a step that passes an encoder, once: here the images, and reports where they are required."""
+        image = self.image_encoder(batch.images)
+        reads = self.reads_text and BatchField.REPORTS in self.required_fields
+        return Encoded(image, self.text_encoder(batch.report_tokens, batch.report_mask) if reads else None)
 
     @abstractmethod
-    def encode_images(self, images: Tensor) -> ImageFeatures:
-        """Images `[B, 1, H, W]` -> features; `global_` is what retrieval compares with `encode_texts(...).global_`."""
+    def losses(self, batch: Batch, encoded: Any) -> dict[str, Tensor]:
+        """Named scalar losses, each already weighted: training sums them. No host sync, no Python loop over images.
+
+        Args:
+            batch: its labels, masks and ids; images and texts are read in `encoded` alone.
+            encoded: what `encode` gave for this batch.
+        """
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """`encode`, then `losses`."""
+        return self.losses(batch, self.encode(batch))
+
+    # ------------------------------------------------------------------------------------------------------------- use
+
+    @abstractmethod
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
+        """Features of the image encoder -> the space in which `global_` compares with `encode_texts(...).global_`."""
 
     @abstractmethod
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        """Texts -> features in the same space as `encode_images`."""
+        """Texts -> features in the same space as `project_images`."""
 
     @abstractmethod
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
+        """Probability `[B, F]` that each finding (knowledge id) is present, by the method's own zero-shot path.
+
+        Args:
+            features: of the image encoder, not projected; several questions of one image share them.
+            findings: ids.
+        """
+
+    def heat_map_encoded(self, features: ImageFeatures, phrase: str) -> Tensor:
+        """Where a phrase is: `[B, h, w]` on the patch grid, larger is likelier; here its cosine with each patch."""
+        projected, text = self.project_images(features), self.encode_texts([phrase])
+        patches = nn.functional.normalize(projected.patches, dim=-1)
+        target = nn.functional.normalize(text.global_, dim=-1)[0]
+        return (patches @ target).unflatten(1, features.grid)
+
+    def encode_images(self, images: Tensor) -> ImageFeatures:
+        """`project_images` of images `[B, 1, H, W]`."""
+        return self.project_images(self.image_encoder(images))
+
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        """Probability `[B, F]` that each finding (knowledge id) is present, by the method's own zero-shot path."""
+        """`score_encoded` of images `[B, 1, H, W]`."""
+        return self.score_encoded(self.image_encoder(images), findings)
 
     @torch.no_grad()
     def heat_map(self, images: Tensor, phrase: str) -> Tensor:
-        """Where a phrase is: `[B, h, w]` on the patch grid, larger is likelier; here its cosine with each patch."""
-        features, text = self.encode_images(images), self.encode_texts([phrase])
-        patches = nn.functional.normalize(features.patches, dim=-1)
-        target = nn.functional.normalize(text.global_, dim=-1)[0]
-        return (patches @ target).unflatten(1, features.grid)
+        """`heat_map_encoded` of images `[B, 1, H, W]`, without gradient."""
+        return self.heat_map_encoded(self.image_encoder(images), phrase)

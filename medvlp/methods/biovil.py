@@ -30,7 +30,7 @@ and against are our own; an image without report is neither right nor wrong for 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -39,12 +39,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import FixedTemperature, Options, PromptPairs
 from medvlp.methods.registry import register_method
-from medvlp.models import ImageFeatures, MaskedTokenHead, ReportTokenizer, Temperature, cosines, gaussian_smooth
-from medvlp.objectives import join_sentences, mask_tokens, masked_token_loss, word_token_mask
+from medvlp.models import (
+    ImageFeatures,
+    MaskedTokenHead,
+    ReportTokenizer,
+    Temperature,
+    TextFeatures,
+    cosines,
+    gaussian_smooth,
+)
+from medvlp.objectives import MaskedTokens, join_sentences, mask_tokens, masked_token_loss, word_token_mask
 
 
 class BioViLOptions(DualOptions):
@@ -71,6 +79,15 @@ class BioViLOptions(DualOptions):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class BioViLEncoded(Encoded):
+    """Beside the images: the reports, in training with shuffled sentences, and again with masked words."""
+
+    text: TextFeatures
+    masked: MaskedTokens | None = None
+    masked_text: TextFeatures | None = None
+
+
 @register_method("biovil")
 class BioViL(DualEncoder):
     """Global contrast beside masked language modelling; see the top of the file."""
@@ -86,43 +103,53 @@ class BioViL(DualEncoder):
         vocab_size = len(text.network.get_input_embeddings().weight)
         self.masked_head = MaskedTokenHead(text.dim, vocab_size) if learns_words else None
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def encode(self, batch: Batch) -> BioViLEncoded:
+        """The images, the texts, and the texts with masked words."""
+        shuffles = self.options.shuffle and self.training
+        read = sentences_shuffled(batch, self.tokenizer) if shuffles else batch
+        image, text = self.image_encoder(batch.images), self.text_encoder(read.report_tokens, read.report_mask)
+        report = None if shuffles else text
+        if self.masked_head is None:
+            return BioViLEncoded(image, report, text=text)
+        masked = self._mask_words(read)
+        masked_text = self.text_encoder(masked.ids, read.report_mask)
+        return BioViLEncoded(image, report, text=text, masked=masked, masked_text=masked_text)
+
+    def losses(self, batch: Batch, encoded: BioViLEncoded) -> dict[str, Tensor]:
         o = self.options
-        if o.shuffle and self.training:
-            batch = sentences_shuffled(batch, self.tokenizer)
-        image = self.encode_images(batch.images).global_
-        logits = self.report_logits(image, self.text_head(self.read_reports(batch).global_))
+        image = self.project_images(encoded.image).global_
+        logits = self.report_logits(image, self.text_head(encoded.text.global_))
         contrast = report_contrast(batch, logits, o.false_negatives, self.ancestors, ranks=self.ranks)
         if self.masked_head is None:
             return {"contrast": contrast}
-        return {"contrast": contrast, "masked_words": o.masked_weight * self._masked_words(batch, self.masked_head)}
+        masked, read = encoded.masked, encoded.masked_text
+        assert masked is not None
+        assert read is not None
+        weight = self.text_encoder.network.get_input_embeddings().weight
+        logits = self.masked_head(read.tokens, masked.position, weight)
+        masked_words = masked_token_loss(logits, masked.labels, masked.valid, self.ranks)
+        return {"contrast": contrast, "masked_words": o.masked_weight * masked_words}
 
-    def _masked_words(self, batch: Batch, head: MaskedTokenHead) -> Tensor:
-        """L_mlm of the reports."""
+    def _mask_words(self, batch: Batch) -> MaskedTokens:
         ids, tokens = batch.report_tokens, self.tokenizer
         words = word_token_mask(ids, batch.report_mask, tokens)
-        hidden = mask_tokens(ids, words, tokens.mask_id, tokens.vocab_size, self.options.masked_rate, self.training)
-        read = self.text_encoder(hidden.ids, batch.report_mask).tokens
-        logits = head(read, hidden.position, self.text_encoder.network.get_input_embeddings().weight)
-        return masked_token_loss(logits, hidden.labels, hidden.valid, self.ranks)
+        return mask_tokens(ids, words, tokens.mask_id, tokens.vocab_size, self.options.masked_rate, self.training)
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
         """`patches` are projected one by one, and `global_` is the direction of their mean before the norm."""
-        features = self.image_encoder(images)
         patches = self.image_head.layers(features.patches).float()
         return replace(features, global_=F.normalize(patches.mean(1), dim=-1), patches=F.normalize(patches, dim=-1))
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        image = self.encode_images(images).global_
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
+        image = self.project_images(features).global_
         said = self.text_head.layers(self.bank(self.prompt_texts(findings)).global_)
         statements = said.float().unflatten(0, (len(self.options.prompts), 2, len(findings)))
         present, absent = self.scale(cosines(image, F.normalize(statements.mean(0), dim=-1)))
         return (present - absent).sigmoid()
 
-    @torch.no_grad()
-    def heat_map(self, images: Tensor, phrase: str) -> Tensor:
+    def heat_map_encoded(self, features: ImageFeatures, phrase: str) -> Tensor:
         """Where a phrase is, `[B, h, w]`: its cosine with each patch, smoothed."""
-        maps = super().heat_map(images, phrase)
+        maps = super().heat_map_encoded(features, phrase)
         return gaussian_smooth(maps, self.options.smoothing * max(maps.shape[-2:]))
 
 

@@ -27,6 +27,7 @@ that scores order the images of one finding, and are no calibrated probabilities
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -35,7 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads, report_contrast
 from medvlp.methods.options import Heads, Options, Template
 from medvlp.methods.registry import register_method
@@ -66,6 +67,13 @@ class CARZeroOptions(SpaceOptions):
     cosine_weight: NonNegativeFloat = 1.0
 
 
+@dataclass(frozen=True)
+class CARZeroEncoded(Encoded):
+    """Beside images and reports: the sentences of the trained findings."""
+
+    prompts: TextFeatures | None = None
+
+
 @register_method("carzero")
 class CARZero(TwoHeads):
     """Learnt similarity; see the top of the file."""
@@ -83,17 +91,24 @@ class CARZero(TwoHeads):
         ancestors = target_ancestors(options.false_negatives, parts.findings)
         self.register_buffer("ancestors", ancestors, persistent=False)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def encode(self, batch: Batch) -> CARZeroEncoded:
+        """The images, the reports, and a sentence for each finding."""
+        encoded = super().encode(batch)
+        prompts = self._prompts(self.findings) if self.options.prompt_weight > 0 else None
+        return CARZeroEncoded(encoded.image, encoded.report, prompts=prompts)
+
+    def losses(self, batch: Batch, encoded: CARZeroEncoded) -> dict[str, Tensor]:
         o, losses = self.options, {}
-        features, text = self.image_encoder(batch.images), self.text_encoder(batch.report_tokens, batch.report_mask)
+        features, text, prompts = encoded.image, encoded.report, encoded.prompts
+        assert text is not None
         if o.report_weight > 0:
             contrasts = [
                 report_contrast(batch, logits, o.false_negatives, self.ancestors, ranks=self.ranks)
                 for logits in self._report_relations(features, text)
             ]
             losses["report"] = o.report_weight * torch.stack(contrasts).mean()
-        if o.prompt_weight > 0:
-            prompts, has_report = self._prompts(self.findings), batch.report_mask.any(1)
+        if prompts is not None:
+            has_report = batch.report_mask.any(1)
             contrasts = [
                 multi_positive_nce(logits, batch.findings, o.unmentioned, has_report=has_report, ranks=self.ranks)
                 for logits in (
@@ -134,16 +149,14 @@ class CARZero(TwoHeads):
 
     # ------------------------------------------------------------------------------------------------------------- use
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         """As in `Method`: both relations with the sentence of each finding."""
-        features, prompts = self.image_encoder(images), self._prompts(findings)
+        prompts = self._prompts(findings)
         both = self._text_asks(prompts.global_, features) + self._image_asks(features.global_, prompts).t()
         return (both / 2).sigmoid()
 
-    @torch.no_grad()
-    def heat_map(self, images: Tensor, phrase: str) -> Tensor:
-        """Where a phrase is, `[B, h, w]`: the patches that it looks at when it asks the image."""
-        features = self.image_encoder(images)
+    def heat_map_encoded(self, features: ImageFeatures, phrase: str) -> Tensor:
+        """Where a phrase is, `[B, h, w]`: the patches that it attends to."""
         memory, position = self._image_memory(features)
         attention = self.scorer.attention(self.from_text(self.bank([phrase]).global_), memory, position=position)
         return attention[:, 0, 1:].unflatten(1, features.grid)

@@ -29,6 +29,7 @@ from torch import Tensor
 from medvlp.methods.clip import CLIP, CLIPOptions
 from medvlp.methods.options import Options, PromptPairs
 from medvlp.methods.registry import register_method
+from medvlp.models import ImageFeatures
 
 
 class CheXzeroOptions(CLIPOptions):
@@ -44,6 +45,6 @@ class CheXzero(CLIP):
     Options: ClassVar[type[Options]] = CheXzeroOptions
     options: CheXzeroOptions
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        present, absent = self.pair_cosines(images, findings).unbind(1)
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
+        present, absent = self.pair_cosines(features, findings).unbind(1)
         return (present - absent).sigmoid().mean(0)

@@ -23,6 +23,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from medvlp.data.batch import Batch
+from medvlp.methods.base import Encoded
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import Options, Share
 from medvlp.methods.registry import register_method
@@ -41,9 +42,9 @@ class CLIP(DualEncoder):
     Options: ClassVar[type[Options]] = CLIPOptions
     options: CLIPOptions
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         o = self.options
-        image = self.image_head(self.image_encoder(batch.images).global_)
-        logits = self.report_logits(image, self.text_head(self.read_reports(batch).global_))
+        image, report = self.project_pairs(encoded)
+        logits = self.report_logits(image, report)
         loss = report_contrast(batch, logits, o.false_negatives, self.ancestors, o.image_weight, self.ranks)
         return {"contrast": loss}

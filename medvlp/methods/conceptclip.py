@@ -34,7 +34,7 @@ from pydantic import NonNegativeFloat, NonPositiveFloat, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, reported_pairs
 from medvlp.methods.options import Options, Share
 from medvlp.methods.registry import register_method
@@ -74,9 +74,10 @@ class ConceptCLIP(DualEncoder):
         self.concept_head = ProjectionHead(parts.text_encoder.dim, options.dim)
         self.region_scale = SigmoidScale(bias=options.start_bias)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         o = self.options
-        features, report = self.image_encoder(batch.images), self.read_reports(batch)
+        features, report = encoded.image, encoded.report
+        assert report is not None
         terms = {"report": self._report_contrast(batch, features, report)}
         if o.region_weight > 0:
             terms["region"] = o.region_weight * self._region_contrast(batch, features, report)
@@ -115,9 +116,8 @@ class ConceptCLIP(DualEncoder):
         end = features.mask.sum(1, keepdim=True) - 1
         return self.concept_head(span_mean(features.tokens, torch.ones_like(end), end)[:, 0])
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
         """`global_` compares with reports, `patches` with concepts."""
-        features = self.image_encoder(images)
         return replace(features, global_=self.image_head(features.global_), patches=self.patch_head(features.patches))
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
@@ -125,15 +125,14 @@ class ConceptCLIP(DualEncoder):
         features = self.bank(texts)
         return replace(features, global_=self.text_head(features.global_), tokens=self.concept_head(features.tokens))
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         """As in `Method`: prompts and patches together, as the top of the file has it."""
-        features, share = self.encode_images(images), self.options.region_share * (self.options.region_weight > 0)
+        features, share = self.project_images(features), self.options.region_share * (self.options.region_weight > 0)
         concepts = self.concept_vectors([self.book.name_of(finding) for finding in findings])
         region = self.region_scale(top_patch_similarity(features.patches, concepts)).sigmoid()
         return (1 - share) * self.pair_probability(self.prompt_cosines(features.global_, findings)) + share * region
 
-    @torch.no_grad()
-    def heat_map(self, images: Tensor, phrase: str) -> Tensor:
+    def heat_map_encoded(self, features: ImageFeatures, phrase: str) -> Tensor:
         """As in `Method`: the cosine of each patch with the phrase as a concept."""
-        features = self.encode_images(images)
+        features = self.project_images(features)
         return cosines(features.patches, self.concept_vectors([phrase]))[..., 0].unflatten(1, features.grid)

@@ -29,12 +29,12 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, EncodedSentences, MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import FixedTemperature, Options, Share
 from medvlp.methods.registry import register_method
 from medvlp.models import Temperature
-from medvlp.objectives import sample_sentences
+from medvlp.objectives import SampledSentences, sample_sentences
 
 
 class ConVIRTOptions(DualOptions):
@@ -62,18 +62,28 @@ class ConVIRT(DualEncoder):
     def __init__(self, parts: MethodParts, options: ConVIRTOptions) -> None:
         super().__init__(parts, options, options.hidden, Temperature(options.temperature, learnable=False))
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def encode(self, batch: Batch) -> Encoded:
+        """The images, and one sentence of each report."""
+        sentence = one_sentence(batch, shuffle=self.training)
+        image = self.image_encoder(batch.images)
+        return Encoded(image, sentences=EncodedSentences(self.text_encoder(sentence.tokens, sentence.mask), sentence))
+
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         o = self.options
-        batch = one_sentence(batch, shuffle=self.training)
-        image = self.image_head(self.image_encoder(batch.images).global_)
-        logits = self.report_logits(image, self.text_head(self.read_reports(batch).global_))
+        assert encoded.sentences is not None
+        image, text = self.image_head(encoded.image.global_), self.text_head(encoded.sentences.features.global_)
+        logits = self.report_logits(image, text)
+        batch = with_sentence(batch, encoded.sentences.sampled)
         loss = report_contrast(batch, logits, o.false_negatives, self.ancestors, o.image_weight, self.ranks)
         return {"contrast": loss}
 
 
-def one_sentence(batch: Batch, shuffle: bool) -> Batch:
-    """The batch with one sentence of each report in place of the report: drawn uniformly, or the first one."""
-    drawn = sample_sentences(
-        batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 1, shuffle, first="any"
-    )
-    return replace(batch, report_tokens=drawn.tokens, report_mask=drawn.mask, text_group=drawn.group)
+def one_sentence(batch: Batch, shuffle: bool) -> SampledSentences:
+    """One sentence of each report: drawn uniformly, or the first one."""
+    sentences = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
+    return sample_sentences(*sentences, 1, shuffle, first="any")
+
+
+def with_sentence(batch: Batch, sentence: SampledSentences) -> Batch:
+    """The batch with one sentence of each report in place of the report."""
+    return replace(batch, report_tokens=sentence.tokens, report_mask=sentence.mask, text_group=sentence.group)

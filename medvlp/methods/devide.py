@@ -41,7 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, NamedTuple, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
@@ -49,7 +49,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Method, MethodParts
+from medvlp.methods.base import Encoded, EncodedKnowledge, EncodedSentences, Method, MethodParts
 from medvlp.methods.dual_encoder import report_contrast
 from medvlp.methods.options import Facets, Heads, Options
 from medvlp.methods.query_network import finding_named
@@ -118,20 +118,6 @@ class DeViDeOptions(Options):
     grounding: Literal["decoder", "sentence"] = "decoder"
 
 
-class Described(NamedTuple):
-    """E findings in the K facets of a book: unit vectors `[E, K, dim]`, and bool `[E, K]`, True where it has a text."""
-
-    texts: Tensor
-    known: Tensor
-
-
-class Seen(NamedTuple):
-    """B images: what the encoder gives, and the unit vectors v `[B, dim]`."""
-
-    features: ImageFeatures
-    image: Tensor
-
-
 @register_method("devide")
 class DeViDe(Method):
     """Faceted knowledge; see the top of the file."""
@@ -164,38 +150,52 @@ class DeViDe(Method):
         ancestors = target_ancestors(options.false_negatives, parts.findings)
         self.register_buffer("ancestors", ancestors, persistent=False)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        seen, book, o = self._see(batch.images), self._book(self.findings), self.options
+    def encode(self, batch: Batch) -> Encoded:
+        """The images, the book, the reports, and k sentences of each, as far as their losses have a weight."""
+        o = self.options
+        image, knowledge = self.image_encoder(batch.images), self.encode_knowledge(self.findings)
+        report = self.text_encoder(batch.report_tokens, batch.report_mask) if o.report_weight > 0 else None
+        if o.patch_weight == 0:
+            return Encoded(image, report, None, knowledge)
+        said = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
+        drawn = sample_sentences(*said, o.sentences, shuffle=self.training, first="present")
+        sentences = EncodedSentences(self.text_encoder(drawn.tokens, drawn.mask), drawn)
+        return Encoded(image, report, sentences, knowledge)
+
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        features, knowledge, o = encoded.image, encoded.knowledge, self.options
+        assert knowledge is not None
+        image = self.image_head(features.global_)
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
-            "report": (o.report_weight, lambda: self._report_contrast(batch, seen.image)),
-            "knowledge": (o.knowledge_weight, lambda: self._knowledge_contrast(batch, seen.image, book)),
-            "patch": (o.patch_weight, lambda: self._patch_alignment(batch, seen.features.patches)),
-            "bce": (o.finding_weight, lambda: self._finding_bce(batch, seen, book)),
+            "report": (o.report_weight, lambda: self._report_contrast(batch, image, encoded.report)),
+            "knowledge": (o.knowledge_weight, lambda: self._knowledge_contrast(batch, image, knowledge)),
+            "patch": (o.patch_weight, lambda: self._patch_alignment(batch, features.patches, encoded.sentences)),
+            "bce": (o.finding_weight, lambda: self._finding_bce(batch, features, image, knowledge)),
         }
         return {name: weight * loss() for name, (weight, loss) in terms.items() if weight > 0}
 
-    def _report_contrast(self, batch: Batch, image: Tensor) -> Tensor:
+    def _report_contrast(self, batch: Batch, image: Tensor, report: TextFeatures | None) -> Tensor:
         """L_itc."""
-        report = self.report_head(self.text_encoder(batch.report_tokens, batch.report_mask).global_)
-        logits = self.report_scale(cosines(image, self.ranks.gather(report)))
+        assert report is not None
+        logits = self.report_scale(cosines(image, self.ranks.gather(self.report_head(report.global_))))
         return report_contrast(batch, logits, self.options.false_negatives, self.ancestors, ranks=self.ranks)
 
-    def _knowledge_contrast(self, batch: Batch, image: Tensor, book: Described) -> Tensor:
+    def _knowledge_contrast(self, batch: Batch, image: Tensor, knowledge: EncodedKnowledge) -> Tensor:
         """L_tnc. A facet that the book lacks for a finding does not count."""
         unmentioned, has_report = self.options.unmentioned, batch.report_mask.any(1)
-        facets = []
+        facets, known = [], knowledge.known
+        assert known is not None
         for k, scale in enumerate(self.facet_scales):
-            states = batch.findings.masked_fill(~book.known[:, k], FindingState.UNCERTAIN)
-            logits = scale(cosines(image, book.texts[:, k]))
+            states = batch.findings.masked_fill(~known[:, k], FindingState.UNCERTAIN)
+            logits = scale(cosines(image, knowledge.vectors[:, k]))
             facets.append(multi_positive_nce(logits, states, unmentioned, has_report=has_report, ranks=self.ranks))
         return torch.stack(facets).mean()
 
-    def _patch_alignment(self, batch: Batch, patches: Tensor) -> Tensor:
+    def _patch_alignment(self, batch: Batch, patches: Tensor, encoded: EncodedSentences | None) -> Tensor:
         """L_pta, over k sentences of each report."""
         o, has_report = self.options, batch.report_mask.any(1)
-        said = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
-        drawn = sample_sentences(*said, o.sentences, shuffle=self.training, first="present")
-        sentences = self.ranks.gather(self.sentence_head(self.text_encoder(drawn.tokens, drawn.mask).global_))
+        assert encoded is not None
+        drawn, sentences = encoded.sampled, self.ranks.gather(self.sentence_head(encoded.features.global_))
         similarity = patch_sentence_similarity(self.patch_head(patches), sentences, self.attention_scale.scale)
         stated = drawn.states, batch.findings, drawn.image_index, drawn.group, o.sentence_target, self.ranks
         target, valid = sentence_targets(*stated, unmentioned=o.unmentioned, has_report=has_report)
@@ -205,34 +205,38 @@ class DeViDe(Method):
             valid = valid & self.ranks.gather(drawn.exists) & has_report[:, None]
         return info_nce(self.patch_scale(similarity), target.float(), valid, ranks=self.ranks)
 
-    def _finding_bce(self, batch: Batch, seen: Seen, book: Described) -> Tensor:
+    def _finding_bce(self, batch: Batch, features: ImageFeatures, image: Tensor, knowledge: EncodedKnowledge) -> Tensor:
         """L_bce."""
-        o, (logits, _), has_report = self.options, self._ask(seen, book), batch.report_mask.any(1)
+        o, has_report = self.options, batch.report_mask.any(1)
+        logits, _ = self.decode_findings(features, image, knowledge)
         return masked_bce(
             logits, batch.findings, o.unmentioned, o.uncertain, o.unmentioned_weight, has_report, self.ranks
         )
 
     # -------------------------------------------------------------------------------------------- knowledge and queries
 
-    def _see(self, images: Tensor) -> Seen:
-        features = self.image_encoder(images)
-        return Seen(features, self.image_head(features.global_))
-
-    def _book(self, findings: Sequence[str]) -> Described:
-        """K, of any findings of the book."""
+    def encode_knowledge(self, findings: Sequence[str]) -> EncodedKnowledge:
+        """K `[E, K, dim]`, unit vectors of any E findings of the book in its K facets."""
         texts, known = book_features(self.bank, self.book, findings, self.options.facets)
         trained, counts = texts, known
         if tuple(findings) != self.findings:
             trained, counts = book_features(self.bank, self.book, self.findings, self.options.facets)
-        centred = texts - trained.sum(0) / counts.sum(0).clamp_min(1)[:, None]
-        return Described(torch.stack([head(centred[:, k]) for k, head in enumerate(self.facet_heads)], dim=1), known)
+        centered = texts - trained.sum(0) / counts.sum(0).clamp_min(1)[:, None]
+        heads = enumerate(self.facet_heads)
+        return EncodedKnowledge(torch.stack([head(centered[:, k]) for k, head in heads], dim=1), known)
 
-    def _ask(self, seen: Seen, book: Described, need_attention: bool = False) -> tuple[Tensor, Tensor | None]:
-        """Logits l `[B, E]` of findings, and where the decoder looked `[B, E, P]` when asked."""
-        with without_autocast(seen.image):
-            retrieved = retrieve_facets(seen.image, *book, self.retrieval_scale.scale)
-        memory = self.to_memory(seen.features.patches)
-        position = grid_position(seen.features.grid, memory.shape[-1], memory)
+    def decode_findings(
+        self, features: ImageFeatures, image: Tensor, knowledge: EncodedKnowledge, need_attention: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits l `[B, E]` of findings, and the attention `[B, E, P]` of the decoder where it is needed.
+
+        `image` are the unit vectors v `[B, dim]` of the images.
+        """
+        assert knowledge.known is not None
+        with without_autocast(image):
+            retrieved = retrieve_facets(image, knowledge.vectors, knowledge.known, self.retrieval_scale.scale)
+        memory = self.to_memory(features.patches)
+        position = grid_position(features.grid, memory.shape[-1], memory)
         answers, attention = self.decoder(self.to_query(retrieved), memory, position, need_attention)
         wanted = F.normalize(retrieved, dim=-1)
         logits = self.finding_scale((self.finding_head(answers) * wanted).sum(-1)) + self.finding_bias
@@ -240,26 +244,25 @@ class DeViDe(Method):
 
     # ------------------------------------------------------------------------------------------------------------- use
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
-        features, image = self._see(images)
-        return replace(features, global_=image, patches=self.patch_head(features.patches))
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
+        return replace(features, global_=self.image_head(features.global_), patches=self.patch_head(features.patches))
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
         """`global_` compares with images as reports do, `tokens` with patches as sentences do."""
         features = self.bank(texts)
         return replace(features, global_=self.report_head(features.global_), tokens=self.sentence_head(features.tokens))
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        return self._ask(self._see(images), self._book(findings))[0].sigmoid()
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
+        image, knowledge = self.image_head(features.global_), self.encode_knowledge(findings)
+        return self.decode_findings(features, image, knowledge)[0].sigmoid()
 
-    @torch.no_grad()
-    def heat_map(self, images: Tensor, phrase: str) -> Tensor:
+    def heat_map_encoded(self, features: ImageFeatures, phrase: str) -> Tensor:
         """Where a phrase is, `[B, h, w]`: where the query decoder looks for a finding of the book that it names, or
         else, and with `grounding: sentence`, its cosine with each patch, as a sentence of a report."""
-        seen = self._see(images)
+        image = self.image_head(features.global_)
         finding = finding_named(self.book, phrase) if self.options.grounding == "decoder" else None
         if finding is not None:
-            _, attention = self._ask(seen, self._book([finding]), need_attention=True)
-            return cast(Tensor, attention)[:, 0].unflatten(1, seen.features.grid)
+            _, attention = self.decode_findings(features, image, self.encode_knowledge([finding]), need_attention=True)
+            return cast(Tensor, attention)[:, 0].unflatten(1, features.grid)
         sentence = self.sentence_head(self.bank([phrase]).global_)
-        return cosines(self.patch_head(seen.features.patches), sentence)[..., 0].unflatten(1, seen.features.grid)
+        return cosines(self.patch_head(features.patches), sentence)[..., 0].unflatten(1, features.grid)

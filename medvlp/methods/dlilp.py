@@ -30,13 +30,13 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import MethodParts
-from medvlp.methods.convirt import one_sentence
+from medvlp.methods.base import Encoded, EncodedSentences, MethodParts
+from medvlp.methods.convirt import one_sentence, with_sentence
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register_method
 from medvlp.methods.unimodal import LabelOptions
-from medvlp.models import PrototypeHead
+from medvlp.models import ImageFeatures, PrototypeHead
 from medvlp.objectives import per_sample_bce
 
 
@@ -61,20 +61,28 @@ class DLILP(DualEncoder):
         super().__init__(parts, options)
         self.labels = PrototypeHead(parts.image_encoder.dim, options.dim, len(parts.findings), options.bias)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        o, global_ = self.options, self.image_encoder(batch.images).global_
+    def encode(self, batch: Batch) -> Encoded:
+        """The images, and one sentence of each report where language has a weight."""
+        image = self.image_encoder(batch.images)
+        if self.options.language_weight == 0:
+            return Encoded(image)
+        sentence = one_sentence(batch, shuffle=self.training)
+        return Encoded(image, sentences=EncodedSentences(self.text_encoder(sentence.tokens, sentence.mask), sentence))
+
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        o, global_ = self.options, encoded.image.global_
         has_report = batch.report_mask.any(1)
         bce = per_sample_bce(self.labels(global_), batch.findings, o.unmentioned, o.uncertain, has_report)
-        if o.language_weight == 0:
+        if encoded.sentences is None:
             return {"bce": bce}
-        batch = one_sentence(batch, shuffle=self.training)
-        logits = self.report_logits(self.image_head(global_), self.text_head(self.read_reports(batch).global_))
+        batch = with_sentence(batch, encoded.sentences.sampled)
+        logits = self.report_logits(self.image_head(global_), self.text_head(encoded.sentences.features.global_))
         language = report_contrast(batch, logits, o.false_negatives, self.ancestors, ranks=self.ranks)
         return {"bce": bce, "language": o.language_weight * language}
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         """As in `Method`: by the label head for findings that it was trained on, by pairs of prompts for others."""
-        global_ = self.image_encoder(images).global_
+        global_ = features.global_
         columns = dict(zip(self.findings, self.labels(global_).sigmoid().unbind(1), strict=True))
         if new := [finding for finding in findings if finding not in columns]:
             asked = self.pair_probability(self.prompt_cosines(self.image_head(global_), new))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge.prompts import PromptSet
-from medvlp.methods.base import Method, MethodParts
+from medvlp.methods.base import Encoded, Method, MethodParts
 from medvlp.methods.options import Options, PromptPairs
 from medvlp.models import (
     ONE_RANK,
@@ -58,9 +58,8 @@ class SharedSpace(Method):
     image_head: ProjectionHead
     text_head: ProjectionHead
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
         """As in `Method`; patches go through the head of the whole image."""
-        features = self.image_encoder(images)
         return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
@@ -122,24 +121,25 @@ class DualEncoder(TwoHeads):
         kind = options.false_negatives if isinstance(options, DualOptions) else "identity"
         self.register_buffer("ancestors", target_ancestors(kind, parts.findings), persistent=False)
 
-    def read_reports(self, batch: Batch) -> TextFeatures:
-        """The reports as the text encoder gives them, not projected."""
-        return self.text_encoder(batch.report_tokens, batch.report_mask)
+    def project_pairs(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """Unit vectors `[B, dim]` of the images and of the reports of a batch."""
+        assert encoded.report is not None
+        return self.image_head(encoded.image.global_), self.text_head(encoded.report.global_)
 
     def report_logits(self, image: Tensor, report: Tensor) -> Tensor:
         """Scaled cosines `[B, all B]` of unit vectors `[B, dim]`, with the reports of all ranks as columns."""
         return self.scale(cosines(image, self.ranks.gather(report)))
 
-    def pair_cosines(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+    def pair_cosines(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         """Cosines `[T, 2, B, F]` of images with T pairs of prompts, present and absent.
 
         A finding with words of its own for both (`no_finding` is "normal chest" against "abnormal chest", since "no no
         finding" says nothing) is put into the template of presence twice.
         """
-        return self.prompt_cosines(self.image_head(self.image_encoder(images).global_), findings)
+        return self.prompt_cosines(self.image_head(features.global_), findings)
 
     def prompt_cosines(self, image: Tensor, findings: Sequence[str]) -> Tensor:
-        """`pair_cosines` of images that are encoded already, unit vectors `[B, dim]`."""
+        """`pair_cosines` of unit vectors `[B, dim]` of images."""
         text = self.encode_texts(self.prompt_texts(findings)).global_
         return cosines(image, text.unflatten(0, (len(self.options.prompts), 2, len(findings))))
 
@@ -156,9 +156,9 @@ class DualEncoder(TwoHeads):
             for finding in findings
         ]
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         """As in `Method`, by pairs of prompts."""
-        return self.pair_probability(self.pair_cosines(images, findings))
+        return self.pair_probability(self.pair_cosines(features, findings))
 
     def pair_probability(self, pair_cosines: Tensor) -> Tensor:
         """`[T, 2, B, F]` -> the mean over pairs of prompts of the softmax over their two logits, `[B, F]`."""

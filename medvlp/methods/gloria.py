@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, EncodedSentences, MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register_method
@@ -83,10 +83,17 @@ class GLoRIA(DualEncoder):
         self.word_head = nn.Linear(parts.text_encoder.dim, options.local_dim)
         self.words = WordPooling(parts.tokenizer)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        o = self.options
-        features, read = self.image_encoder(batch.images), self._texts(batch)
+    def encode(self, batch: Batch) -> Encoded:
+        """The images, and one text of each."""
+        image, read = self.image_encoder(batch.images), self._texts(batch)
         text = self.text_encoder(read.tokens, read.mask)
+        report = text if self.options.read == "report" else None
+        return Encoded(image, report, EncodedSentences(text, read))
+
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        o, features = self.options, encoded.image
+        assert encoded.sentences is not None
+        text, read = encoded.sentences.features, encoded.sentences.sampled
         target = target_matrix(
             o.false_negatives, text_group=read.group, states=batch.findings, ancestors=self.ancestors, ranks=self.ranks
         )
@@ -128,9 +135,8 @@ class GLoRIA(DualEncoder):
 
     # ------------------------------------------------------------------------------------------------------------- use
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
         """`patches` are in the local space."""
-        features = self.image_encoder(images)
         patches = self._sized(self.patch_head(features.patches))
         return replace(features, global_=self.image_head(features.global_), patches=patches)
 
@@ -140,9 +146,9 @@ class GLoRIA(DualEncoder):
         tokens = self._sized(self.word_head(features.tokens))
         return replace(features, global_=self.text_head(features.global_), tokens=tokens)
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         """As in `Method`, by pairs of prompts that are compared as wholes and as words; see the top of the file."""
-        image = self.encode_images(images)
+        image = self.project_images(features)
         pairs = self.options.prompts
         texts = [text for pair in pairs for side in (0, 1) for text in self._asked(pair, side, findings)]
         words, mask = self._phrases(texts)
@@ -152,10 +158,9 @@ class GLoRIA(DualEncoder):
         present, absent = self.scale(both).unflatten(1, (len(pairs), 2, len(findings))).unbind(2)
         return (present - absent).sigmoid().mean(1)
 
-    @torch.no_grad()
-    def heat_map(self, images: Tensor, phrase: str) -> Tensor:
+    def heat_map_encoded(self, features: ImageFeatures, phrase: str) -> Tensor:
         """Where a phrase is, `[B, h, w]`: the mean over its words of their cosines with each patch."""
-        features = self.encode_images(images)
+        features = self.project_images(features)
         words, found = self._phrases([phrase])
         cosine = cosines(F.normalize(features.patches, dim=-1), F.normalize(words[0], dim=-1))  # [B, P, T]
         return ((cosine * found).sum(2) / found.sum().clamp_min(1)).unflatten(1, features.grid)

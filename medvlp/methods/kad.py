@@ -31,14 +31,14 @@ Zero-shot: any finding of the book is asked by its name: score = sigmoid of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.methods.dual_encoder import SharedSpace, report_contrast
 from medvlp.methods.options import Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions
@@ -70,6 +70,21 @@ class KADOptions(QueryOptions):
     text_weight: NonNegativeFloat = 1.0
 
 
+class TextPairFeatures(NamedTuple):
+    """Features of K questions and answers, and bool `[K, K]`, True where answer j is right for question i."""
+
+    questions: TextFeatures
+    answers: TextFeatures
+    same: Tensor
+
+
+@dataclass(frozen=True)
+class KADEncoded(Encoded):
+    """Beside images, reports and queries: pairs of texts of the book, where knowledge has a weight."""
+
+    pairs: TextPairFeatures | None = None
+
+
 @register_method("kad")
 class KAD(SharedSpace, QueryNetwork):
     """Knowledge encoder and disease query network; see the top of the file."""
@@ -99,25 +114,36 @@ class KAD(SharedSpace, QueryNetwork):
         features = self.bank(texts)
         return replace(features, global_=self._taught(self.text_head(features.global_)))
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        o = self.options
-        features = self.image_encoder(batch.images)
-        queries, _ = self.own_queries()
-        report = self._taught(self.text_head(self.text_encoder(batch.report_tokens, batch.report_mask).global_))
+    def encode(self, batch: Batch) -> KADEncoded:
+        """The images, the names of the findings, the reports, and pairs of texts; each rank draws its own pairs."""
+        image, queries = self.image_encoder(batch.images), self.encode_queries(self.trained_texts)
+        report = self.text_encoder(batch.report_tokens, batch.report_mask)
+        if self.options.knowledge_weight == 0:
+            return KADEncoded(image, report, knowledge=queries)
+        drawn = self.knowledge.sample(self.options.pairs, self.training)
+        questions = self.text_encoder(drawn.questions, drawn.question_mask)
+        answers = self.text_encoder(drawn.answers, drawn.answer_mask)
+        return KADEncoded(image, report, None, queries, TextPairFeatures(questions, answers, drawn.same))
+
+    def losses(self, batch: Batch, encoded: KADEncoded) -> dict[str, Tensor]:
+        o, features = self.options, encoded.image
+        assert encoded.report is not None
+        assert encoded.knowledge is not None
+        queries = encoded.knowledge.vectors
+        report = self._taught(self.text_head(encoded.report.global_))
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
-            "knowledge": (o.knowledge_weight, self._knowledge_contrast),
+            "knowledge": (o.knowledge_weight, lambda: self._knowledge_contrast(encoded.pairs)),
             "report": (o.report_weight, lambda: self._report_contrast(batch, features, report)),
-            "image": (o.image_weight, lambda: self.presence_loss(batch, self.ask(features, queries)[0])),
+            "image": (o.image_weight, lambda: self.presence_loss(batch, self.decode_queries(features, queries)[0])),
             "text": (o.text_weight, lambda: self._text_loss(batch, queries, report)),
         }
         return {name: weight * loss() for name, (weight, loss) in terms.items() if weight > 0}
 
-    def _knowledge_contrast(self) -> Tensor:
-        """L_knowledge, of pairs drawn from the book; each rank draws its own."""
-        drawn = self.knowledge.sample(self.options.pairs, self.training)
-        questions = self.text_head(self.text_encoder(drawn.questions, drawn.question_mask).global_)
-        answers = self.text_head(self.text_encoder(drawn.answers, drawn.answer_mask).global_)
-        return info_nce(self.knowledge_scale(cosines(questions, answers)), drawn.same)
+    def _knowledge_contrast(self, pairs: TextPairFeatures | None) -> Tensor:
+        """L_knowledge."""
+        assert pairs is not None
+        questions, answers = self.text_head(pairs.questions.global_), self.text_head(pairs.answers.global_)
+        return info_nce(self.knowledge_scale(cosines(questions, answers)), pairs.same)
 
     def _report_contrast(self, batch: Batch, features: ImageFeatures, report: Tensor) -> Tensor:
         """L_report."""

@@ -26,7 +26,7 @@ Templates are our own, 5 for 22. A finding that was not trained on is added to t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -37,12 +37,12 @@ from torch.nn import functional as F
 from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge.prompts import PromptSet
 from medvlp.knowledge.study_labels import NO_FINDING
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.options import FixedTemperature, Options, Share
 from medvlp.methods.registry import register_method
-from medvlp.models import LabelCaptions, Temperature, cosines
-from medvlp.objectives import ancestor_matrix, group_metric_loss, label_groups, word_token_mask
+from medvlp.models import ImageFeatures, LabelCaptions, Temperature, TextFeatures, cosines
+from medvlp.objectives import LabelGroups, ancestor_matrix, group_metric_loss, label_groups, word_token_mask
 
 _PROMPTS = "hierarchy"
 
@@ -64,6 +64,14 @@ class KEEPOptions(SpaceOptions):
     sharpness: PositiveFloat = 10.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class KEEPEncoded(Encoded):
+    """Beside the images: the texts that are compared with them, and the groups of the batch."""
+
+    text: TextFeatures
+    groups: LabelGroups
+
+
 @register_method("keep")
 class KEEP(TwoHeads):
     """Groups by disease; see the top of the file."""
@@ -80,14 +88,18 @@ class KEEP(TwoHeads):
         )
         self.register_buffer("ancestors", ancestor_matrix(parts.findings), persistent=False)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        groups = label_groups(batch.findings, batch.report_mask.any(1), self.ancestors, self.ranks)
+    def encode(self, batch: Batch) -> KEEPEncoded:
+        """The images, and reports; in training with captions in place of some, and some of their words dropped."""
+        groups, read = label_groups(batch.findings, batch.report_mask.any(1), self.ancestors, self.ranks), batch
         if self.training:
-            batch = self._words_dropped(self._captioned(batch, groups.anchors))
-        image = self.image_head(self.image_encoder(batch.images).global_)
-        text = self.text_head(self.text_encoder(batch.report_tokens, batch.report_mask).global_)
+            read = self._words_dropped(self._captioned(batch, groups.anchors))
+        image, text = self.image_encoder(batch.images), self.text_encoder(read.report_tokens, read.report_mask)
+        return KEEPEncoded(image, None if self.training else text, text=text, groups=groups)
+
+    def losses(self, batch: Batch, encoded: KEEPEncoded) -> dict[str, Tensor]:
+        image, text = self.image_head(encoded.image.global_), self.text_head(encoded.text.global_)
         both = [
-            group_metric_loss(self.scale(cosines(rows, self.ranks.gather(columns))), groups, self.ranks)
+            group_metric_loss(self.scale(cosines(rows, self.ranks.gather(columns))), encoded.groups, self.ranks)
             for rows, columns in ((image, text), (text, image))
         ]
         return {"groups": (both[0] + both[1]) / 2}
@@ -113,8 +125,8 @@ class KEEP(TwoHeads):
         dropped = words & some & (torch.rand(mask.shape, device=mask.device) < o.dropped_words)
         return replace(batch, report_mask=mask & ~dropped)
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        image = self.image_head(self.image_encoder(images).global_)
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
+        image = self.image_head(features.global_)
         trained = dict.fromkeys((*self.findings, NO_FINDING))
         asked = self.options.sharpness * cosines(image, self._classes(findings))
         classes = (self.options.sharpness * cosines(image, self._classes(tuple(trained)))).logsumexp(1, keepdim=True)

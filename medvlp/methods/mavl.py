@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, EncodedKnowledge, MethodParts
 from medvlp.methods.options import Facets, Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register_method
@@ -96,25 +96,32 @@ class MAVL(QueryNetwork):
             )
         return texts
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        o = self.options
-        features = self.image_encoder(batch.images)
-        queries, known = self.own_queries()
-        answers, _ = self.ask(features, queries)
+    def encode(self, batch: Batch) -> Encoded:
+        """The images, the queries of the findings, and the sentences of the places and of absence."""
+        image, queries = self.image_encoder(batch.images), self.encode_queries(self.trained_texts)
+        return Encoded(image, knowledge=replace(queries, places=place_features(self.bank, absent=True)))
+
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        o, knowledge = self.options, encoded.knowledge
+        assert knowledge is not None
+        assert knowledge.places is not None
+        answers, _ = self.decode_queries(encoded.image, knowledge.vectors)
         return {
             "presence": o.presence_weight * self.presence_loss(batch, answers),
-            "place": o.place_weight * self._place_loss(batch, answers),
-            "global": o.global_weight * self._global_contrast(batch, features, queries, known),
+            "place": o.place_weight * self._place_loss(batch, answers, knowledge.places),
+            "global": o.global_weight * self._global_contrast(batch, encoded.image, knowledge),
         }
 
-    def _place_loss(self, batch: Batch, answers: Tensor) -> Tensor:
+    def _place_loss(self, batch: Batch, answers: Tensor, places: Tensor) -> Tensor:
         """L_place."""
-        scores = cosines(self.to_place(answers), place_features(self.bank, absent=True))
+        scores = cosines(self.to_place(answers), places)
         return place_contrast(scores, states_of_places(batch), self.options.negatives, self.training, self.ranks)
 
-    def _global_contrast(self, batch: Batch, features: ImageFeatures, queries: Tensor, known: Tensor) -> Tensor:
+    def _global_contrast(self, batch: Batch, features: ImageFeatures, knowledge: EncodedKnowledge) -> Tensor:
         """L_i2t and L_t2i. An aspect that the book lacks for a finding does not count."""
         image, has_report = F.normalize(self.pool(features.patches).float(), dim=-1), batch.report_mask.any(1)
+        queries, known = knowledge.vectors, knowledge.known
+        assert known is not None
         aspects = [
             multi_positive_nce(
                 scale(cosines(image, F.normalize(queries[:, k].float(), dim=-1))),
@@ -127,9 +134,8 @@ class MAVL(QueryNetwork):
         ]
         return torch.stack(aspects).mean()
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
         """`global_` is the pooled image, in the space of queries."""
-        features = self.image_encoder(images)
         return replace(features, global_=self.pool(features.patches), patches=self.to_memory(features.patches))
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:

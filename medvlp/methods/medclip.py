@@ -32,10 +32,11 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
+from medvlp.methods.base import Encoded, EncodedSentences
 from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register_method
-from medvlp.models import cosines
+from medvlp.models import ImageFeatures, cosines
 from medvlp.objectives import info_nce, label_affinity, sample_sentences, signed_labels
 
 
@@ -59,7 +60,8 @@ class MedCLIP(DualEncoder):
     required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.SENTENCES, BatchField.FINDINGS})
     options: MedCLIPOptions
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def encode(self, batch: Batch) -> Encoded:
+        """The images, and k sentences of each report."""
         drawn = sample_sentences(
             batch.sentence_tokens,
             batch.sentence_mask,
@@ -67,8 +69,14 @@ class MedCLIP(DualEncoder):
             self.options.sentences,
             shuffle=self.training,
         )
-        image = self.image_head(self.image_encoder(batch.images).global_)
-        text = self.text_head(self.text_encoder(drawn.tokens, drawn.mask).global_)
+        image = self.image_encoder(batch.images)
+        return Encoded(image, sentences=EncodedSentences(self.text_encoder(drawn.tokens, drawn.mask), drawn))
+
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        assert encoded.sentences is not None
+        drawn = encoded.sentences.sampled
+        image = self.image_head(encoded.image.global_)
+        text = self.text_head(encoded.sentences.features.global_)
         of_image = signed_labels(batch.findings)
         of_text = self.ranks.gather(signed_labels(drawn.states) * drawn.exists[:, None])
         target = label_affinity(of_image, of_text, self.options.target_temperature)
@@ -77,6 +85,6 @@ class MedCLIP(DualEncoder):
         least = info_nce(target.log(), target, known, ranks=self.ranks)  # the entropy of T
         return {"matching": info_nce(logits, target, known, ranks=self.ranks) - least}
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
-        present, absent = self.scale(self.pair_cosines(images, findings)).mean(0)
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
+        present, absent = self.scale(self.pair_cosines(features, findings)).mean(0)
         return (present - absent).sigmoid()

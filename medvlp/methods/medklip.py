@@ -29,13 +29,14 @@ Zero-shot: any finding of the book, trained on or not, is asked by its definitio
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.methods.options import Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register_method
@@ -75,15 +76,22 @@ class MedKLIP(QueryNetwork):
         """The facet that asks for a finding, or its name where the book has none."""
         return (self.book.text(finding, self.options.facet) or self.book.name_of(finding),)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        o = self.options
-        answers, _ = self.ask(self.image_encoder(batch.images), self.own_queries()[0])
+    def encode(self, batch: Batch) -> Encoded:
+        """The images, the queries of the findings, and the sentences of the places."""
+        image, queries = self.image_encoder(batch.images), self.encode_queries(self.trained_texts)
+        return Encoded(image, knowledge=replace(queries, places=place_features(self.bank)))
+
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        o, knowledge = self.options, encoded.knowledge
+        assert knowledge is not None
+        assert knowledge.places is not None
+        answers, _ = self.decode_queries(encoded.image, knowledge.vectors)
         return {
             "presence": o.presence_weight * self.presence_loss(batch, answers),
-            "place": o.place_weight * self._place_loss(batch, answers),
+            "place": o.place_weight * self._place_loss(batch, answers, knowledge.places),
         }
 
-    def _place_loss(self, batch: Batch, answers: Tensor) -> Tensor:
+    def _place_loss(self, batch: Batch, answers: Tensor, places: Tensor) -> Tensor:
         """L_place."""
-        scores = cosines(self.to_place(answers), place_features(self.bank))
+        scores = cosines(self.to_place(answers), places)
         return place_contrast(scores, states_of_places(batch), self.options.negatives, self.training, self.ranks)

@@ -21,7 +21,7 @@ Faithful: the split, a perceptron and a decoder for each stream, one map W for b
 their weights, 7 negatives drawn among what is not marked as present (unmentioned places among them).
 Departs: the gate has a sigmoid, which makes it a share; the authors' is unbounded (`gate: linear`). L_r is divided by
 the root of the width, without which the products of layer-normed answers start saturated. Two-way cross-entropy is
-written as BCE of one logit. Both books are centred; the text tower learns (`text_encoder.freeze` makes it the paper's).
+written as BCE of one logit. Both books are centered; the text tower learns (`text_encoder.freeze`: the paper's).
 y^f are the findings of the batch, to which a table of labels may add. Queries do not see each other, keys carry the
 position of their patch, sizes are smaller, and what a report leaves unmentioned counts as absent in L_f and L_a
 (`unmentioned: ignore` is the paper); see `QueryNetwork` for each.
@@ -43,7 +43,7 @@ from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge import PLACES, get_place
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, EncodedKnowledge, MethodParts
 from medvlp.methods.options import Facets, Options
 from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
 from medvlp.methods.registry import register_method
@@ -100,14 +100,21 @@ class MeDSLIP(QueryNetwork):
         texts = (self.book.text(finding, facet) for facet in self.options.facets)
         return (" ".join(text for text in texts if text) or self.book.name_of(finding),)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def encode(self, batch: Batch) -> Encoded:
+        """The images, and the centered texts of findings and places."""
+        knowledge = EncodedKnowledge(self._finding_features(), places=place_features(self.bank))
+        return Encoded(self.image_encoder(batch.images), knowledge=knowledge)
+
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         o, relations = self.options, states_of_places(batch)
-        findings_book, places_book = self._findings_book(), place_features(self.bank)
-        what, where = self.streams(self.image_encoder(batch.images))
-        found, there = self._find(what, findings_book), self._locate(where, places_book)
+        assert encoded.knowledge is not None
+        assert encoded.knowledge.places is not None
+        findings, places = encoded.knowledge.vectors, encoded.knowledge.places
+        pathology, anatomy = self.streams(encoded.image)
+        found, there = self._find(pathology, findings), self._locate(anatomy, places)
         candidates = o.negatives, self.training, self.ranks
-        f_to_a = prototypical_contrast(self.finding_to_text(found), relations, places_book, *candidates)
-        a_to_f = prototypical_contrast(self.place_to_text(there), relations.mT, findings_book, *candidates)
+        f_to_a = prototypical_contrast(self.finding_to_text(found), relations, places, *candidates)
+        a_to_f = prototypical_contrast(self.place_to_text(there), relations.mT, findings, *candidates)
         return {
             "finding": self.presence_loss(batch, found),
             "place": o.place_weight * self._place_loss(batch, there),
@@ -136,28 +143,28 @@ class MeDSLIP(QueryNetwork):
         """The features with the patches of the pathology stream, and with those of the anatomy stream."""
         if self.split is None:
             return features, features
-        what, where = self.split(features.patches)
-        return replace(features, patches=what), replace(features, patches=where)
+        pathology, anatomy = self.split(features.patches)
+        return replace(features, patches=pathology), replace(features, patches=anatomy)
 
-    def ask(
+    def decode_queries(
         self, features: ImageFeatures, queries: Tensor, need_attention: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """As in `QueryNetwork`, of the pathology stream."""
-        return super().ask(self.streams(features)[0], queries, need_attention)
+        return super().decode_queries(self.streams(features)[0], queries, need_attention)
 
-    def _find(self, what: ImageFeatures, book: Tensor) -> Tensor:
+    def _find(self, pathology: ImageFeatures, texts: Tensor) -> Tensor:
         """f: answers `[B, F, width]` of the pathology stream to texts `[F, text_dim]`."""
-        return super().ask(what, self.to_query(book)[:, None])[0]
+        return super().decode_queries(pathology, self.to_query(texts)[:, None])[0]
 
-    def _locate(self, where: ImageFeatures, book: Tensor) -> Tensor:
+    def _locate(self, anatomy: ImageFeatures, texts: Tensor) -> Tensor:
         """a: answers `[B, L, width]` of the anatomy stream to texts `[L, text_dim]`."""
-        memory = self.to_place_memory(where.patches)
-        position = grid_position(where.grid, memory.shape[-1], memory)
-        return self.place_decoder(self.to_query(book), memory, position)[0]
+        memory = self.to_place_memory(anatomy.patches)
+        position = grid_position(anatomy.grid, memory.shape[-1], memory)
+        return self.place_decoder(self.to_query(texts), memory, position)[0]
 
-    def _findings_book(self) -> Tensor:
-        """K^f: texts `[F, text_dim]` of the trained findings, centred."""
-        return self.described(self.trained_texts)[0][:, 0]
+    def _finding_features(self) -> Tensor:
+        """K^f: texts `[F, text_dim]` of the trained findings, centered."""
+        return self.centered_features(self.trained_texts)[0][:, 0]
 
     # ------------------------------------------------------------------------------------------------------------- use
 
@@ -170,17 +177,17 @@ class MeDSLIP(QueryNetwork):
             images: `[B, 1, H, W]`. places: names of `medvlp.knowledge.PLACES`.
             stream: which one is asked. The pathology stream never was, and its answers show what the split keeps apart.
         """
-        book = place_features(self.bank)[[get_place(place).index for place in places]]
-        what, where = self.streams(self.image_encoder(images))
+        texts = place_features(self.bank)[[get_place(place).index for place in places]]
+        pathology, anatomy = self.streams(self.image_encoder(images))
         if stream == "pathology":
-            return self.presence(self._find(what, book))[..., 0].sigmoid()
-        return self.place_presence(self._locate(where, book))[..., 0].sigmoid()
+            return self.presence(self._find(pathology, texts))[..., 0].sigmoid()
+        return self.place_presence(self._locate(anatomy, texts))[..., 0].sigmoid()
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
-        features = self.image_encoder(images)
-        what, where = self.streams(features)
-        found, there = self._find(what, self._findings_book()), self._locate(where, place_features(self.bank))
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
+        pathology, anatomy = self.streams(features)
+        found = self._find(pathology, self._finding_features())
+        there = self._locate(anatomy, place_features(self.bank))
         of_findings = (self.presence(found).sigmoid() * self.finding_to_text(found)).mean(1)
         of_places = (self.place_presence(there).sigmoid() * self.place_to_text(there)).mean(1)
-        patches = self.finding_to_text(self.to_memory(what.patches))
+        patches = self.finding_to_text(self.to_memory(pathology.patches))
         return replace(features, global_=of_findings + of_places, patches=patches)

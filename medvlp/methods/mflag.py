@@ -34,7 +34,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register_method
@@ -78,11 +78,12 @@ class MFLAG(DualEncoder):
         given = options.off_diagonal
         self.off_diagonal = _PAPERS_L * _PAPERS_WIDTH / parts.image_encoder.dim if given is None else given
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         o, ranks, has_report = self.options, self.ranks, batch.report_mask.any(1)
-        latent = self.image_encoder(batch.images).global_
+        assert encoded.report is not None
+        latent = encoded.image.global_
         image = self.image_head(latent, has_report, ranks)
-        report = self.text_head(self.read_reports(batch).global_, has_report, ranks)
+        report = self.text_head(encoded.report.global_, has_report, ranks)
         terms = {"alignment": pair_alignment(image, report, has_report, ranks)}
         if o.orthogonality_weight > 0:
             orthogonality = gram_orthogonality(ranks.gather(latent), self.off_diagonal, valid=ranks.gather(has_report))

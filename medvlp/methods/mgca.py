@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register_method
@@ -74,9 +74,10 @@ class MGCA(DualEncoder):
         self.words = WordPooling(parts.tokenizer)
         self.prototypes = nn.Parameter(torch.randn(options.prototypes, options.dim))
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         o = self.options
-        features, text = self.image_encoder(batch.images), self.read_reports(batch)
+        features, text = encoded.image, encoded.report
+        assert text is not None
         image, report = self.image_head(features.global_), self.text_head(text.global_)
         losses = {}
         if o.instance_weight > 0:
@@ -104,8 +105,7 @@ class MGCA(DualEncoder):
 
     # ------------------------------------------------------------------------------------------------------------- use
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
-        features = self.image_encoder(images)
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
         return replace(features, global_=self.image_head(features.global_), patches=self.patch_head(features.patches))
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
@@ -113,10 +113,8 @@ class MGCA(DualEncoder):
         features = self.bank(texts)
         return replace(features, global_=self.text_head(features.global_), tokens=self.word_head(features.tokens))
 
-    @torch.no_grad()
-    def heat_map(self, images: Tensor, phrase: str) -> Tensor:
+    def heat_map_encoded(self, features: ImageFeatures, phrase: str) -> Tensor:
         """Where a phrase is, `[B, h, w]`: the mean over its words of their cosines with each patch."""
-        features = self.image_encoder(images)
         ids, mask = self.tokenizer([phrase], max_length=self.text_encoder.max_tokens)
         device = self.words.continues.device
         words, found = self.words(self.bank([phrase]).tokens, ids.to(device), mask.to(device))

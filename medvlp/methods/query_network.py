@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, cast
 
-import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge import KnowledgeBook
-from medvlp.methods.base import Method, MethodParts
+from medvlp.methods.base import Encoded, EncodedKnowledge, Method, MethodParts
 from medvlp.methods.options import Heads, Options
 from medvlp.models import ImageFeatures, QueryDecoder, TextFeatures, grid_position
 from medvlp.objectives import Uncertain, Unmentioned, masked_bce
@@ -88,27 +87,28 @@ class QueryNetwork(Method):
         """Texts as queries are made of them, `global_ [N, text_dim]`."""
         return self.bank(texts)
 
-    def described(self, asked: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
+    def encode(self, batch: Batch) -> Encoded:
+        """The images, and the queries of the trained findings."""
+        image = self.image_encoder(batch.images)
+        return Encoded(image, knowledge=self.encode_queries(self.trained_texts))
+
+    def centered_features(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
         """K texts of each of F findings -> features less m, `[F, K, text_dim]`; and bool `[F, K]`, False where a text
         is empty: it says nothing in particular, and is read as m."""
-        read = self._read(asked)
-        mean = self._mean(read if tuple(asked) == self.trained_texts else self._read(self.trained_texts))
-        known, shape = read.mask.any(1), (len(asked), self.questions)
+        read = self._read(texts)
+        mean = self._mean(read if tuple(texts) == self.trained_texts else self._read(self.trained_texts))
+        known, shape = read.mask.any(1), (len(texts), self.questions)
         return ((read.global_ - mean) * known[:, None]).unflatten(0, shape), known.unflatten(0, shape)
 
-    def queries(self, asked: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
-        """K texts of each of F findings -> queries `[F, K, width]`; and bool `[F, K]`, False where a text is empty."""
-        features, known = self.described(asked)
-        return self.to_query(features), known
+    def encode_queries(self, texts: Sequence[Sequence[str]]) -> EncodedKnowledge:
+        """K texts of each of F findings -> queries `[F, K, width]`, and which of the texts are not empty."""
+        features, known = self.centered_features(texts)
+        return EncodedKnowledge(self.to_query(features), known)
 
-    def own_queries(self) -> tuple[Tensor, Tensor]:
-        """`queries` of the trained findings."""
-        return self.queries(self.trained_texts)
-
-    def ask(
+    def decode_queries(
         self, features: ImageFeatures, queries: Tensor, need_attention: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """Ask images queries `[F, K, width]`.
+        """What images answer to queries `[F, K, width]`.
 
         Returns:
             answers `[B, F, K width]`, and attention `[B, F, P]` as the mean over the K questions when asked for.
@@ -127,8 +127,8 @@ class QueryNetwork(Method):
             logits, batch.findings, o.unmentioned, o.uncertain, o.unmentioned_weight, has_report, self.ranks
         )
 
-    def _read(self, asked: Sequence[Sequence[str]]) -> TextFeatures:
-        return self.read_texts([text for texts in asked for text in texts])
+    def _read(self, texts: Sequence[Sequence[str]]) -> TextFeatures:
+        return self.read_texts([text for each in texts for text in each])
 
     @staticmethod
     def _mean(read: TextFeatures) -> Tensor:
@@ -137,16 +137,15 @@ class QueryNetwork(Method):
 
     # ------------------------------------------------------------------------------------------------------------- use
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
         """An image in the space of texts: its findings' texts, each weighted by its score. Patches are in the space of
         the decoder.
 
         No loss compares whole images with whole reports, so that retrieval rests on what the findings say.
         """
-        features = self.image_encoder(images)
-        described, known = self.described(self.trained_texts)
-        answers, _ = self.ask(features, self.to_query(described))
-        text = described.sum(1) / known.sum(1, keepdim=True).clamp_min(1)
+        texts, known = self.centered_features(self.trained_texts)
+        answers, _ = self.decode_queries(features, self.to_query(texts))
+        text = texts.sum(1) / known.sum(1, keepdim=True).clamp_min(1)
         global_ = self.presence(answers)[..., 0].sigmoid() @ text
         return replace(features, global_=global_, patches=self.to_memory(features.patches))
 
@@ -155,19 +154,17 @@ class QueryNetwork(Method):
         features, mean = self.read_texts(texts), self._mean(self._read(self.trained_texts))
         return replace(features, global_=features.global_ - mean, tokens=features.tokens - mean)
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         """As in `Method`: what the decoder answers to the texts of each finding."""
-        queries, _ = self.queries(tuple(self.texts_of(finding) for finding in findings))
-        answers, _ = self.ask(self.image_encoder(images), queries)
+        queries = self.encode_queries(tuple(self.texts_of(finding) for finding in findings))
+        answers, _ = self.decode_queries(features, queries.vectors)
         return self.presence(answers)[..., 0].sigmoid()
 
-    @torch.no_grad()
-    def heat_map(self, images: Tensor, phrase: str) -> Tensor:
+    def heat_map_encoded(self, features: ImageFeatures, phrase: str) -> Tensor:
         """Where the decoder looks for a named finding, or for what the phrase says: `[B, h, w]`, sums to 1."""
         finding = finding_named(self.book, phrase)
-        asked = (phrase,) * self.questions if finding is None else self.texts_of(finding)
-        features = self.image_encoder(images)
-        _, attention = self.ask(features, self.queries((asked,))[0], need_attention=True)
+        texts = (phrase,) * self.questions if finding is None else self.texts_of(finding)
+        _, attention = self.decode_queries(features, self.encode_queries((texts,)).vectors, need_attention=True)
         return cast(Tensor, attention)[:, 0].unflatten(1, features.grid)
 
 

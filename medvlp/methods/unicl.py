@@ -33,10 +33,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
+from medvlp.methods.base import Encoded, EncodedKnowledge, EncodedSentences
 from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
 from medvlp.methods.options import Options, Template
 from medvlp.methods.registry import register_method
-from medvlp.models import cosines
+from medvlp.models import ImageFeatures, cosines
 from medvlp.objectives import SampledSentences, Unmentioned, info_nce, label_targets, sample_sentences, target_matrix
 from medvlp.reports.states import FindingState
 
@@ -63,14 +64,22 @@ class UniCL(TwoHeads):
     required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.FINDINGS, BatchField.SENTENCES})
     options: UniCLOptions
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def encode(self, batch: Batch) -> Encoded:
+        """The images, one sentence of each report, and the labels as texts."""
         drawn = sample_sentences(
             batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 1, self.training, first="any"
         )
-        image = self.image_head(self.image_encoder(batch.images).global_)
-        sentences = self.ranks.gather(self.text_head(self.text_encoder(drawn.tokens, drawn.mask).global_))
-        texts = torch.cat([sentences, self.label_texts(self.findings)])
-        target, valid = self._joined(batch, drawn)
+        image = self.image_encoder(batch.images)
+        sentences = EncodedSentences(self.text_encoder(drawn.tokens, drawn.mask), drawn)
+        return Encoded(image, sentences=sentences, knowledge=EncodedKnowledge(self.label_texts(self.findings)))
+
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        assert encoded.sentences is not None
+        assert encoded.knowledge is not None
+        image = self.image_head(encoded.image.global_)
+        sentences = self.ranks.gather(self.text_head(encoded.sentences.features.global_))
+        texts = torch.cat([sentences, encoded.knowledge.vectors])
+        target, valid = self._joined(batch, encoded.sentences.sampled)
         return {"contrast": info_nce(self.scale(cosines(image, texts)), target, valid, ranks=self.ranks)}
 
     def _joined(self, batch: Batch, drawn: SampledSentences) -> tuple[Tensor, Tensor]:
@@ -92,7 +101,7 @@ class UniCL(TwoHeads):
         each = self.encode_texts(texts).global_.unflatten(0, (-1, len(findings)))
         return F.normalize(each.mean(0), dim=1)
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         """As in `Method`: (1 + cos) / 2 with the finding in the template."""
-        image = self.image_head(self.image_encoder(images).global_)
+        image = self.image_head(features.global_)
         return (1 + cosines(image, self.label_texts(findings))) / 2

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge import UnknownNameError
-from medvlp.methods.base import Method, MethodParts
+from medvlp.methods.base import Encoded, Method, MethodParts
 from medvlp.methods.options import Options
 from medvlp.methods.registry import register_method
 from medvlp.models import ImageFeatures, PrototypeHead, TextFeatures
@@ -64,14 +64,14 @@ class Unimodal(Method):
         super().__init__(parts, options)
         self.labels = PrototypeHead(parts.image_encoder.dim, options.dim, len(parts.findings), options.bias)
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        logits = self.labels(self.image_encoder(batch.images).global_)
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        logits = self.labels(encoded.image.global_)
         has_report, o = batch.report_mask.any(1), self.options
         return {"bce": per_sample_bce(logits, batch.findings, o.unmentioned, o.uncertain, has_report)}
 
-    def encode_images(self, images: Tensor) -> ImageFeatures:
+    def project_images(self, features: ImageFeatures) -> ImageFeatures:
         """`global_` and `patches` in the space of prototypes."""
-        features, head = self.image_encoder(images), self.labels.head
+        head = self.labels.head
         return replace(features, global_=head(features.global_), patches=head(features.patches))
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
@@ -85,13 +85,13 @@ class Unimodal(Method):
             "method such as devide"
         )
 
-    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+    def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         """As in `Method`, for findings that it was trained on.
 
         Raises:
             KeyError: another finding; there is no zero-shot path without text.
         """
-        logits = self.labels(self.image_encoder(images).global_)
+        logits = self.labels(features.global_)
         return logits.sigmoid()[:, [self._column(finding) for finding in findings]]
 
     def _column(self, finding: str) -> int:

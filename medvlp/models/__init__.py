@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medvlp.models.encoders import ImageFeatures, TextFeatures, cached_forward, image_encoders, text_encoders
+    from medvlp.models.encoders import ImageFeatures, TextFeatures, image_encoders, text_encoders
     from medvlp.models.heads import (
         BatchNormProjector,
         DisentanglingGate,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 # Lazily: timm and transformers are slow to import.
 _FACE = {
-    "encoders": "ImageFeatures TextFeatures cached_forward image_encoders text_encoders",
+    "encoders": "ImageFeatures TextFeatures image_encoders text_encoders",
     "heads": "BatchNormProjector DisentanglingGate MaskedBatchNorm MaskedTokenHead ProjectionHead PrototypeHead",
     "image_encoder": "DEFAULT_IMAGE_ENCODER ImageEncoder PatchesDroppedError build_image_encoder",
     "knowledge_features": "KnowledgePairs LabelCaptions TextPairs book_features book_texts knowledge_texts "

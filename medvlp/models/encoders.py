@@ -14,8 +14,7 @@ queries or boxes use its `grid`. A text encoder has `dim`, `max_tokens`, `frozen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -73,31 +72,3 @@ image_encoders: Registry[Callable[..., nn.Module]] = Registry(
 text_encoders: Registry[Callable[..., nn.Module]] = Registry(
     "text encoder", "medvlp.models", group="medvlp.text_encoders"
 )
-
-
-@contextmanager
-def cached_forward(encoder: nn.Module) -> Iterator[None]:
-    """Inside the block the encoder returns the features of its last call again if it is called with the same tensor.
-
-    For inference without gradients: the weights must stay as they are. Another tensor is encoded anew even if it is
-    equal, and so is the same one after an in-place write.
-
-    Examples:
-        >>> import torch
-        >>> encoder, images = nn.Linear(4, 2), torch.zeros(1, 4)
-        >>> with torch.no_grad(), cached_forward(encoder):
-        ...     encoder(images) is encoder(images)
-        True
-    """
-    forward, cached = encoder.forward, list[tuple[Tensor, int, ImageFeatures]]()
-
-    def forward_or_cached(images: Tensor) -> ImageFeatures:
-        if not cached or cached[0][0] is not images or cached[0][1] != images._version:
-            cached[:] = [(images, images._version, forward(images))]
-        return cached[0][2]
-
-    encoder.forward = forward_or_cached  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del encoder.forward  # the class's own is visible again

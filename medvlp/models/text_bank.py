@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -31,6 +32,7 @@ class TextBank:
 
     def __init__(self, encoder: TextEncoder, tokenizer: ReportTokenizer) -> None:
         self.encoder, self.tokenizer = encoder, tokenizer
+        self._no_gradient = False
         self._tokens: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
         self._features: dict[tuple[str, ...], tuple[tuple[object, ...], TextFeatures]] = {}
 
@@ -38,15 +40,25 @@ class TextBank:
         """Features of N texts, `global_ [N, D]` and `tokens [N, T, D]`; not projected."""
         key = tuple(texts)
         ids, mask = self._tokenized(key)
-        if torch.is_grad_enabled() and not self.encoder.frozen:
+        if torch.is_grad_enabled() and not (self.encoder.frozen or self._no_gradient):
             return self.encoder(ids, mask)
         weights = self._weights()
         cached = self._features.get(key)
         if cached is None or cached[0] != weights:
-            cached = (weights, self.encoder(ids, mask))
+            with torch.no_grad():
+                cached = (weights, self.encoder(ids, mask))
             self._features[key] = cached
             _drop_oldest(self._features)
         return cached[1]
+
+    @contextmanager
+    def without_gradient(self) -> Iterator[None]:
+        """Inside, texts have no gradient though images may have: they are then encoded once, not for each batch."""
+        before, self._no_gradient = self._no_gradient, True
+        try:
+            yield
+        finally:
+            self._no_gradient = before
 
     def truncated_texts(self) -> dict[str, int]:
         """Texts encoded so far that are longer than the encoder's `max_tokens` -> how many tokens each loses."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,6 @@ from torch import Tensor
 from medvlp.io import Image
 from medvlp.methods.base import Method
 from medvlp.methods.query_network import finding_named
-from medvlp.models import ImageFeatures
 from medvlp.tasks.embed import require_text
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Forward, Progress, TaskError, run_files
@@ -92,7 +91,7 @@ def heat_map_function(model: TrainedModel, phrase: str, kind: HeatMapKind = "phr
     finding = _finding(method, phrase)
 
     def evidence(images: Tensor) -> Tensor:
-        with _texts_kept(method):
+        with method.bank.without_gradient() if method.reads_text else nullcontext():
             return evidence_map(method, images, finding)
 
     return evidence
@@ -107,36 +106,17 @@ def evidence_map(method: Method, images: Tensor, finding: str) -> Tensor:
     unlike Grad-CAM does not average the gradient over the map first, so that it may be read at a fine stride.
 
     Args:
-        method: any; its `score` is what is explained. images: `[B, 1, H, W]`. finding: id.
+        method: any; its `score_encoded` is what is explained. images: `[B, 1, H, W]`. finding: id.
     """
-    seen: list[ImageFeatures] = []
-    hook = method.image_encoder.register_forward_hook(lambda module, given, features: seen.append(features))
-    try:
-        with torch.enable_grad():
-            score = method.score(images.detach().requires_grad_(), [finding])[:, 0]
-            logit = torch.logit(score, eps=1e-6).sum()
-    finally:
-        hook.remove()
+    with torch.enable_grad():
+        features = method.image_encoder(images.detach().requires_grad_())
+        logit = torch.logit(method.score_encoded(features, [finding])[:, 0], eps=1e-6).sum()
     encoder = method.image_encoder
-    maps = [a for a, stride in zip(seen[0].pyramid, encoder.pyramid_strides, strict=True) if stride >= _FINE]
+    maps = [a for a, stride in zip(features.pyramid, encoder.pyramid_strides, strict=True) if stride >= _FINE]
     gradients = torch.autograd.grad(logit, maps, allow_unused=True)
     # A transformer's maps are copies on the way out, of which only the last is read.
     fine, gradient = next((a, g) for a, g in zip(maps, gradients, strict=True) if g is not None)
     return (fine * gradient).sum(1).clamp_min(0).detach()
-
-
-@contextmanager
-def _texts_kept(method: Method) -> Iterator[None]:
-    """Inside, texts have no gradient though images have: the bank then encodes them once, not for each batch."""
-    if not method.reads_text:
-        yield
-        return
-    encoder, was_frozen = method.text_encoder, method.text_encoder.frozen
-    encoder.frozen = True
-    try:
-        yield
-    finally:
-        encoder.frozen = was_frozen
 
 
 def _finding(method: Method, phrase: str) -> str:

@@ -18,9 +18,9 @@ from medvlp.knowledge.book import NAME
 from medvlp.knowledge.homogenize import HomogenizeError, Homogenizer
 from medvlp.methods.auxiliary.base import AuxiliaryOptions
 from medvlp.methods.auxiliary.registry import AUXILIARY
-from medvlp.methods.base import Method, MethodParts
+from medvlp.methods.base import MethodParts
 from medvlp.methods.options import Options
-from medvlp.methods.pretraining_objective import with_auxiliary
+from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.methods.registry import METHODS, build_method
 from medvlp.models import (
     ImageEncoder,
@@ -114,8 +114,9 @@ def _book(recipe: Recipe) -> KnowledgeBook:
         raise RecipeError(f"knowledge.homogenize: {error}") from error
 
 
-def build(recipe: Recipe, store: Store) -> Method:
-    """The untrained method of a recipe. The same recipe and store give the same weights, whatever ran before.
+def build(recipe: Recipe, store: Store) -> PretrainingObjective:
+    """The untrained method of a recipe with its auxiliary losses. The same recipe and store give the same
+    weights, whatever ran before.
 
     Raises:
         RecipeError: an unknown method, option, finding or facet; names the nearest.
@@ -123,8 +124,10 @@ def build(recipe: Recipe, store: Store) -> Method:
     return assemble(recipe, parts_from_store(recipe, store), pretrained=recipe.image_encoder.pretrained)
 
 
-def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Path | None = None) -> Method:
-    """The method of a recipe on given parts.
+def assemble(
+    recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Path | None = None
+) -> PretrainingObjective:
+    """The method of a recipe on given parts, with its auxiliary losses.
 
     Args:
         recipe: what to build.
@@ -154,7 +157,7 @@ def assemble(recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Pat
             raise RecipeError(f"{given}: {recipe.method} cannot be built so: {error}") from error
         shared = MethodParts(image_encoder, text_encoder, parts.tokenizer, parts.findings, parts.book)
         try:
-            return with_auxiliary(method, shared, auxiliary)
+            return PretrainingObjective(method, {n: AUXILIARY.get(n)(shared, each) for n, each in auxiliary.items()})
         except _REFUSALS as error:
             raise RecipeError(str(error) if "auxiliary." in str(error) else f"auxiliary: {error}") from error
 

@@ -10,7 +10,6 @@ import torch
 from medvlp.data.loader import BatchLoader
 from medvlp.knowledge import PLACES
 from medvlp.methods.auxiliary.registry import AUXILIARY
-from medvlp.methods.base import Method
 from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.reports.states import FindingState
 from medvlp.training.recipe import Recipe
@@ -38,18 +37,17 @@ _LABELLED = (
 _SHOWN = 12  # labels of a store that an error lists
 
 
-def check_needs(recipe: Recipe, method: Method, loader: BatchLoader) -> None:
+def check_needs(recipe: Recipe, objective: PretrainingObjective, loader: BatchLoader) -> None:
     """Refuse data without what the losses of the method, or of one of its auxiliary losses, are made of.
 
     Args:
-        recipe: what was asked for. method: built from it. loader: of the training rows.
+        recipe: what was asked for. objective: built from it. loader: of the training rows.
 
     Raises:
         RecipeError: what is missing, and which data sets have it.
     """
-    own = method.method if isinstance(method, PretrainingObjective) else method
     auxiliary = {f"auxiliary.{name}: it": AUXILIARY.get(name).required_fields for name in recipe.auxiliary}
-    learners = {f"method: {recipe.method}": own.required_fields, **auxiliary}
+    learners = {f"method: {recipe.method}": objective.method.required_fields, **auxiliary}
     has = _what_is_there(loader)
     for learner, needs in learners.items():
         if missing := [need for need in _IN_WORDS if need in needs and not has[need]]:

@@ -5,24 +5,24 @@ from __future__ import annotations
 from copy import deepcopy
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Method
+from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.models import PatchesDroppedError
 from medvlp.training.recipe_errors import RecipeError
 
 
-def check_patch_dropping(method: Method, batch: Batch) -> None:
+def check_patch_dropping(objective: PretrainingObjective, batch: Batch) -> None:
     """Refuse, before the first step, a method that needs the grid of patches when the image encoder drops some.
 
-    The losses run once on a copy of the method on the device `meta`, where nothing is computed; each method's step is
-    tested to run there. Nothing of the method itself changes.
+    The losses run once on a copy on the device `meta`, where nothing is computed; each method's step is tested to run
+    there. Nothing of the objective itself changes.
 
     Args:
-        method: untrained or not. batch: any batch of the training data.
+        objective: untrained or not. batch: any batch of the training data.
 
     Raises:
         RecipeError: the losses ask where patches are, or expect all of them.
     """
-    twin = deepcopy(method).to("meta").train()
+    twin = deepcopy(objective).to("meta").train()
     try:
         twin.losses(batch.to("meta"))
     except (PatchesDroppedError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""The loop. One step: batch -> method.losses -> backward -> clip -> step -> schedule -> (every k) log."""
+"""The loop. One step: batch -> losses -> backward -> clip -> step -> schedule -> (every k) log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Method
+from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.models import ONE_RANK
 from medvlp.training.gather import AllRanks
 from medvlp.training.loss_buffer import LossBuffer
@@ -30,25 +30,25 @@ class Loader(Protocol):
 
 
 class _Losses(nn.Module):
-    """`method.losses` as a forward pass, so that Fabric's precision and DDP's gradient reduction apply to it."""
+    """`losses` as a forward pass, so that Fabric's precision and DDP's gradient reduction apply to it."""
 
-    def __init__(self, method: Method) -> None:
+    def __init__(self, objective: PretrainingObjective) -> None:
         super().__init__()
-        self.method = method
+        self.objective = objective
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        losses = self.method.losses(batch)
+        losses = self.objective.losses(batch)
         if not losses:
             raise RecipeError("options: every loss of the method has the weight 0; give one of them more")
         return losses
 
 
 class Trainer:
-    """A method with its optimizer: `train_step` is all that happens to the weights.
+    """An objective with its optimizer: `train_step` is all that happens to the weights.
 
     Args:
         fabric: launched; decides device, precision and ranks.
-        method: moved to the device, trained in place.
+        objective: moved to the device, trained in place.
         settings: of the recipe.
         seed: of everything random in a step (dropout): a function of seed, step and rank, whatever ran before.
         total_steps: of the run, for the schedule.
@@ -58,18 +58,18 @@ class Trainer:
     def __init__(
         self,
         fabric: Fabric,
-        method: Method,
+        objective: PretrainingObjective,
         settings: TrainingRecipe,
         seed: int,
         total_steps: int,
         buffer: LossBuffer,
     ) -> None:
-        self.fabric, self.method, self.settings = fabric, method, settings
+        self.fabric, self.objective, self.settings = fabric, objective, settings
         self.seed, self.total_steps, self.buffer = seed, total_steps, buffer
-        method.ranks = AllRanks() if fabric.world_size > 1 else ONE_RANK
-        self.model, self.optimizer = fabric.setup(_Losses(method), make_optimizer(method, settings))
-        self.average = MovingAverage(method, settings.ema) if settings.ema is not None else None
-        self._trainable = [parameter for parameter in method.parameters() if parameter.requires_grad]
+        objective.ranks = AllRanks() if fabric.world_size > 1 else ONE_RANK
+        self.model, self.optimizer = fabric.setup(_Losses(objective), make_optimizer(objective, settings))
+        self.average = MovingAverage(objective.model, settings.ema) if settings.ema is not None else None
+        self._trainable = [parameter for parameter in objective.parameters() if parameter.requires_grad]
         self.step = 0
 
     @property
@@ -106,8 +106,8 @@ class Trainer:
         )
 
     def weights(self) -> dict[str, Tensor]:
-        """What is saved: the averaged weights where there is an average, else the method's own."""
-        return {**self.method.state_dict(), **(self.average.average if self.average else {})}
+        """What is saved: the averaged weights where there is an average, else the objective's own."""
+        return {**self.objective.model.state_dict(), **(self.average.average if self.average else {})}
 
 
 def step_batches(loader: Loader, step: int, accumulate: int) -> Generator[list[Batch]]:

@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 import medvlp
 from medvlp.data.base_preprocess import BasePreprocess
@@ -153,16 +153,16 @@ def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
     recipe = Recipe.load(folder / "recipe.yaml")
     preprocess = Preprocess.load(folder / "preprocess.json")
     parts = read_parts(folder, recipe, preprocess)
-    method = assemble(recipe, parts, pretrained=False, text_config=folder / "tokenizer")
+    objective = assemble(recipe, parts, pretrained=False, text_config=folder / "tokenizer")
     try:
         weights = load_file(folder / "model.safetensors")
     except SafetensorError as error:
         raise ModelFolderError(f"{folder / 'model.safetensors'} is damaged or no safetensors file: {error}") from error
-    _load_weights(method, current_names(weights), folder)
+    _load_weights(objective.model, current_names(weights), folder)
     card = json.loads((folder / "card.json").read_text())
     target = device_named(device)
     return TrainedModel(
-        method=method.to(target).eval(),
+        method=objective.method.to(target).eval(),
         recipe=recipe,
         preprocess=preprocess,
         tokenizer=parts.tokenizer,
@@ -199,9 +199,9 @@ def _check_complete(folder: Path) -> None:
     raise ModelFolderError(f"{folder} is not a complete model folder: {', '.join(missing)} missing.{hint}")
 
 
-def _load_weights(method: Method, weights: dict[str, Tensor], folder: Path) -> None:
+def _load_weights(model: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
     """Load with exact names and shapes, but for computed buffers, which are named in a warning."""
-    wanted = method.state_dict()
+    wanted = model.state_dict()
     surplus, missing = sorted(weights.keys() - wanted.keys()), sorted(wanted.keys() - weights.keys())
     harmless = [name for name in surplus + missing if name.rpartition(".")[2] in COMPUTED_BUFFERS]
     shapes = [
@@ -223,7 +223,7 @@ def _load_weights(method: Method, weights: dict[str, Tensor], folder: Path) -> N
         )
     if harmless:
         warnings.warn(f"{folder}: ignored computed buffers of another version: {', '.join(harmless)}", stacklevel=3)
-    method.load_state_dict({name: t for name, t in weights.items() if name not in harmless}, strict=False)
+    model.load_state_dict({name: t for name, t in weights.items() if name not in harmless}, strict=False)
 
 
 def _separate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

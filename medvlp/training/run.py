@@ -45,11 +45,12 @@ class Run:
     ) -> None:
         self.recipe, self.store, self.parts, self.out, self.fabric = recipe, store, parts, out, fabric
         self.settings = recipe.training
-        self.method = assemble(recipe, parts, pretrained=recipe.image_encoder.pretrained and state is None)
+        self.objective = assemble(recipe, parts, pretrained=recipe.image_encoder.pretrained and state is None)
+        self.method = self.objective.method
         self.loader = self._loader(store.rows(recipe.data.train_split, recipe.data.views), train=True)
-        check_needs(recipe, self.method, self.loader)
+        check_needs(recipe, self.objective, self.loader)
         if recipe.image_encoder.patch_dropping:
-            check_patch_dropping(self.method, next(self.loader.epoch(0)))
+            check_patch_dropping(self.objective, next(self.loader.epoch(0)))
         steps = max(1, self.settings.epochs * len(self.loader) // self.settings.accumulate)
         self.planned_steps = min(steps, self.settings.max_steps or steps)
         self.clock = TrainingClock(self.settings.max_minutes, state.trained_seconds if state else 0.0)
@@ -60,7 +61,7 @@ class Run:
         self.validation = self._validation()
         self.truncation = TruncatedTexts(recipe, self.method)
         self.buffer = LossBuffer(fabric, self.settings.log_every, out)
-        self.trainer = Trainer(fabric, self.method, self.settings, recipe.seed, self.total_steps, self.buffer)
+        self.trainer = Trainer(fabric, self.objective, self.settings, recipe.seed, self.total_steps, self.buffer)
         self.seconds = 0.0
         if state is not None:
             self._restore(state)
@@ -72,7 +73,7 @@ class Run:
         """Train to the end, or until the validation metric has stopped getting better."""
         trainer, rank0 = self.trainer, self.fabric.is_global_zero
         first = trainer.step + 1
-        self.method.train()
+        self.objective.train()
         with RunLog(self.out, trainer.step, self.total_steps, self.seconds, rank0, rank0 and show) as log:
             batches = step_batches(self.loader, trainer.step, self.settings.accumulate)
             while trainer.step < self.total_steps and not self.best.should_stop:
@@ -112,9 +113,9 @@ class Run:
         started = time.monotonic()
         if self.trainer.average:
             with self.trainer.average.applied():
-                values = self.validation(self.method, self.fabric)
+                values = self._validation_values(self.validation)
         else:
-            values = self.validation(self.method, self.fabric)
+            values = self._validation_values(self.validation)
         if self.fabric.is_global_zero:
             self.truncation.warn()  # of prompts, which are read when findings are scored
         values = self.fabric.broadcast(values)  # ranks differ in the last digit, and must decide alike
@@ -126,6 +127,11 @@ class Run:
         if keeps_best or self.settings.patience is not None:  # else nothing depends on which is the best
             note += f" ({self.best.standing(self.trainer.step)})"
         log.validate(self.trainer.step, values, note, time.monotonic() - started)
+
+    def _validation_values(self, validation: ZeroShotAuroc | ValidationLoss) -> dict[str, float]:
+        if isinstance(validation, ValidationLoss):
+            return validation(self.objective, self.fabric)
+        return validation(self.method, self.fabric)
 
     def _save(self, folder: Path, result: dict[str, float]) -> None:
         if self.fabric.is_global_zero:
@@ -155,7 +161,7 @@ class Run:
                 seconds=seconds,
                 recipe=self.recipe.to_yaml(),
                 store=self.store.hash,
-                method=self.method.state_dict(),
+                method=self.objective.model.state_dict(),
                 optimizer=self.trainer.optimizer.state_dict(),
                 moving_average=average.average if average else None,
                 best=self.best.state(),
@@ -165,7 +171,7 @@ class Run:
         self.fabric.barrier()
 
     def _restore(self, state: RunState) -> None:
-        self.method.load_state_dict(current_names(state.method))
+        self.objective.model.load_state_dict(current_names(state.method))
         self.trainer.optimizer.load_state_dict(state.optimizer)
         if self.trainer.average and state.moving_average:
             self.trainer.average.load(current_names(state.moving_average))
@@ -185,7 +191,7 @@ class Run:
 
     def _loader(self, rows: NDArray[np.int64], train: bool) -> BatchLoader:
         ranks = self.fabric.global_rank, self.fabric.world_size
-        return make_loader(self.recipe, self.store, self.parts, self.method.required_fields, rows, train, *ranks)
+        return make_loader(self.recipe, self.store, self.parts, self.objective.required_fields, rows, train, *ranks)
 
     def _validation(self) -> ZeroShotAuroc | ValidationLoss | None:
         rows = validation_rows(self.store, self.recipe)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
 from medvlp.methods.base import Method
+from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.metrics import auroc
 from medvlp.models import ONE_RANK
 from medvlp.reports.states import FindingState
@@ -88,13 +89,13 @@ class ValidationLoss:
     def __init__(self, loader: BatchLoader) -> None:
         self.loader = loader
 
-    def __call__(self, method: Method, fabric: Fabric) -> dict[str, float]:
+    def __call__(self, objective: PretrainingObjective, fabric: Fabric) -> dict[str, float]:
         """`{"loss": sum, "<name>": ...}`; the rank's own work, without communication."""
         totals: dict[str, torch.Tensor] = {}
         images = 0
-        with evaluating(method), fabric.autocast():
+        with evaluating(objective), fabric.autocast():
             for batch in self.loader.epoch(0):
-                for name, loss in method.losses(batch.to(fabric.device)).items():
+                for name, loss in objective.losses(batch.to(fabric.device)).items():
                     totals[name] = totals.get(name, 0) + loss.float() * len(batch)
                 images += len(batch)
         means = {name: float(total) / images for name, total in totals.items()}
@@ -102,7 +103,7 @@ class ValidationLoss:
 
 
 @contextmanager
-def evaluating(method: Method) -> Iterator[None]:
+def evaluating(method: Method | PretrainingObjective) -> Iterator[None]:
     """Evaluation mode, without gradients and without other ranks inside the block; afterwards as before it."""
     was_training, ranks = method.training, method.ranks
     method.eval()

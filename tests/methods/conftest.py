@@ -58,7 +58,7 @@ def step():
     """`step(method, batch)`: forward and backward; returns the sum of the losses."""
 
     def run(method, batch):
-        total = sum(method.losses(batch).values())
+        total = sum(method(batch).values())
         total.backward()
         return total
 
@@ -102,8 +102,7 @@ def losses_of_steps():
 
     def again(method, batch, term, times=4):
         return {
-            training: {method.train(training).losses(batch)[term].item() for _ in range(times)}
-            for training in (False, True)
+            training: {method.train(training)(batch)[term].item() for _ in range(times)} for training in (False, True)
         }
 
     return again
@@ -133,7 +132,7 @@ def losses_on(monkeypatch):
         encode = method.image_encoder.forward
         with monkeypatch.context() as planted:
             planted.setattr(method.image_encoder, "forward", lambda images: replace(encode(images), patches=patches))
-            return method.losses(batch)
+            return method(batch)
 
     return compute
 

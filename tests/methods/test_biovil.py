@@ -24,7 +24,7 @@ def test_the_contrast_is_symmetric_at_its_own_temperature(build, make_batch):
     logits = image @ F.normalize(method.text_head.layers(text), dim=1).t() / 0.5
     own = torch.arange(5)
     expected = (F.cross_entropy(logits, own) + F.cross_entropy(logits.t(), own)) / 2
-    torch.testing.assert_close(method.losses(batch)["contrast"], expected)
+    torch.testing.assert_close(method(batch)["contrast"], expected)
 
 
 def test_an_image_is_the_mean_of_its_projected_patches_and_not_the_projection_of_their_mean(build, make_batch):
@@ -52,26 +52,26 @@ def test_hidden_words_are_told_from_the_rest(build, make_batch):
             feature = method.masked_head.norm(F.gelu(method.masked_head.dense(tokens[t])))
             logits = method.text_encoder.network.embeddings.word_embeddings.weight @ feature
             terms.append(-logits.log_softmax(0)[ids[t]])
-    torch.testing.assert_close(method.losses(batch)["masked_words"], 0.1 * torch.stack(terms).mean())
+    torch.testing.assert_close(method(batch)["masked_words"], 0.1 * torch.stack(terms).mean())
 
 
 def test_hidden_words_are_drawn_anew_in_training_and_may_be_left_out(build, make_batch):
     batch = make_batch()
     method = build("biovil", shuffle=False).train()
-    assert method.losses(batch)["masked_words"] != method.losses(batch)["masked_words"]
-    assert set(build("biovil", masked_weight=0.0).losses(batch)) == {"contrast"}
+    assert method(batch)["masked_words"] != method(batch)["masked_words"]
+    assert set(build("biovil", masked_weight=0.0)(batch)) == {"contrast"}
 
 
 def test_a_frozen_text_tower_guesses_no_words(build, make_batch):
     method = build("biovil")
     method.text_encoder.frozen = True
     parts = MethodParts(method.image_encoder, method.text_encoder, method.tokenizer, method.findings, method.book)
-    assert set(BioViL(parts, method.options).losses(make_batch())) == {"contrast"}
+    assert set(BioViL(parts, method.options)(make_batch())) == {"contrast"}
 
 
 def test_the_contrast_reads_words_that_are_hidden_from_the_other_loss(build, make_batch):
     batch = make_batch()
-    rarely, often = (build("biovil", masked_rate=rate).eval().losses(batch) for rate in (0.1, 0.9))
+    rarely, often = (build("biovil", masked_rate=rate).eval()(batch) for rate in (0.1, 0.9))
     torch.testing.assert_close(rarely["contrast"], often["contrast"])
     assert rarely["masked_words"] != often["masked_words"]
 
@@ -105,15 +105,15 @@ def test_training_reads_sentences_in_another_order_each_time(build, make_batch):
     batch = make_batch()
     for shuffle in (True, False):
         method = build("biovil", shuffle=shuffle, masked_weight=0.0).train()
-        seen = {method.losses(batch)["contrast"].item() for _ in range(4)}
+        seen = {method(batch)["contrast"].item() for _ in range(4)}
         assert (len(seen) > 1) == shuffle
 
 
 def test_validation_reads_reports_as_they_are(build, make_batch):
     batch = make_batch()
     method = build("biovil").eval()
-    torch.testing.assert_close(method.losses(batch), build("biovil", shuffle=False).eval().losses(batch))
-    torch.testing.assert_close(method.losses(batch), method.losses(batch))
+    torch.testing.assert_close(method(batch), build("biovil", shuffle=False).eval()(batch))
+    torch.testing.assert_close(method(batch), method(batch))
 
 
 def test_prompts_are_averaged_before_they_are_normalized(build, make_batch):

@@ -55,7 +55,7 @@ def test_the_three_losses_from_their_definition(world):
 
     logits = method.image_head(features.global_) @ method.text_head(text.global_).t() / 0.07
     cosine = (F.cross_entropy(logits, own) + F.cross_entropy(logits.t(), own)) / 2
-    losses = method.losses(batch)
+    losses = method(batch)
     assert set(losses) == {"report", "prompt", "cosine"}
     for name, expected in {"report": report, "prompt": prompt, "cosine": cosine}.items():
         torch.testing.assert_close(losses[name], expected, rtol=1e-4, atol=1e-5)
@@ -64,7 +64,7 @@ def test_the_three_losses_from_their_definition(world):
 def test_equal_scores_cost_the_log_of_the_batch(world):
     method, batch = world
     torch.nn.init.zeros_(method.scorer.head[2].weight)
-    assert method.losses(batch)["report"].item() == pytest.approx(torch.tensor(4.0).log().item(), abs=1e-5)
+    assert method(batch)["report"].item() == pytest.approx(torch.tensor(4.0).log().item(), abs=1e-5)
 
 
 def test_an_answer_does_not_depend_on_what_else_is_asked(build, make_batch):
@@ -100,8 +100,8 @@ def test_an_image_without_report_has_no_part_in_any_loss(world, first):
     batch.report_mask[3] = False
     batch.findings[3] = -1
     smaller = first(batch, 3)
-    expected = method.losses(smaller)
-    for name, loss in method.losses(batch).items():
+    expected = method(smaller)
+    for name, loss in method(batch).items():
         torch.testing.assert_close(loss, expected[name], rtol=1e-4, atol=1e-5)
 
 
@@ -123,4 +123,4 @@ def test_heat_maps_are_where_the_phrase_looks(world):
 
 def test_each_term_can_be_left_out(build, make_batch):
     for name in ("report", "prompt", "cosine"):
-        assert name not in build("carzero", **{f"{name}_weight": 0.0}).losses(make_batch())
+        assert name not in build("carzero", **{f"{name}_weight": 0.0})(make_batch())

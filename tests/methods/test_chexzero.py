@@ -12,7 +12,7 @@ def test_the_loss_is_cross_entropy_both_ways(build, make_batch):
     logits = image @ F.normalize(method.text_head.layers(text), dim=1).t() / 0.07
     own = torch.arange(5)
     expected = (F.cross_entropy(logits, own) + F.cross_entropy(logits.t(), own)) / 2
-    torch.testing.assert_close(method.losses(batch)["contrast"], expected)
+    torch.testing.assert_close(method(batch)["contrast"], expected)
 
 
 def test_a_score_is_the_softmax_of_two_cosines_without_the_scale(build, make_batch):
@@ -28,7 +28,7 @@ def planted(method, present, absent):
     """The method with cosines `[T, B]` planted for one finding."""
     cosines = torch.stack([torch.tensor(present), torch.tensor(absent)], dim=1)[..., None]  # [T, 2, B, 1]
     method.pair_cosines = lambda images, findings: cosines
-    return method.score(None, ["edema"])[:, 0]
+    return method.score_encoded(None, ["edema"])[:, 0]
 
 
 def test_hand_made_cosines(build):

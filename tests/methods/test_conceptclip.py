@@ -42,7 +42,7 @@ def test_the_losses_are_the_papers(build, make_batch):
                 local -= log_sigmoid(logit) / len(spans)
             elif FindingState.UNCERTAIN not in said:
                 local -= log_sigmoid(-logit) / len(spans)
-    losses = method.losses(batch)
+    losses = method(batch)
     assert losses["report"].item() == pytest.approx(whole, rel=1e-4)
     assert losses["region"].item() == pytest.approx(0.4 * local, rel=1e-4)
 
@@ -53,15 +53,18 @@ def test_of_graded_agreement_a_half_makes_a_report_right(build, make_batch):
         "ontology", text_group=batch.text_group, states=batch.findings, ancestors=method.ancestors
     )
     assert ((agreement >= 0.5) & (agreement < 1)).any()
-    image, report = method.image_encoder(batch.images).global_, method.read_reports(batch).global_
+    image, report = (
+        method.image_encoder(batch.images).global_,
+        method.text_encoder(batch.report_tokens, batch.report_mask).global_,
+    )
     logits = method.report_logits(method.image_head(image), method.text_head(report))
-    torch.testing.assert_close(method.losses(batch)["report"], sigmoid_contrast(logits, agreement >= 0.5))
+    torch.testing.assert_close(method(batch)["report"], sigmoid_contrast(logits, agreement >= 0.5))
 
 
 def test_the_first_stage_leaves_concepts_out_of_the_loss_and_of_the_answer(build, make_batch):
     method, batch = build("conceptclip", region_weight=0).eval(), make_batch()
-    assert set(method.losses(batch)) == {"report"}
-    by_prompts = method.pair_probability(method.pair_cosines(batch.images, ["edema"]))
+    assert set(method(batch)) == {"report"}
+    by_prompts = method.pair_probability(method.pair_cosines(method.image_encoder(batch.images), ["edema"]))
     torch.testing.assert_close(method.score(batch.images, ["edema"]), by_prompts)
 
 
@@ -77,7 +80,7 @@ def test_a_concept_that_another_report_names_too_is_not_pushed_away(build, make_
         features = method.image_encoder(batch.images.requires_grad_())
         patches = features.patches
         patches.retain_grad()
-        report = method.read_reports(batch)
+        report = method.text_encoder(batch.report_tokens, batch.report_mask)
         vector = method.concept_head(report.tokens[0, 2:4].mean(0))
         method._region_contrast(batch, features, report).backward()
         towards = method.concept_head.layers.weight.new_zeros(2)
@@ -98,14 +101,14 @@ def test_a_concept_that_another_report_names_too_is_not_pushed_away(build, make_
 def test_denied_and_unmentioned_concepts_have_no_vector_in_the_loss(build, make_batch):
     method, batch = build("conceptclip").eval(), make_batch()
     batch.concepts[..., 3] = FindingState.ABSENT
-    assert method.losses(batch)["region"] == 0
+    assert method(batch)["region"] == 0
 
 
 def test_it_says_what_it_misses(build, make_batch):
     batch = make_batch()
     batch.concepts = None
     with pytest.raises(ValueError, match="concepts=True"):
-        build("conceptclip").losses(batch)
+        build("conceptclip")(batch)
     assert build("conceptclip").required_fields == {"reports", "concepts"}
 
 

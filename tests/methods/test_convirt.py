@@ -18,14 +18,14 @@ def test_the_loss_weighs_image_to_text_three_times_the_other(build, make_batch):
     method, batch = build("convirt", false_negatives="identity").eval(), make_batch(5)
     logits, own = logits_of(method, batch), torch.arange(5)
     expected = 0.75 * F.cross_entropy(logits, own) + 0.25 * F.cross_entropy(logits.t(), own)
-    torch.testing.assert_close(method.losses(batch)["contrast"], expected)
+    torch.testing.assert_close(method(batch)["contrast"], expected)
 
 
 def test_equal_weights_are_the_loss_of_clip_on_a_sentence(build, make_batch):
     method, batch = build("convirt", false_negatives="identity", image_weight=0.5).eval(), make_batch(5)
     logits, own = logits_of(method, batch), torch.arange(5)
     expected = (F.cross_entropy(logits, own) + F.cross_entropy(logits.t(), own)) / 2
-    torch.testing.assert_close(method.losses(batch)["contrast"], expected)
+    torch.testing.assert_close(method(batch)["contrast"], expected)
 
 
 def test_other_texts_may_be_right_too(build, make_batch):
@@ -36,16 +36,16 @@ def test_other_texts_may_be_right_too(build, make_batch):
         target[i, j] = target[j, i] = 1
     share = target / target.sum(1, keepdim=True)
     by_row, by_column = ((-share * x.log_softmax(1)).sum(1).mean() for x in (logits, logits.t()))
-    torch.testing.assert_close(method.losses(batch)["contrast"], 0.75 * by_row + 0.25 * by_column)
-    alone = build("convirt", false_negatives="identity").eval().losses(batch)["contrast"]
-    assert (method.losses(batch)["contrast"] - alone).abs() > 1e-5
+    torch.testing.assert_close(method(batch)["contrast"], 0.75 * by_row + 0.25 * by_column)
+    alone = build("convirt", false_negatives="identity").eval()(batch)["contrast"]
+    assert (method(batch)["contrast"] - alone).abs() > 1e-5
 
 
 def test_each_sentence_is_drawn_alike_whatever_it_states(make_batch):
     batch = make_batch(5)  # the last sentence of report 2 states no finding, the first two do
     assert not (batch.sentence_findings[2, 2] >= 0).any()
     torch.manual_seed(0)
-    drawn = [one_sentence(batch, shuffle=True).report_tokens[2] for _ in range(150)]
+    drawn = [one_sentence(batch, shuffle=True).tokens[2] for _ in range(150)]
     counts = [sum(torch.equal(x, batch.sentence_tokens[2, s]) for x in drawn) for s in range(3)]
     assert sum(counts) == 150
     assert min(counts) > 30
@@ -62,8 +62,8 @@ def test_padding_sentences_are_never_drawn(make_batch):
     batch.sentence_mask[3] = False
     for _ in range(10):
         drawn = one_sentence(batch, shuffle=True)
-        assert torch.equal(drawn.report_tokens[:3], batch.sentence_tokens[:3, 0])
-        assert not drawn.report_mask[3].any()
+        assert torch.equal(drawn.tokens[:3], batch.sentence_tokens[:3, 0])
+        assert not drawn.mask[3].any()
 
 
 def test_a_report_without_sentences_is_no_negative(build, make_batch):
@@ -71,7 +71,7 @@ def test_a_report_without_sentences_is_no_negative(build, make_batch):
     batch.sentence_mask[4] = False
     for field in ("images", "sentence_tokens", "sentence_mask", "sentence_findings", "findings", "report_mask"):
         setattr(smaller, field, getattr(batch, field)[:4])
-    torch.testing.assert_close(method.losses(batch)["contrast"], method.losses(smaller)["contrast"])
+    torch.testing.assert_close(method(batch)["contrast"], method(smaller)["contrast"])
 
 
 def test_its_temperature_is_not_learnt(build):

@@ -1,5 +1,7 @@
 """DeViDe: what each term reads, and its zero-shot path over findings that it never saw."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -78,7 +80,7 @@ def test_its_losses_equal_their_loops(build, make_batch):
     method, batch = build("devide").eval(), make_batch(7)
     batch.findings[2, 3] = 2
     with torch.no_grad():
-        losses, expected = method.losses(batch), written_out(method, batch)
+        losses, expected = method(batch), written_out(method, batch)
     assert losses.keys() == expected.keys()
     for term, value in expected.items():
         torch.testing.assert_close(losses[term], value, rtol=1e-4, atol=1e-5, msg=lambda m, t=term: f"{t}: {m}")
@@ -89,39 +91,41 @@ def test_an_image_without_report_is_no_negative_of_a_sentence(build, make_batch,
     method, batch = build("devide", sentence_target=kind).eval(), make_batch(6)
     batch.report_mask[5] = batch.sentence_mask[5] = False
     patches = method.image_encoder(batch.images).patches.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(method._patch_alignment(batch, patches), patches)
+    sentences = method.encode(batch).sentences
+    (gradient,) = torch.autograd.grad(method._patch_alignment(batch, patches, sentences), patches)
     assert not gradient[5].any()
     assert gradient[:5].flatten(1).any(1).all()
 
 
 def test_its_four_terms(build, make_batch):
-    assert set(build("devide").losses(make_batch())) == {"report", "knowledge", "patch", "bce"}
-    without = build("devide", patch_weight=0.0, knowledge_weight=0.0).losses(make_batch())
+    assert set(build("devide")(make_batch())) == {"report", "knowledge", "patch", "bce"}
+    without = build("devide", patch_weight=0.0, knowledge_weight=0.0)(make_batch())
     assert set(without) == {"report", "bce"}
 
 
 def test_weights_scale_their_term(build, make_batch):
     once, twice = build("devide").eval(), build("devide", patch_weight=1.0).eval()
-    torch.testing.assert_close(2 * once.losses(make_batch())["patch"], twice.losses(make_batch())["patch"])
+    torch.testing.assert_close(2 * once(make_batch())["patch"], twice(make_batch())["patch"])
 
 
 def test_a_finding_unmentioned_everywhere_sends_no_gradient_to_its_book_row(build, make_batch):
     method, batch = build("devide", unmentioned="ignore"), make_batch()
     batch.findings[:, 1] = -1
-    book = method._book(method.findings)
-    book = book._replace(texts=book.texts.detach().requires_grad_())
-    seen = method._see(batch.images)
-    loss = method._knowledge_contrast(batch, seen.image, book) + method._finding_bce(batch, seen, book)
-    (gradient,) = torch.autograd.grad(loss, book.texts)
+    book = method.encode_knowledge(method.findings)
+    book = replace(book, vectors=book.vectors.detach().requires_grad_())
+    features = method.image_encoder(batch.images)
+    image = method.image_head(features.global_)
+    loss = method._knowledge_contrast(batch, image, book) + method._finding_bce(batch, features, image, book)
+    (gradient,) = torch.autograd.grad(loss, book.vectors)
     assert not gradient[1].any()
     assert gradient[[0, 2, 3]].flatten(1).any(1).all()
 
 
 def test_swapping_images_with_equal_labels_and_reports_leaves_the_contrasts(build, make_batch):
     method, batch = build("devide").eval(), make_batch(10)  # reports repeat after five
-    first = method.losses(batch)
+    first = method(batch)
     batch.images[[0, 5]] = batch.images[[5, 0]]
-    second = method.losses(batch)
+    second = method(batch)
     for term in ("report", "knowledge", "patch", "bce"):
         torch.testing.assert_close(first[term], second[term], rtol=1e-4, atol=1e-5)
 
@@ -144,40 +148,43 @@ def test_an_answer_does_not_depend_on_what_else_is_asked(build, make_batch):
 
 def test_one_facet_is_enough(build, make_batch):
     method = build("devide", facets=("radiographic",))
-    assert sum(method.losses(make_batch()).values()).isfinite()
+    assert sum(method(make_batch()).values()).isfinite()
     assert method.eval().score(make_batch(2).images, ["edema"]).shape == (2, 1)
 
 
 def test_names_alone_are_the_ablation_without_descriptions(build, make_batch):
     method, batch = build("devide", facets=("name",), patch_weight=0.0), make_batch()
-    assert set(method.losses(batch)) == {"report", "knowledge", "bce"}
-    book = method.eval()._book(["edema", "pacemaker"])
+    assert set(method(batch)) == {"report", "knowledge", "bce"}
+    book = method.eval().encode_knowledge(["edema", "pacemaker"])
     named = method.bank(["pulmonary edema", "pacemaker"]).global_
     mean = method.bank([method.book.name_of(finding) for finding in method.findings]).global_.mean(0)
-    torch.testing.assert_close(book.texts[:, 0], method.facet_heads[0](named - mean))
+    torch.testing.assert_close(book.vectors[:, 0], method.facet_heads[0](named - mean))
 
 
 def test_a_facet_that_a_finding_lacks_is_neither_read_nor_learnt(build, make_batch):
     method, batch = build("devide", facets=("definition", "radiographic")).eval(), make_batch()
-    book = method._book(method.findings)
+    book = method.encode_knowledge(method.findings)
     known = book.known.clone()
     known[1, 1] = False
-    seen, losses = method._see(batch.images), []
+    features, losses = method.image_encoder(batch.images), []
+    image = method.image_head(features.global_)
     for noise in (0.0, 1.0):
-        texts = book.texts.clone()
+        texts = book.vectors.clone()
         texts[1, 1] += noise
-        described = book._replace(texts=texts, known=known)
-        losses.append([method._knowledge_contrast(batch, seen.image, described), method._ask(seen, described)[0]])
+        noisy = replace(book, vectors=texts, known=known)
+        contrast = method._knowledge_contrast(batch, image, noisy)
+        losses.append([contrast, method.decode_findings(features, image, noisy)[0]])
     torch.testing.assert_close(losses[0], losses[1])
 
 
 def test_each_finding_has_its_own_view_of_the_image(build, make_batch):
     # Two findings that are there at once: with one vector for the image, it could be near both texts only in between.
-    method, seen = build("devide").eval(), build("devide").eval()._see(make_batch(2).images)
-    book = method._book(method.findings)
-    logits, _ = method._ask(seen, book)
-    moved = book._replace(texts=torch.cat([book.texts[:1], book.texts[1:].flip(-1)]))
-    again, _ = method._ask(seen, moved)
+    method = build("devide").eval()
+    features, book = method.image_encoder(make_batch(2).images), method.encode_knowledge(method.findings)
+    image = method.image_head(features.global_)
+    logits, _ = method.decode_findings(features, image, book)
+    moved = replace(book, vectors=torch.cat([book.vectors[:1], book.vectors[1:].flip(-1)]))
+    again, _ = method.decode_findings(features, image, moved)
     torch.testing.assert_close(again[:, 0], logits[:, 0])
     assert not torch.isclose(again[:, 1:], logits[:, 1:]).any()
 
@@ -210,4 +217,4 @@ def test_the_decoder_shows_where_it_looks_for_a_named_finding(build, make_batch)
 
 @pytest.mark.parametrize("kind", ["identity", "same_text", "same_labels", "ontology"])
 def test_each_target_of_the_report_contrast(build, make_batch, kind):
-    assert build("devide", false_negatives=kind).losses(make_batch())["report"].isfinite()
+    assert build("devide", false_negatives=kind)(make_batch())["report"].isfinite()

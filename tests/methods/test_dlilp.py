@@ -16,7 +16,7 @@ def test_the_loss_is_the_papers(build, make_batch):
     for row, states in zip(logits, batch.findings, strict=True):
         terms = [F.binary_cross_entropy_with_logits(x, y.float()) for x, y in zip(row, states, strict=True) if y >= 0]
         per_image.append(sum(terms) / (len(terms) + 1e-3))
-    losses = method.losses(batch)
+    losses = method(batch)
     torch.testing.assert_close(losses["bce"], torch.stack(per_image).mean(), rtol=1e-4, atol=1e-5)
 
     kept = [0, 1, 2, 4]
@@ -32,9 +32,9 @@ def test_without_language_it_is_unimodal(build, make_batch):
     method, baseline, batch = build("dlilp", language_weight=0, dim=512), build("unimodal"), make_batch()
     baseline.image_encoder.load_state_dict(method.image_encoder.state_dict())
     baseline.labels.load_state_dict(method.labels.state_dict())
-    losses = method.eval().losses(batch)
+    losses = method.eval()(batch)
     assert set(losses) == {"bce"}
-    torch.testing.assert_close(losses["bce"], baseline.eval().losses(batch)["bce"])
+    torch.testing.assert_close(losses["bce"], baseline.eval()(batch)["bce"])
 
 
 def test_labels_and_language_are_disentangled(build, make_batch):
@@ -42,7 +42,7 @@ def test_labels_and_language_are_disentangled(build, make_batch):
     own = {"bce": "labels.head", "language": "image_head"}
     for term, head in own.items():
         method = build("dlilp")
-        method.losses(make_batch())[term].backward()
+        method(make_batch())[term].backward()
         (other,) = set(own.values()) - {head}
         assert method.get_submodule(head).layers.weight.grad.any()
         assert method.get_submodule(other).layers.weight.grad is None
@@ -54,7 +54,7 @@ def test_with_at_most_one_report_language_costs_nothing(build, make_batch, repor
     batch = make_batch(4)
     batch.sentence_mask[reports:] = False
     method = build("dlilp")
-    loss = method.losses(batch)["language"]
+    loss = method(batch)["language"]
     loss.backward()
     assert loss.item() == pytest.approx(0, abs=1e-6)
     assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())

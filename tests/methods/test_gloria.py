@@ -48,7 +48,7 @@ def slow_logits(method, images, ids, mask):
 
 def test_both_losses_from_their_definition(reports):
     method, batch = reports
-    own, losses = torch.arange(4), method.losses(batch)
+    own, losses = torch.arange(4), method(batch)
     for name, logits in slow_logits(method, batch.images, batch.report_tokens, batch.report_mask).items():
         expected = (F.cross_entropy(logits, own) + F.cross_entropy(logits.t(), own)) / 2
         torch.testing.assert_close(losses[name], expected, rtol=1e-4, atol=1e-5)
@@ -57,7 +57,7 @@ def test_both_losses_from_their_definition(reports):
 def test_the_local_contrast_sees_which_patches_stand_in_an_image(reports):
     """Patches that are moved to other images leave the mean of the batch, and the local loss must notice."""
     method, batch = reports
-    before = method.losses(batch)
+    before = method(batch)
     encode = method.image_encoder.forward
 
     def exchanged(images):
@@ -66,7 +66,7 @@ def test_the_local_contrast_sees_which_patches_stand_in_an_image(reports):
         return features
 
     method.image_encoder.forward = exchanged
-    after = method.losses(batch)
+    after = method(batch)
     torch.testing.assert_close(after["global"], before["global"])
     assert abs(after["local"] - before["local"]) > 1e-3
 
@@ -81,7 +81,7 @@ def test_sentences_may_be_right_for_several_images(build, make_batch):
     for i, j in ((0, 4), (0, 5), (4, 5), (1, 2), (3, 4)):
         target[i, j] = target[j, i] = 1
     share = target / target.sum(1, keepdim=True)
-    losses, alone = method.losses(batch), build("gloria", false_negatives="identity").eval().losses(batch)
+    losses, alone = method(batch), build("gloria", false_negatives="identity").eval()(batch)
     for name, scores in logits.items():
         expected = sum((-share * s.log_softmax(1)).sum(1).mean() for s in (scores, scores.t())) / 2
         torch.testing.assert_close(losses[name], expected, rtol=1e-4, atol=1e-5)
@@ -98,11 +98,11 @@ def test_the_length_of_patches_does_not_decide_who_is_attended_to(build, make_ba
     changed = {}
     for sharpness in (10.0, None):
         method, batch = build("gloria", attention_sharpness=sharpness).eval(), make_batch(4)
-        before = method.losses(batch)["local"]
+        before = method(batch)["local"]
         with torch.no_grad():
             method.patch_head.weight *= 30
             method.patch_head.bias *= 30
-        changed[sharpness] = abs(method.losses(batch)["local"] - before).item()
+        changed[sharpness] = abs(method(batch)["local"] - before).item()
     assert changed[10.0] < 1e-4
     assert changed[None] > 1e-3
 
@@ -111,8 +111,8 @@ def test_an_image_without_report_is_no_negative(reports, first):
     method, batch = reports
     batch.report_mask[3] = False
     smaller = first(batch, 3)
-    for name, loss in method.losses(batch).items():
-        torch.testing.assert_close(loss, method.losses(smaller)[name], rtol=1e-4, atol=1e-5)
+    for name, loss in method(batch).items():
+        torch.testing.assert_close(loss, method(smaller)[name], rtol=1e-4, atol=1e-5)
 
 
 def test_zero_shot_is_the_mean_of_both_similarities_in_a_softmax_over_the_pair(build, make_batch):
@@ -145,5 +145,5 @@ def test_heat_maps_are_the_mean_cosine_of_the_words(build, make_batch, sharpness
 
 
 def test_its_terms_can_be_left_out(build, make_batch):
-    assert set(build("gloria", local_weight=0.0).losses(make_batch())) == {"global"}
-    assert set(build("gloria", global_weight=0.0).losses(make_batch())) == {"local"}
+    assert set(build("gloria", local_weight=0.0)(make_batch())) == {"global"}
+    assert set(build("gloria", global_weight=0.0)(make_batch())) == {"local"}

@@ -40,7 +40,7 @@ def by_loops(method, batch):
         images.append(method.image_head(features.global_)[0])
         for e in range(len(queries)):
             label = (batch.findings[b, e] == 1).float()
-            seen = method.presence(method.ask(features, queries[e][None, None])[0])[0, 0, 0]
+            seen = method.presence(method.decode_queries(features, queries[e][None, None])[0])[0, 0, 0]
             told = method.presence(method.decoder(queries[e][None], method.report_memory(reports[b])[None, None])[0])
             by_image.append(F.binary_cross_entropy_with_logits(seen, label))
             by_text.append(F.binary_cross_entropy_with_logits(told[0, 0, 0], label))
@@ -56,20 +56,20 @@ def by_loops(method, batch):
 def test_its_losses_equal_their_loops(build, make_batch):
     method, batch = build("kad", pairs=24).eval(), make_batch(6)
     with torch.no_grad():
-        losses, expected = method.losses(batch), by_loops(method, batch)
+        losses, expected = method(batch), by_loops(method, batch)
         assert losses.keys() == expected.keys()
         for term, value in expected.items():
             torch.testing.assert_close(losses[term], value, rtol=1e-4, atol=1e-5)
 
 
 def test_a_weight_of_zero_leaves_a_term_out(build, make_batch):
-    assert set(build("kad", knowledge_weight=0.0, text_weight=0.0).losses(make_batch())) == {"report", "image"}
+    assert set(build("kad", knowledge_weight=0.0, text_weight=0.0)(make_batch())) == {"report", "image"}
 
 
 def test_both_memories_are_read_by_the_same_network(build, make_batch):
     method, batch = build("kad"), make_batch()
     shared = [method.to_query.weight, method.presence.weight, method.decoder.layers[0].mlp[0].weight]
-    losses = method.losses(batch)
+    losses = method(batch)
     for term in ("image", "text"):
         gradients = torch.autograd.grad(losses[term], shared, retain_graph=True)
         assert all(gradient.any() for gradient in gradients)
@@ -80,7 +80,7 @@ def test_both_memories_are_read_by_the_same_network(build, make_batch):
 def test_a_report_is_one_token_that_is_all_there_is_to_look_at(build, make_batch):
     method, batch = build("kad").eval(), make_batch(3)
     report = method.text_head(method.text_encoder(batch.report_tokens, batch.report_mask).global_)
-    queries = method.own_queries()[0].flatten(0, 1)
+    queries = method.encode_queries(method.trained_texts).vectors.flatten(0, 1)
     _, attention = method.decoder(queries, method.report_memory(report)[:, None], need_attention=True)
     torch.testing.assert_close(attention, torch.ones(3, len(queries), 1))
 
@@ -88,18 +88,18 @@ def test_a_report_is_one_token_that_is_all_there_is_to_look_at(build, make_batch
 def test_an_image_without_report_teaches_the_text_branch_nothing(build, make_batch):
     method, batch = build("kad").eval(), make_batch()
     with torch.no_grad():
-        kept = method.losses(batch)["text"]
+        kept = method(batch)["text"]
         more = make_batch(7)  # one more image, which has labels and no report
         more.images[:6], more.report_mask[6] = batch.images, False
-        torch.testing.assert_close(method.losses(more)["text"], kept)
+        torch.testing.assert_close(method(more)["text"], kept)
         more.report_mask[6] = make_batch(7).report_mask[6]
-        assert not torch.isclose(method.losses(more)["text"], kept)
+        assert not torch.isclose(method(more)["text"], kept)
 
 
 @pytest.mark.parametrize("source", ["everything", "knowledge"])
 def test_who_teaches_the_text_tower(build, make_batch, source):
     method, batch = build("kad", text_learns_from=source), make_batch()
-    losses = method.losses(batch)
+    losses = method(batch)
     tower = [method.text_head.layers[0].weight, method.text_encoder.network.embeddings.word_embeddings.weight]
     for term in ("knowledge", "report", "image", "text"):
         reaches = False
@@ -109,8 +109,8 @@ def test_who_teaches_the_text_tower(build, make_batch, source):
         assert reaches == (term == "knowledge" or source == "everything")
 
 
-def test_the_knowledge_contrast_brings_names_and_definitions_together(build, tmp_path):
-    method = build("kad", pairs=48)
+def test_the_knowledge_contrast_brings_names_and_definitions_together(build, make_batch, tmp_path):
+    method, batch = build("kad", pairs=48), make_batch(1)
     method.book.to_yaml(tmp_path / "book.yaml", method.findings)
     method.knowledge = KnowledgePairs(KnowledgeBook.load(tmp_path / "book.yaml"), method.tokenizer, noise=0.0)
     texts = [(method.book.name_of(f), method.book.text(f, "definition")) for f in method.findings]
@@ -125,7 +125,7 @@ def test_the_knowledge_contrast_brings_names_and_definitions_together(build, tmp
     optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)
     for _ in range(25):
         optimizer.zero_grad()
-        method._knowledge_contrast().backward()
+        method._knowledge_contrast(method.encode(batch).pairs).backward()
         optimizer.step()
     assert margin() > before + 0.2
 

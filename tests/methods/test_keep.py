@@ -30,7 +30,7 @@ def test_the_loss_is_the_definition_in_both_directions(build, make_batch):
 
     similarity = 25 * image @ text.t()
     expected = (direction(similarity) + direction(similarity.t())) / 2
-    torch.testing.assert_close(method.losses(batch)["groups"], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(method(batch)["groups"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_finding_is_no_negative_of_what_it_is_a_kind_of(build, make_batch):
@@ -40,11 +40,11 @@ def test_a_finding_is_no_negative_of_what_it_is_a_kind_of(build, make_batch):
     batch.findings = torch.eye(3, dtype=torch.int8)
     image, text = (x.detach().requires_grad_() for x in features(method, batch))
     method.image_head.forward, method.text_head.forward = lambda _: image, lambda _: text
-    kinds = torch.autograd.grad(method.losses(batch)["groups"], image)[0]
+    kinds = torch.autograd.grad(method(batch)["groups"], image)[0]
     groups = label_groups(batch.findings, torch.ones(3, dtype=torch.bool), method.ancestors)
     assert groups.valid.tolist() == [[True, False, True], [False, True, True], [True, True, True]]
     method.ancestors = torch.eye(3, dtype=torch.bool)  # without the tree
-    flat = torch.autograd.grad(method.losses(batch)["groups"], image)[0]
+    flat = torch.autograd.grad(method(batch)["groups"], image)[0]
     assert not torch.allclose(kinds[0], flat[0])
 
 
@@ -56,14 +56,14 @@ def test_images_of_which_nothing_is_stated_are_negatives_only(build, make_batch)
     assert groups.anchors.tolist() == [True] * 3 + [False] * 3
     assert groups.valid[0, 3:].all()
     both = [group_metric_loss(25 * a @ b.t(), groups) for a, b in ((image, text), (text, image))]
-    torch.testing.assert_close(method.losses(batch)["groups"], sum(both) / 2)
+    torch.testing.assert_close(method(batch)["groups"], sum(both) / 2)
 
 
 def test_swapping_images_of_one_group_changes_nothing(build, make_batch):
     method, batch = build("keep").eval(), make_batch(6)
-    first = method.losses(batch)["groups"]
+    first = method(batch)["groups"]
     batch.images[[1, 2]] = batch.images[[2, 1]]
-    torch.testing.assert_close(method.losses(batch)["groups"], first)
+    torch.testing.assert_close(method(batch)["groups"], first)
 
 
 def test_captions_stand_in_for_half_of_the_reports_and_only_where_labels_are_known(build, make_batch):
@@ -100,9 +100,9 @@ def test_forty_per_cent_of_the_words_of_half_of_the_texts_are_not_read(build, ma
 
 def test_nothing_is_drawn_in_validation(build, make_batch):
     method, batch = build("keep").eval(), make_batch()
-    torch.testing.assert_close(method.losses(batch), method.losses(batch))
+    torch.testing.assert_close(method(batch), method(batch))
     method.train()
-    assert method.losses(batch)["groups"] != method.losses(batch)["groups"]
+    assert method(batch)["groups"] != method(batch)["groups"]
 
 
 def planted(method, cosine):

@@ -1,6 +1,7 @@
 """MAVL: its three terms against loops, and what the aspects are for."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -33,7 +34,9 @@ def by_loops(method, batch):
         features = method.image_encoder(batch.images[b : b + 1])
         pooled.append(F.normalize(method.pool(features.patches)[0], dim=0))
         for e in range(len(texts)):
-            answer = torch.cat([method.ask(features, queries[e, k][None, None])[0][0, 0] for k in range(len(ASPECTS))])
+            answer = torch.cat(
+                [method.decode_queries(features, queries[e, k][None, None])[0][0, 0] for k in range(len(ASPECTS))]
+            )
             present = float(batch.findings[b, e] == 1)
             presence.append(F.binary_cross_entropy_with_logits(method.presence(answer)[0], torch.tensor(present)))
             true = [p for p in range(len(PLACES)) if batch.places[b, e, p] == 1]
@@ -53,7 +56,7 @@ def test_its_losses_equal_their_loops(build, make_batch):
     method, batch = build("mavl").eval(), make_batch(4)
     batch.places[0, 0, 7] = 1
     with torch.no_grad():
-        losses, expected = method.losses(batch), by_loops(method, batch)
+        losses, expected = method(batch), by_loops(method, batch)
         assert losses.keys() == expected.keys()
         for term, value in expected.items():
             torch.testing.assert_close(losses[term], value, rtol=1e-4, atol=1e-5)
@@ -62,7 +65,7 @@ def test_its_losses_equal_their_loops(build, make_batch):
 def test_an_image_without_report_is_no_negative_of_the_global_contrast(build, make_batch, first):
     method, batch = build("mavl").eval(), make_batch()
     batch.report_mask[5], batch.findings[5] = False, -1
-    torch.testing.assert_close(method.losses(batch)["global"], method.losses(first(batch, 5))["global"])
+    torch.testing.assert_close(method(batch)["global"], method(first(batch, 5))["global"])
 
 
 def test_the_global_contrast_of_equal_cosines_costs_log_f_and_log_b(build, make_batch):
@@ -71,7 +74,7 @@ def test_the_global_contrast_of_equal_cosines_costs_log_f_and_log_b(build, make_
         method.pool.out.weight.zero_()
         method.pool.out.bias.zero_()
     expected = 0.1 * (math.log(len(method.findings)) + math.log(6))
-    assert method.losses(batch)["global"].item() == pytest.approx(expected, abs=1e-5)
+    assert method(batch)["global"].item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_aspects_permuted_with_the_weights_that_read_them_give_the_same(build, make_batch):
@@ -85,8 +88,8 @@ def test_aspects_permuted_with_the_weights_that_read_them_give_the_same(build, m
             new.weight.copy_(old.weight.unflatten(1, (len(order), -1))[:, order].flatten(1))
         for new, i in zip(second.aspect_scales, order, strict=True):
             new.log_scale.copy_(first.aspect_scales[i].log_scale)
-        for term, value in first.losses(make_batch()).items():
-            torch.testing.assert_close(second.losses(make_batch())[term], value, rtol=1e-4, atol=1e-5)
+        for term, value in first(make_batch()).items():
+            torch.testing.assert_close(second(make_batch())[term], value, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("aspects", [ASPECTS, ("definition",)])
@@ -102,10 +105,11 @@ def test_findings_with_one_definition_are_told_apart_by_their_aspects(build, mak
 def test_an_aspect_that_the_book_lacks_is_left_out_of_the_global_contrast(build, make_batch):
     method, batch = build("mavl"), make_batch()
     method.trained_texts = (("Fluid.", *[""] * 6), *method.trained_texts[1:])
-    queries, known = method.own_queries()
-    assert known[0].tolist() == [True] + [False] * 6
-    queries = queries.detach().requires_grad_()
-    method._global_contrast(batch, method.image_encoder(batch.images), queries, known).backward()
+    knowledge = method.encode_queries(method.trained_texts)
+    assert knowledge.known[0].tolist() == [True] + [False] * 6
+    queries = knowledge.vectors.detach().requires_grad_()
+    features = method.image_encoder(batch.images)
+    method._global_contrast(batch, features, replace(knowledge, vectors=queries)).backward()
     assert queries.grad[0, 0].any()
     assert not queries.grad[0, 1:].any()
 
@@ -122,5 +126,5 @@ def test_an_image_and_a_text_meet_in_the_space_of_queries(build, make_batch):
     with torch.no_grad():
         image = method.encode_images(make_batch(2).images)
         text = method.encode_texts([method.texts_of("edema")[0]]).global_
-        torch.testing.assert_close(text[0], method.queries((method.texts_of("edema"),))[0][0, 0])
+        torch.testing.assert_close(text[0], method.encode_queries((method.texts_of("edema"),)).vectors[0, 0])
     assert image.global_.shape == (2, text.shape[1])

@@ -17,7 +17,7 @@ from medvlp.data.batch import Batch
 from medvlp.knowledge import BookText, KnowledgeBook
 from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.methods.base import MethodParts
-from medvlp.methods.pretraining_objective import with_auxiliary
+from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.methods.registry import build_method
 from medvlp.metrics import image_mean, macro_auroc, resample
 from medvlp.models import ReportTokenizer, TextEncoder
@@ -117,8 +117,9 @@ def small(patches_of_codes):
         tower = TextEncoder("small", vocab_size=TOKENIZER.vocab_size, layers=1, width=32, heads=2)
         parts = MethodParts(patches_of_codes, tower, TOKENIZER, tuple(IDS[f] for f in findings), BOOK)
         method = build_method(name, **vars(parts), options=options)
-        chosen = {n: AUXILIARY.get(n).Options(**o) for n, o in (auxiliary or {}).items()}
-        return with_auxiliary(method, parts, chosen)
+        kinds = {n: AUXILIARY.get(n) for n in auxiliary or ()}
+        chosen = {n: kind(parts, kind.Options(**auxiliary[n])) for n, kind in kinds.items()}
+        return PretrainingObjective(method, chosen) if chosen else method
 
     return make
 
@@ -127,7 +128,7 @@ def train(method, batches, learning_rate=5e-3):
     optimizer = torch.optim.AdamW(method.train().parameters(), lr=learning_rate)
     for batch in batches:
         optimizer.zero_grad()
-        sum(method.losses(batch).values()).backward()
+        sum(method(batch).values()).backward()
         optimizer.step()
     return method.eval()
 
@@ -205,8 +206,8 @@ def pasted_right(method):
     images, where = pictures(300, 30_000, SEEN)
     cutmix = method.auxiliary["medcutmix"].train()
     torch.manual_seed(3)
-    change = cutmix.begin(batch_of(images, where, 30_000), method.text_encoder)
-    change.features(method.image_encoder(images))
+    change = cutmix.augment(batch_of(images, where, 30_000), method.method.text_encoder)
+    change.augment_features(method.method.image_encoder(images))
     drawn, mixed = change.drawn, change.strength > 0
     donor = drawn.image_index[change.chosen]
     region = attention_region(change.vectors[change.chosen], change._patches[donor], cutmix.attention_scale.scale)

@@ -40,15 +40,15 @@ def slow_loss(method, batch, temperature):
 def test_the_loss_against_loops(build, make_batch):
     method, batch = build("medclip").eval(), make_batch(5)  # sentences without a finding are among them
     batch.findings[3] = -1
-    torch.testing.assert_close(method.losses(batch)["matching"], slow_loss(method, batch, 0.2), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(method(batch)["matching"], slow_loss(method, batch, 0.2), rtol=1e-5, atol=1e-5)
     sharper = build("medclip", target_temperature=0.05).eval()
-    torch.testing.assert_close(sharper.losses(batch)["matching"], slow_loss(sharper, batch, 0.05), rtol=1e-5, atol=1e-5)
-    assert not torch.allclose(method.losses(batch)["matching"], sharper.losses(batch)["matching"])
+    torch.testing.assert_close(sharper(batch)["matching"], slow_loss(sharper, batch, 0.05), rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(method(batch)["matching"], sharper(batch)["matching"])
 
 
 def test_only_so_many_sentences_of_each_report_are_read(build, make_batch):
     method, batch = build("medclip", sentences=1).eval(), make_batch(4)  # whose first sentences state a finding
-    got = method.losses(batch)["matching"]
+    got = method(batch)["matching"]
     for field in ("sentence_tokens", "sentence_mask", "sentence_findings"):
         setattr(batch, field, getattr(batch, field)[:, :1])
     torch.testing.assert_close(got, slow_loss(method, batch, 0.2), rtol=1e-5, atol=1e-5)
@@ -61,42 +61,42 @@ def test_the_least_is_zero_where_cosines_say_what_labels_say(build, make_batch):
     method.image_head.forward = lambda x: F.normalize(of_image, dim=1)
     method.text_head.forward = lambda x: F.normalize(of_text, dim=1)
     method.scale = Temperature(1.0)
-    assert method.eval().losses(batch)["matching"].abs() < 1e-6
+    assert method.eval()(batch)["matching"].abs() < 1e-6
     method.text_head.forward = lambda x: -F.normalize(of_text, dim=1)
-    assert method.losses(batch)["matching"] > 0.1
+    assert method(batch)["matching"] > 0.1
 
 
 def test_whose_sentence_it_is_does_not_matter(build, make_batch):
     method, batch = build("medclip").eval(), make_batch(5)
-    first = method.losses(batch)["matching"]
+    first = method(batch)["matching"]
     order = torch.tensor([2, 0, 3, 4, 1])
     for field in ("sentence_tokens", "sentence_mask", "sentence_findings"):
         setattr(batch, field, getattr(batch, field)[order])
-    torch.testing.assert_close(method.losses(batch)["matching"], first)
+    torch.testing.assert_close(method(batch)["matching"], first)
     clip, paired = build("clip").eval(), make_batch(5)  # where it does
-    before = clip.losses(paired)["contrast"]
+    before = clip(paired)["contrast"]
     paired.report_tokens, paired.report_mask = paired.report_tokens[order], paired.report_mask[order]
-    assert (clip.losses(paired)["contrast"] - before).abs() > 1e-4
+    assert (clip(paired)["contrast"] - before).abs() > 1e-4
 
 
 def test_images_without_a_report_learn_from_their_labels(build, make_batch):
     method, batch = build("medclip"), make_batch(5)
     batch.report_mask[4] = batch.sentence_mask[4] = False
     batch.images.requires_grad_()
-    method.losses(batch)["matching"].backward()
+    method(batch)["matching"].backward()
     assert batch.images.grad[4].any()
     batch.findings[4], batch.images.grad = -1, None
     method.image_encoder.eval()  # without batch statistics, which tie images together
-    method.losses(batch)["matching"].backward()
+    method(batch)["matching"].backward()
     assert not batch.images.grad[4].any()
     assert batch.images.grad[:4].flatten(1).any(1).all()
 
 
 def test_swapping_images_with_equal_labels_changes_nothing(build, make_batch):
     method, batch = build("medclip").eval(), make_batch(10)  # reports repeat after five
-    first = method.losses(batch)["matching"]
+    first = method(batch)["matching"]
     batch.images[[1, 6]] = batch.images[[6, 1]]
-    torch.testing.assert_close(method.losses(batch)["matching"], first)
+    torch.testing.assert_close(method(batch)["matching"], first)
 
 
 def test_a_score_is_the_softmax_of_mean_cosines(build, make_batch):
@@ -112,4 +112,4 @@ def test_cosines_are_averaged_before_the_softmax(build):
     method = build("medclip").eval()
     planted = torch.tensor([[0.3, -0.2], [0.0, 0.0]])  # of one image: two pairs, present and absent
     method.pair_cosines = lambda images, findings: planted.t()[..., None, None]
-    torch.testing.assert_close(method.score(None, ["edema"]), torch.sigmoid(torch.tensor([[0.05 / 0.07]])))
+    torch.testing.assert_close(method.score_encoded(None, ["edema"]), torch.sigmoid(torch.tensor([[0.05 / 0.07]])))

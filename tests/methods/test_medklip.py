@@ -1,6 +1,7 @@
 """MedKLIP: both terms against loops over images and findings, and that it learns what and where."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ def by_loops(method, batch):
     for b in range(len(batch)):
         features = method.image_encoder(batch.images[b : b + 1])
         for e in range(len(texts)):
-            answer = method.ask(features, queries[e][None, None])[0][0, 0]
+            answer = method.decode_queries(features, queries[e][None, None])[0][0, 0]
             state = int(batch.findings[b, e])
             if state in (0, 1) or (state == -1 and method.options.unmentioned == "negative"):
                 logit = method.presence(answer)[0]
@@ -40,12 +41,12 @@ def test_both_losses_equal_their_loops(build, make_batch, unmentioned):
     batch.places[0, 0, 7] = 1  # a finding in two places
     with torch.no_grad():
         for term, expected in by_loops(method, batch).items():
-            torch.testing.assert_close(method.losses(batch)[term], expected, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(method(batch)[term], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_weights_scale_their_term(build, make_batch):
     one, other = build("medklip").eval(), build("medklip", presence_weight=3.0, place_weight=0.5).eval()
-    first, second = one.losses(make_batch()), other.losses(make_batch())
+    first, second = one(make_batch()), other(make_batch())
     torch.testing.assert_close(3 * first["presence"], second["presence"])
     torch.testing.assert_close(0.5 * first["place"], second["place"])
 
@@ -55,15 +56,16 @@ def test_knowing_nothing_of_places_costs_log_8(build, make_batch):
     with torch.no_grad():
         method.to_place.weight.zero_()
         method.to_place.bias.zero_()
-    assert method.losses(make_batch())["place"].item() == pytest.approx(math.log(8), abs=1e-5)
+    assert method(make_batch())["place"].item() == pytest.approx(math.log(8), abs=1e-5)
 
 
 def test_a_finding_unmentioned_everywhere_sends_no_gradient_with_ignore(build, make_batch):
     method, batch = build("medklip", unmentioned="ignore"), make_batch()
     batch.findings[:, 1], batch.places[:, 1] = -1, -1
-    queries = method.own_queries()[0].detach().requires_grad_()
-    method.own_queries = lambda: (queries, None)
-    sum(method.losses(batch).values()).backward()
+    queries = method.encode_queries(method.trained_texts).vectors.detach().requires_grad_()
+    encoded = method.encode(batch)
+    encoded = replace(encoded, knowledge=replace(encoded.knowledge, vectors=queries))
+    sum(method.losses(batch, encoded).values()).backward()
     assert not queries.grad[1].any()
     assert queries.grad[[0, 2]].flatten(1).any(1).all()
 
@@ -85,10 +87,10 @@ def test_it_learns_on_which_side_a_finding_is(build, make_batch, monkeypatch, pl
     optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], lr=3e-3)
     for _ in range(40):
         optimizer.zero_grad()
-        sum(method.losses(batch).values()).backward()
+        sum(method(batch).values()).backward()
         optimizer.step()
     with torch.no_grad():
-        answers, _ = method.ask(features, method.own_queries()[0])
+        answers, _ = method.decode_queries(features, method.encode_queries(method.trained_texts).vectors)
         where = method.to_place(answers)[:, 0] @ place_features(method.bank).t()
     found = (where[:, left] > where[:, right]) == (torch.arange(8) < 4)
     assert found.all() == (place_weight > 0)

@@ -62,15 +62,15 @@ def against(query, states, book, k):
 def test_the_loss_is_that_of_the_paper(build, make_batch):
     method, batch = build("medslip", negatives=3).eval(), make_batch(5)
     batch.places[0, 0, 7], batch.places[1, 2, 3], batch.findings[2, 1] = 2, 1, 2
-    losses, expected = method.losses(batch), written_out(method, batch)
+    losses, expected = method(batch), written_out(method, batch)
     assert set(losses) == set(TERMS)
     for term in TERMS:
         torch.testing.assert_close(losses[term], expected[term], msg=lambda m, t=term: f"{t}: {m}")
 
 
 def test_weights_scale_their_terms(build, make_batch):
-    once = build("medslip").eval().losses(make_batch())
-    twice = build("medslip", place_weight=2.0, prototype_weight=2.0, relation_weight=2.0).eval().losses(make_batch())
+    once = build("medslip").eval()(make_batch())
+    twice = build("medslip", place_weight=2.0, prototype_weight=2.0, relation_weight=2.0).eval()(make_batch())
     for term in TERMS:
         torch.testing.assert_close(twice[term], (1 if term == "finding" else 2) * once[term])
 
@@ -194,7 +194,7 @@ def trained(book, tokenizer, make_batch, patches_of_codes):
         optimizer = torch.optim.AdamW(method.parameters(), lr=1e-2)
         for step in range(steps):
             optimizer.zero_grad()
-            sum(method.losses(generated(make_batch, 32, step)[0]).values()).backward()
+            sum(method(generated(make_batch, 32, step)[0]).values()).backward()
             optimizer.step()
         return method.eval()
 

@@ -51,7 +51,7 @@ def test_the_loss_is_the_papers(narrow, make_batch):
         for j in range(DIM):
             c = (z[:, i] * z[:, j]).sum() / 5
             orth = orth + 0.5 * ((c - 1) ** 2 if i == j else 0.0051 * c**2)
-    losses = method.losses(batch)
+    losses = method(batch)
     torch.testing.assert_close(losses["alignment"], align, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(losses["orthogonality"], 0.5 * orth, rtol=1e-4, atol=1e-5)
 
@@ -66,7 +66,7 @@ def test_no_text_parameter_trains_or_moves_whatever_the_recipe_says(narrow, make
     optimizer = torch.optim.AdamW(method.parameters(), lr=1e-2)
     for _ in range(2):
         method.train()
-        sum(method.losses(batch).values()).backward()
+        sum(method(batch).values()).backward()
         optimizer.step()
     first, second = (method.text_encoder(batch.report_tokens, batch.report_mask).global_ for _ in range(2))
     assert torch.equal(first, second)  # no dropout, though `.train()` was called
@@ -93,7 +93,7 @@ def distance_after_training(method, images, batch, steps=50):
     for _ in range(steps):
         method.train()
         optimizer.zero_grad()
-        sum(method.losses(batch).values()).backward()
+        sum(method(batch).values()).backward()
         optimizer.step()
     return before, distance()
 

@@ -72,7 +72,7 @@ def test_the_three_losses_from_their_definition(world):
     swapped = -(slow_codes(from_text) * (from_image / 0.2).log_softmax(1)).sum(1).mean()
     swapped = swapped - (slow_codes(from_image) * (from_text / 0.2).log_softmax(1)).sum(1).mean()
 
-    losses = method.losses(batch)
+    losses = method(batch)
     assert set(losses) == {"instance", "token", "prototype"}
     for name, expected in {"instance": instance, "token": token, "prototype": swapped / 2}.items():
         torch.testing.assert_close(losses[name], expected, rtol=1e-3, atol=1e-5)
@@ -80,13 +80,13 @@ def test_the_three_losses_from_their_definition(world):
 
 def test_the_token_loss_compares_no_image_with_another(world, make_batch):
     method, batch = world
-    whole = method.losses(batch)["token"]
+    whole = method(batch)["token"]
     alone = []
     for b in range(4):
         one = make_batch(4)
         for field in ("images", "report_tokens", "report_mask", "findings", "text_group"):
             setattr(one, field, getattr(batch, field)[b : b + 1])
-        alone.append(method.losses(one)["token"])
+        alone.append(method(one)["token"])
     torch.testing.assert_close(whole, sum(alone) / 4, rtol=1e-4, atol=1e-5)
 
 
@@ -94,17 +94,17 @@ def test_what_stands_in_the_padding_of_a_report_does_not_matter(world):
     method, batch = world
     batch.report_mask[1, 6:] = False
     batch.report_mask[1, 5] = True
-    cut = method.losses(batch)["token"]
+    cut = method(batch)["token"]
     batch.report_tokens[1, 6:] = 7
-    torch.testing.assert_close(method.losses(batch)["token"], cut)
+    torch.testing.assert_close(method(batch)["token"], cut)
 
 
 def test_an_image_without_report_has_no_part_in_any_loss(world, first):
     method, batch = world
     batch.report_mask[3] = False
     smaller = first(batch, 3)
-    expected = method.losses(smaller)
-    for name, loss in method.losses(batch).items():
+    expected = method(smaller)
+    for name, loss in method(batch).items():
         torch.testing.assert_close(loss, expected[name], rtol=1e-4, atol=1e-5)
 
 
@@ -119,7 +119,7 @@ def test_the_token_loss_alone_sees_which_patches_stand_in_an_image(world, losses
 
 def test_each_term_can_be_left_out(build, make_batch):
     for name in ("instance", "token", "prototype"):
-        assert name not in build("mgca", **{f"{name}_weight": 0.0}).losses(make_batch())
+        assert name not in build("mgca", **{f"{name}_weight": 0.0})(make_batch())
 
 
 def test_heat_maps_are_the_mean_cosine_of_the_words(build, make_batch):

@@ -13,17 +13,20 @@ def test_queries_are_texts_less_the_mean_of_the_trained_ones(build):
         texts = [method.texts_of(f)[0] for f in method.findings]
         mean = method.bank(texts).global_.mean(0)
         other = method.bank([method.texts_of("pacemaker")[0]]).global_
-        queries, known = method.queries((method.texts_of("pacemaker"),))
-        torch.testing.assert_close(queries[0], method.to_query(other - mean))
-        assert known.all()
-        torch.testing.assert_close(method.own_queries()[0][2], method.to_query(method.bank(texts).global_ - mean)[2:3])
+        pacemaker = method.encode_queries((method.texts_of("pacemaker"),))
+        torch.testing.assert_close(pacemaker.vectors[0], method.to_query(other - mean))
+        assert pacemaker.known.all()
+        torch.testing.assert_close(
+            method.encode_queries(method.trained_texts).vectors[2],
+            method.to_query(method.bank(texts).global_ - mean)[2:3],
+        )
 
 
 def test_an_empty_text_is_read_as_the_mean(build):
     method = build("medklip").eval()
-    queries, known = method.queries((("",), ("Fluid.",)))
-    assert known.tolist() == [[False], [True]]
-    torch.testing.assert_close(queries[0, 0], method.to_query.bias)
+    queries = method.encode_queries((("",), ("Fluid.",)))
+    assert queries.known.tolist() == [[False], [True]]
+    torch.testing.assert_close(queries.vectors[0, 0], method.to_query.bias)
 
 
 @pytest.mark.parametrize("name", ["kad", "mavl", "medklip"])
@@ -43,7 +46,7 @@ def test_heat_maps_are_attention_to_the_finding_or_to_the_phrase(build, make_bat
     named = method.heat_map(images, "Pleural effusion.")
     assert named.shape == (2, 4, 4)
     torch.testing.assert_close(named.sum((1, 2)), torch.ones(2))
-    asked = method.queries((method.texts_of("pleural_effusion"),))[0][0]
+    asked = method.encode_queries((method.texts_of("pleural_effusion"),)).vectors[0]
     memory = method.to_memory(method.image_encoder(images).patches)
     _, attention = method.decoder(asked, memory, grid_position((4, 4), memory.shape[2], memory), need_attention=True)
     torch.testing.assert_close(named.flatten(1), attention.mean(1))  # of all questions
@@ -56,13 +59,13 @@ def test_attention_moves_with_what_is_seen(build, make_batch):
     method, images = build("medklip").eval(), make_batch(1).images
     features = method.image_encoder(images)
     features.patches = torch.zeros_like(features.patches)
-    queries, _ = method.queries((method.texts_of("edema"),))
+    queries = method.encode_queries((method.texts_of("edema"),)).vectors
     with torch.no_grad():
         for layer in method.decoder.layers:
             layer.cross_attention.key.weight.mul_(3)
-        _, flat = method.ask(features, queries, need_attention=True)
+        _, flat = method.decode_queries(features, queries, need_attention=True)
         features.patches[0, 5] = 4 * torch.randn(features.patches.shape[-1])
-        _, after = method.ask(features, queries, need_attention=True)
+        _, after = method.decode_queries(features, queries, need_attention=True)
     change = (after - flat)[0, 0].abs()
     assert change.argmax() == 5
 

@@ -45,9 +45,9 @@ def test_every_parameter_learns(name, build, make_batch, step):
 @pytest.mark.parametrize("name", METHODS)
 def test_bfloat16_autocast_changes_little(name, build, make_batch):
     method, batch = build(name).eval(), make_batch()
-    exact = method.losses(batch)
+    exact = method(batch)
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = method.losses(batch)
+        rounded = method(batch)
     for term, value in exact.items():
         assert rounded[term].dtype == torch.float32
         torch.testing.assert_close(rounded[term], value, rtol=0.05, atol=0.02)
@@ -65,7 +65,7 @@ def test_a_batch_without_reports_or_labels_costs_nothing_and_stays_finite(name, 
     batch.concepts[:] = batch.concepts.new_tensor([0, 0, -1, -1])
     method = build(name)
     with torch.no_grad():
-        without, labelled = method.eval().losses(batch), method.losses(make_batch())
+        without, labelled = method.eval()(batch), method(make_batch())
     # A term that is what it was for other images, reports and labels does not read the batch at all, and may cost what
     # it likes: KAD's contrast of the book's texts with each other.
     assert [t for t, v in without.items() if v.item() != 0 and not torch.equal(v, labelled[t])] == []
@@ -82,7 +82,7 @@ def test_order_of_the_batch_does_not_matter(name, build, make_batch):
     for field in fields(batch):
         if isinstance(value := getattr(batch, field.name), torch.Tensor):
             setattr(shuffled, field.name, value[order])
-    first, second = method.losses(batch), method.losses(shuffled)
+    first, second = method(batch), method(shuffled)
     for term in first:
         torch.testing.assert_close(first[term], second[term], rtol=1e-4, atol=1e-5)
 

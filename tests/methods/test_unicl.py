@@ -40,13 +40,13 @@ def slow_loss(method, batch):
 
 def test_the_loss_is_the_papers(build, make_batch):
     method, batch = build("unicl").eval(), make_batch(7)  # reports 5 and 6 repeat 0 and 1
-    torch.testing.assert_close(method.losses(batch)["contrast"], slow_loss(method, batch), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(method(batch)["contrast"], slow_loss(method, batch), rtol=1e-4, atol=1e-5)
 
 
 def test_a_report_without_sentences_takes_no_part_but_its_labels_do(build, make_batch):
     method, batch = build("unicl").eval(), make_batch(5)
     batch.sentence_mask[3] = False
-    with_labels = method.losses(batch)["contrast"]
+    with_labels = method(batch)["contrast"]
     torch.testing.assert_close(with_labels, slow_loss(method, batch), rtol=1e-4, atol=1e-5)
 
 
@@ -54,10 +54,10 @@ def test_labels_alone_teach(build, make_batch):
     method, batch = build("unicl").eval(), make_batch(5)
     batch.sentence_mask[:] = False
     batch.report_mask[:] = False
-    loss = method.losses(batch)["contrast"]
+    loss = method(batch)["contrast"]
     assert loss > 0
     batch.findings[:] = -1
-    assert method.losses(batch)["contrast"] == 0
+    assert method(batch)["contrast"] == 0
 
 
 def test_images_that_share_a_label_are_not_pushed_from_each_others_texts(build, make_batch):

@@ -14,13 +14,13 @@ def test_the_loss_is_the_masked_cross_entropy_of_cosines_with_prototypes(build, 
         known = states >= 0
         bce = F.binary_cross_entropy_with_logits(row[known], states[known].float(), reduction="sum")
         per_image.append(bce / (known.sum() + 1e-3))
-    torch.testing.assert_close(method.losses(batch)["bce"], torch.stack(per_image).mean(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(method(batch)["bce"], torch.stack(per_image).mean(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_finding_that_no_report_mentions_leaves_its_prototype_alone(build, make_batch):
     method, batch = build("unimodal", unmentioned="ignore"), make_batch(4)
     batch.findings[:, 2] = -1
-    method.losses(batch)["bce"].backward()
+    method(batch)["bce"].backward()
     gradient = method.labels.prototypes.grad
     assert not gradient[2].any()
     assert gradient[[0, 1, 3]].any(1).all()

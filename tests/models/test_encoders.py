@@ -9,12 +9,10 @@ from torch import Tensor, nn
 from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.registry import build_method
 from medvlp.models import (
-    ImageEncoder,
     ImageFeatures,
     ReportTokenizer,
     build_image_encoder,
     build_text_encoder,
-    cached_forward,
     image_encoders,
     text_encoders,
 )
@@ -71,17 +69,3 @@ def test_an_unknown_encoder_names_the_nearest_of_both_kinds(registered):
     registered(image_encoders, "my_tower", Tower)
     with pytest.raises(ValueError, match=r'neither a registered encoder nor timm has .*did you mean "my_tower"'):
         build_image_encoder("my_towr", **SETTINGS)
-
-
-def test_a_tensor_is_encoded_once_and_a_changed_or_other_one_again() -> None:
-    encoder = ImageEncoder("test_resnet.r160_in1k", False, 32, dim=8).eval()
-    images = torch.rand(2, 1, 32, 32)
-    with torch.no_grad():
-        with cached_forward(encoder):
-            first = encoder(images)
-            assert encoder(images) is first
-            assert encoder(images.clone()) is not first
-            again = encoder(images)
-            images.mul_(-3)
-            assert not torch.equal(encoder(images).patches, again.patches)
-        assert encoder(images) is not encoder(images)

@@ -30,8 +30,8 @@ class Linear:
     def __init__(self, weight, level):
         self.image_encoder, self.weight, self.level = Encoder(), weight, level
 
-    def score(self, images, findings):
-        seen = self.image_encoder(images).pyramid[self.level][:, 0]
+    def score_encoded(self, features, findings):
+        seen = features.pyramid[self.level][:, 0]
         return (seen * self.weight).sum((1, 2))[:, None].sigmoid()
 
 

@@ -43,7 +43,7 @@ def test_wrong_names_and_settings_are_answered(
 def test_an_extra_that_reads_is_refused_by_a_method_that_does_not(tiny_recipe: MakeRecipe, tiny_store: Store) -> None:
     with pytest.raises(RecipeError, match=r"auxiliary\.filip: .*Unimodal has none"):
         build(tiny_recipe("method=unimodal", "auxiliary.filip={}"), tiny_store)
-    assert build(tiny_recipe("method=unimodal", "auxiliary.superclass={}"), tiny_store).reads_text is False
+    assert build(tiny_recipe("method=unimodal", "auxiliary.superclass={}"), tiny_store).method.reads_text is False
 
 
 def test_a_name_alone_means_its_defaults_and_reads_back(tiny_recipe: MakeRecipe) -> None:
@@ -52,10 +52,16 @@ def test_a_name_alone_means_its_defaults_and_reads_back(tiny_recipe: MakeRecipe)
     assert Recipe.from_yaml(recipe.to_yaml()) == recipe
 
 
+def test_the_old_key_is_read_with_a_warning(tiny_recipe: MakeRecipe) -> None:
+    with pytest.warns(FutureWarning, match="extras is called auxiliary now"):
+        recipe = tiny_recipe("method=clip", "extras.filip.weight=0.5")
+    assert recipe.auxiliary == {"filip": {"weight": 0.5}}
+
+
 def test_the_method_starts_with_the_weights_that_it_has_without_extras(
     tiny_recipe: MakeRecipe, tiny_store: Store
 ) -> None:
-    alone = build(tiny_recipe("method=clip"), tiny_store).state_dict()
+    alone = build(tiny_recipe("method=clip"), tiny_store).model.state_dict()
     whole = build(tiny_recipe("method=clip", *ALL), tiny_store).state_dict()
     assert all(torch.equal(whole[f"method.{name}"], tensor) for name, tensor in alone.items())
     assert {name.split(".")[1] for name in whole if name.startswith("auxiliary.")} == set(AUXILIARY)
@@ -86,4 +92,4 @@ def test_a_run_with_every_extra_is_saved_and_resumed_to_the_same_bits(
     assert one.keys() == other.keys()
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
     method = load_model(whole / "last", device="cpu").method
-    assert all(torch.equal(tensor, one[name]) for name, tensor in method.state_dict().items())
+    assert all(torch.equal(tensor, one[f"method.{name}"]) for name, tensor in method.state_dict().items())

@@ -9,8 +9,7 @@ from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.auxiliary.step import Step
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, Method, MethodParts
 from medvlp.methods.options import Options
 from medvlp.models import ONE_RANK, ImageFeatures, Ranks, TextEncoder
 
@@ -52,25 +51,34 @@ class Auxiliary(nn.Module, ABC):
 
 
 class AuxiliaryLoss(Auxiliary):
-    """An auxiliary loss that adds losses on what the method's encoders gave in the same step."""
+    """Losses on what the method encoded in the same step, beside the method's own."""
 
     @abstractmethod
-    def losses(self, step: Step) -> dict[str, Tensor]:
-        """Named scalars; they are logged as `<extra>/<name>`, times `options.weight`. The rules of `Method.losses`."""
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        """Named scalars; they are logged as `<auxiliary>/<name>`, times `options.weight`. Rules as in `Method.losses`.
+
+        Args:
+            batch: of this step.
+            encoded: `image` as the method saw it; `report` always where `reads_text` is True.
+        """
+
+    def update(self, method: Method) -> None:
+        """Called before the losses of each training step; what follows the method's weights, such as a momentum
+        encoder, moves here."""
 
 
-class Change(ABC):
-    """What an `Augmentation` does to one batch.
+class AugmentedBatch(ABC):
+    """What an `Augmentation` made of one batch.
 
     Attributes:
-        batch: what the method and the other extras are given.
+        batch: what the method and the auxiliary losses are given.
     """
 
     batch: Batch
 
     @abstractmethod
-    def features(self, features: ImageFeatures) -> ImageFeatures:
-        """Features of `batch.images` as the encoder gives them -> as the method is to see them."""
+    def augment_features(self, features: ImageFeatures) -> ImageFeatures:
+        """Features of `batch.images` as the encoder gives them -> as the losses are to see them."""
 
     @abstractmethod
     def losses(self) -> dict[str, Tensor]:
@@ -78,8 +86,8 @@ class Change(ABC):
 
 
 class Augmentation(Auxiliary):
-    """An auxiliary loss that changes the batch, and the image features, before any loss sees them."""
+    """Changes the batch, and the image features, before any loss sees them."""
 
     @abstractmethod
-    def begin(self, batch: Batch, text_encoder: TextEncoder) -> Change:
-        """Decide what happens to a batch; in evaluation mode it comes through as it is."""
+    def augment(self, batch: Batch, text_encoder: TextEncoder) -> AugmentedBatch:
+        """Augment a batch; in evaluation mode it comes through as it is."""

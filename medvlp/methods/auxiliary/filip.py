@@ -18,11 +18,10 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 from torch import Tensor
 
-from medvlp.data.batch import BatchField
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
 from medvlp.methods.auxiliary.registry import register_auxiliary
-from medvlp.methods.auxiliary.step import Step
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.methods.dual_encoder import reported_pairs
 from medvlp.models import ProjectionHead, Temperature
 from medvlp.objectives import info_nce, late_interaction, target_matrix
@@ -50,11 +49,12 @@ class FILIP(AuxiliaryLoss):
         self.word_head = ProjectionHead(parts.text_encoder.dim, options.dim)
         self.scale = Temperature()
 
-    def losses(self, step: Step) -> dict[str, Tensor]:
-        batch, ranks = step.batch, self.ranks
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        report, ranks = encoded.report, self.ranks
+        assert report is not None
         # Patches travel between ranks, since their number is the same on all, and that of words is not.
-        patches = ranks.gather(self.patch_head(step.image.patches))
-        found, asked = late_interaction(patches, self.word_head(step.report.tokens), step.report.mask)
+        patches = ranks.gather(self.patch_head(encoded.image.patches))
+        found, asked = late_interaction(patches, self.word_head(report.tokens), report.mask)
         kind = self.options.false_negatives
         target = target_matrix(kind, text_group=batch.text_group, states=batch.findings, ranks=ranks)  # symmetric
         pairs = reported_pairs(batch, ranks)

@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from medvlp.data.batch import Batch, BatchField
 from medvlp.data.sentence_cutmix import Contradictions, Pasted, may_be_pasted, sentence_cutmix
 from medvlp.knowledge import get_finding
-from medvlp.methods.auxiliary.base import Augmentation, AuxiliaryOptions, Change
+from medvlp.methods.auxiliary.base import Augmentation, AugmentedBatch, AuxiliaryOptions
 from medvlp.methods.auxiliary.registry import register_auxiliary
 from medvlp.methods.base import MethodParts
 from medvlp.methods.options import Share
@@ -89,7 +89,7 @@ class MedCutMix(Augmentation):
         normal = torch.tensor([get_finding(finding).kind == "normal" for finding in parts.findings])
         self.register_buffer("normal", normal, persistent=False)
 
-    def begin(self, batch: Batch, text_encoder: TextEncoder) -> Change:
+    def augment(self, batch: Batch, text_encoder: TextEncoder) -> AugmentedBatch:
         """Paste into the reports that are drawn to be mixed a sentence that fits each; in evaluation mode into none."""
         tokens, mask, states = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
         drawn = sample_sentences(tokens, mask, states, self.options.sentences, self.training, first="present")
@@ -104,7 +104,7 @@ class MedCutMix(Augmentation):
         changed = replace(changed, text_group=torch.where(mixed, new_group, batch.text_group))
         least, most = self.options.keep
         strength = (1 - least - (most - least) * torch.rand(len(batch), device=mixed.device)) * mixed
-        return _Cut(self, batch, changed, drawn, vectors, chosen, strength)
+        return _Mixed(self, batch, changed, drawn, vectors, chosen, strength)
 
     def _choose(self, batch: Batch, drawn: SampledSentences, rules: Contradictions) -> tuple[Tensor, Tensor]:
         """For each image a sentence `[B]` that fits it, and whether it is mixed, bool `[B]`."""
@@ -114,12 +114,12 @@ class MedCutMix(Augmentation):
         return chosen, (drawn_value >= 0) & wanted & self.training
 
 
-class _Cut(Change):
+class _Mixed(AugmentedBatch):
     """One batch of MedCutMix."""
 
     def __init__(
         self,
-        extra: MedCutMix,
+        mixer: MedCutMix,
         before: Batch,
         after: Batch,
         drawn: SampledSentences,
@@ -127,19 +127,19 @@ class _Cut(Change):
         chosen: Tensor,
         strength: Tensor,
     ) -> None:
-        self.extra, self.before, self.batch = extra, before, after
+        self.mixer, self.before, self.batch = mixer, before, after
         self.drawn, self.vectors, self.chosen, self.strength = drawn, vectors, chosen, strength
         self._patches: Tensor | None = None
 
-    def features(self, features: ImageFeatures) -> ImageFeatures:
+    def augment_features(self, features: ImageFeatures) -> ImageFeatures:
         """Patches, maps and global vector, mixed where the pasted sentence points in the image that it is of."""
         donor = self.drawn.image_index[self.chosen]
-        self._patches = self.extra.patch_head(features.patches)
-        sharpness = self.extra.attention_scale.scale
+        self._patches = self.mixer.patch_head(features.patches)
+        sharpness = self.mixer.attention_scale.scale
         region = attention_region(self.vectors[self.chosen], self._patches[donor], sharpness)
         share = self.strength[:, None] * region
         patches = manifold_mix(features.patches, features.patches[donor], share)
-        if self.extra.pools_patches:
+        if self.mixer.pools_patches:
             global_ = patches.mean(1)
         else:
             global_ = manifold_mix(features.global_, features.global_[donor], share.mean(1))
@@ -152,11 +152,11 @@ class _Cut(Change):
 
     def losses(self) -> dict[str, Tensor]:
         """What teaches sentences to point: the images as they are, with the sentences that say what is there."""
-        assert self._patches is not None  # `Step` has seen to it that the encoder was asked
-        ranks, drawn, has_report = self.extra.ranks, self.drawn, self.before.report_mask.any(1)
-        sharpness = self.extra.attention_scale.scale
+        assert self._patches is not None  # the images are encoded before any loss
+        ranks, drawn, has_report = self.mixer.ranks, self.drawn, self.before.report_mask.any(1)
+        sharpness = self.mixer.attention_scale.scale
         similarity = patch_sentence_similarity(self._patches, ranks.gather(self.vectors), sharpness)
         stated = drawn.states, self.before.findings, drawn.image_index, drawn.group
         target, valid = sentence_targets(*stated, ranks=ranks, unmentioned="negative", has_report=has_report)
         counts = ranks.gather(drawn.has_present & drawn.exists)
-        return {"pointing": info_nce(self.extra.scale(similarity), target.float(), valid & counts, ranks=ranks)}
+        return {"pointing": info_nce(self.mixer.scale(similarity), target.float(), valid & counts, ranks=ranks)}

@@ -21,11 +21,10 @@ from typing import ClassVar
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from medvlp.data.batch import BatchField
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
 from medvlp.methods.auxiliary.registry import register_auxiliary
-from medvlp.methods.auxiliary.step import Step
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.methods.dual_encoder import reported_pairs
 from medvlp.methods.options import Share
 from medvlp.models import ProjectionHead, Temperature, cosines, own_columns
@@ -60,17 +59,18 @@ class SoftCLIP(AuxiliaryLoss):
         self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim)
         self.scale = Temperature()
 
-    def losses(self, step: Step) -> dict[str, Tensor]:
-        seen, read = step.image.global_, step.report.global_
-        image, text = self.image_head(seen), self.text_head(read)
-        by_image = self._direction(step, image, text, seen)
-        by_text = self._direction(step, text, image, read)
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        assert encoded.report is not None
+        from_image, from_text = encoded.image.global_, encoded.report.global_
+        image, text = self.image_head(from_image), self.text_head(from_text)
+        by_image = self._direction(batch, image, text, from_image)
+        by_text = self._direction(batch, text, image, from_text)
         return {"contrast": 0.5 * (by_image + by_text)}
 
-    def _direction(self, step: Step, rows: Tensor, columns: Tensor, guide: Tensor) -> Tensor:
+    def _direction(self, batch: Batch, rows: Tensor, columns: Tensor, guide: Tensor) -> Tensor:
         """Rows against the columns of all ranks; how like the rows are guides."""
-        pairs = reported_pairs(step.batch, self.ranks)
+        pairs = reported_pairs(batch, self.ranks)
         own = own_columns(len(rows), pairs.shape[1], self.ranks, pairs.device)
         logits = self.scale(cosines(rows, self.ranks.gather(columns)))
-        alike = self.options.sharpness * self_similarity(guide, step.batch.report_mask.any(1), self.ranks)
+        alike = self.options.sharpness * self_similarity(guide, batch.report_mask.any(1), self.ranks)
         return soft_contrast(logits, alike, own, pairs, self.options.share, self.options.relations, self.ranks)

@@ -20,11 +20,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from medvlp.data.batch import BatchField
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
 from medvlp.methods.auxiliary.registry import register_auxiliary
-from medvlp.methods.auxiliary.step import Step
-from medvlp.methods.base import MethodParts
+from medvlp.methods.base import Encoded, MethodParts
 from medvlp.models import DocumentFrequency
 from medvlp.objectives import bag_cross_entropy, bag_of_words
 
@@ -44,13 +43,12 @@ class SuperClass(AuxiliaryLoss):
         self.classes = nn.Linear(parts.image_encoder.dim, self.vocabulary)
         self.frequency = DocumentFrequency(self.vocabulary)
 
-    def losses(self, step: Step) -> dict[str, Tensor]:
-        batch = step.batch
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         words = batch.report_mask
         for special in self.special:
             words = words & (batch.report_tokens != special)
         bag = bag_of_words(batch.report_tokens, words, self.vocabulary)
         if self.training:
             self.frequency.count(bag, self.ranks)
-        loss = bag_cross_entropy(self.classes(step.image.global_), bag * self.frequency(), self.ranks)
+        loss = bag_cross_entropy(self.classes(encoded.image.global_), bag * self.frequency(), self.ranks)
         return {"words": loss}

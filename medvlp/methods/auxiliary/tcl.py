@@ -26,12 +26,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.augment import random_view
-from medvlp.data.batch import BatchField
+from medvlp.data.batch import Batch, BatchField
 from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
 from medvlp.methods.auxiliary.registry import register_auxiliary
-from medvlp.methods.auxiliary.step import Step
-from medvlp.methods.base import MethodParts
-from medvlp.models import FeatureQueue, MomentumEncoder, ProjectionHead, Temperature, cosines, own_columns
+from medvlp.methods.base import Encoded, Method, MethodParts
+from medvlp.models import (
+    FeatureQueue,
+    ImageFeatures,
+    MomentumEncoder,
+    ProjectionHead,
+    Temperature,
+    TextFeatures,
+    cosines,
+    own_columns,
+)
 from medvlp.objectives import global_local_contrast, info_nce, row_hash
 
 _NOBODY = -1  # group of what is no text: an image without report, and slots of the queue that are still empty
@@ -71,18 +79,19 @@ class TCL(AuxiliaryLoss):
         self.images, self.texts = FeatureQueue(options.queue, options.dim), FeatureQueue(options.queue, options.dim)
         self.special = (parts.tokenizer.cls_id, parts.tokenizer.sep_id)
 
-    def losses(self, step: Step) -> dict[str, Tensor]:
-        if self.training:
-            self.image_twin.update(step.image_encoder)
-            self.text_twin.update(step.text_encoder)
-            self.image_head_twin.update(self.image_head)
-            self.text_head_twin.update(self.text_head)
-        terms = {**self._of_images(step), **self._of_texts(step)}
+    def update(self, method: Method) -> None:
+        self.image_twin.update(method.image_encoder)
+        self.text_twin.update(method.text_encoder)
+        self.image_head_twin.update(self.image_head)
+        self.text_head_twin.update(self.text_head)
+
+    def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
+        assert encoded.report is not None
+        terms = {**self._image_terms(batch, encoded.image), **self._text_terms(batch, encoded.report)}
         return {name: 0.25 * loss for name, loss in terms.items()}
 
-    def _of_images(self, step: Step) -> dict[str, Tensor]:
-        images = step.batch.images
-        query = self.image_head(step.image.global_)
+    def _image_terms(self, batch: Batch, features: ImageFeatures) -> dict[str, Tensor]:
+        images, query = batch.images, self.image_head(features.global_)
         with torch.no_grad():
             view = self.image_twin(random_view(images) if self.training else images)
             key, parts = self.image_head_twin(view.global_), self.image_head_twin(view.patches)
@@ -98,10 +107,9 @@ class TCL(AuxiliaryLoss):
         local = global_local_contrast(query, parts, everything, row, self.scale.scale, self.ranks)
         return {"image": whole, "image_parts": local}
 
-    def _of_texts(self, step: Step) -> dict[str, Tensor]:
-        batch = step.batch
+    def _text_terms(self, batch: Batch, features: TextFeatures) -> dict[str, Tensor]:
         has_report = batch.report_mask.any(1)
-        query = self.text_head(step.report.global_)
+        query = self.text_head(features.global_)
         with torch.no_grad():
             view = self.text_twin(batch.report_tokens, batch.report_mask)
             key, parts = self.text_head_twin(view.global_), self.text_head_twin(view.tokens)

@@ -7,7 +7,7 @@ import torch
 
 from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.methods.base import MethodParts
-from medvlp.methods.pretraining_objective import with_auxiliary
+from medvlp.methods.pretraining_objective import PretrainingObjective
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def build_with(build):
         text_encoder = method.text_encoder if method.reads_text else build("clip").text_encoder
         parts = MethodParts(method.image_encoder, text_encoder, method.tokenizer, method.findings, method.book)
         torch.manual_seed(2)
-        return with_auxiliary(method, parts, {n: AUXILIARY.get(n).Options(**given) for n, given in chosen.items()})
+        kinds = {name: AUXILIARY.get(name) for name in chosen}
+        return PretrainingObjective(method, {n: kind(parts, kind.Options(**chosen[n])) for n, kind in kinds.items()})
 
     return make

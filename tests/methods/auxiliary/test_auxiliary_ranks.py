@@ -8,7 +8,6 @@ import torch
 from medvlp.data.batch import Batch
 from medvlp.methods.auxiliary.base import AuxiliaryLoss
 from medvlp.methods.auxiliary.registry import AUXILIARY
-from medvlp.methods.auxiliary.step import Step
 from medvlp.methods.base import MethodParts
 from medvlp.models import ImageEncoder
 
@@ -33,11 +32,11 @@ def test_ranks_together_equal_one(name, build, make_batch, on_two_ranks):
     kind = AUXILIARY.get(name)
     auxiliary = kind(parts, kind.Options())
     if name == "superclass":
-        auxiliary.train().losses(Step(method, batch))  # counts of words, without which nothing weighs anything
+        auxiliary.train().losses(batch, method.encode(batch))  # counts of words, without which nothing weighs anything
     auxiliary.eval()
     watched = [p for p in (*auxiliary.parameters(), encoder.patch_norm.weight) if p.requires_grad]
 
-    expected = auxiliary.losses(Step(method, batch))
+    expected = auxiliary.losses(batch, method.encode(batch))
     gradients = torch.autograd.grad(sum(expected.values()), watched)
 
     copies = [kind(parts, kind.Options()).eval() for _ in range(2)]
@@ -45,7 +44,8 @@ def test_ranks_together_equal_one(name, build, make_batch, on_two_ranks):
     def work(rank, ranks):
         copies[rank].load_state_dict(auxiliary.state_dict())
         copies[rank].ranks = ranks
-        return copies[rank].losses(Step(method, share(batch, rank)))
+        half = share(batch, rank)
+        return copies[rank].losses(half, method.encode(half))
 
     found = on_two_ranks(work)
     for term, loss in expected.items():

@@ -32,8 +32,8 @@ def test_every_parameter_of_an_extra_and_of_the_encoders_learns_from_it(name, bu
     sum(added(method, batch).values()).backward()
     own = [(n, p) for n, p in method.named_parameters() if p.requires_grad and n.startswith("auxiliary.")]
     assert [n for n, p in own if p.grad is None or not p.grad.abs().any()] == []
-    assert method.image_encoder.to_patches[-1].weight.grad.abs().any()
-    assert not AUXILIARY.get(name).reads_text or next(method.text_encoder.parameters()).grad.abs().any()
+    assert method.method.image_encoder.to_patches[-1].weight.grad.abs().any()
+    assert not AUXILIARY.get(name).reads_text or next(method.method.text_encoder.parameters()).grad.abs().any()
 
 
 @pytest.mark.parametrize("name", EXTRAS)

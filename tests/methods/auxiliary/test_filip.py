@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from medvlp.methods.auxiliary.step import Step
 from medvlp.objectives import late_interaction
 
 
@@ -12,8 +11,8 @@ from medvlp.objectives import late_interaction
 def test_the_loss_is_that_of_a_loop_over_pairs(build, build_auxiliary, make_batch, kind):
     batch, auxiliary = make_batch(4), build_auxiliary("filip", false_negatives=kind)
     batch.text_group = torch.tensor([0, 1, 0, 2])  # said to be equal, and read unlike each other
-    step = Step(build("clip").eval(), batch)
-    patches, words = auxiliary.patch_head(step.image.patches), auxiliary.word_head(step.report.tokens)
+    encoded = build("clip").eval().encode(batch)
+    patches, words = auxiliary.patch_head(encoded.image.patches), auxiliary.word_head(encoded.report.tokens)
     found, asked = torch.zeros(4, 4), torch.zeros(4, 4)
     for i in range(4):
         for j in range(4):
@@ -22,7 +21,7 @@ def test_the_loss_is_that_of_a_loop_over_pairs(build, build_auxiliary, make_batc
     right = torch.eye(4) if kind == "identity" else (batch.text_group[:, None] == batch.text_group).float()
     right = right / right.sum(1, keepdim=True)
     expected = (F.cross_entropy(found / 0.07, right) + F.cross_entropy(asked.t() / 0.07, right)) / 2
-    torch.testing.assert_close(auxiliary.losses(step)["contrast"], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(auxiliary.losses(batch, encoded)["contrast"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_small_word_finds_its_patch_where_the_mean_does_not():

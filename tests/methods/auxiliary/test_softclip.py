@@ -3,13 +3,11 @@
 import torch
 from torch.nn import functional as F
 
-from medvlp.methods.auxiliary.step import Step
-
 
 def test_the_loss_is_the_mean_of_both_directions(build, build_auxiliary, make_batch):
     batch, auxiliary = make_batch(4), build_auxiliary("softclip", share=0.3, sharpness=5.0, relations=0.5)
-    step = Step(build("clip").eval(), batch)
-    seen, read = step.image.global_.detach(), step.report.global_.detach()
+    encoded = build("clip").eval().encode(batch)
+    seen, read = encoded.image.global_.detach(), encoded.report.global_.detach()
     image, text = (
         F.normalize(head.layers(x), dim=1) for head, x in ((auxiliary.image_head, seen), (auxiliary.text_head, read))
     )
@@ -23,7 +21,7 @@ def test_the_loss_is_the_mean_of_both_directions(build, build_auxiliary, make_ba
             expected += F.kl_div(logits[i].log_softmax(0), target, reduction="sum") / 8
             among = F.kl_div(logits[i, others].log_softmax(0), alike[i, others].softmax(0), reduction="sum")
             expected += 0.5 * among / 8
-    torch.testing.assert_close(auxiliary.losses(step)["contrast"], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(auxiliary.losses(batch, encoded)["contrast"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_an_image_without_report_changes_nothing_for_the_others(build, build_auxiliary, make_batch):
@@ -32,4 +30,6 @@ def test_an_image_without_report_changes_nothing_for_the_others(build, build_aux
     for field in ("images", "report_tokens", "report_mask"):
         setattr(smaller, field, getattr(batch, field)[:4])
     method = build("clip").eval()
-    torch.testing.assert_close(auxiliary.losses(Step(method, batch)), auxiliary.losses(Step(method, smaller)))
+    torch.testing.assert_close(
+        auxiliary.losses(batch, method.encode(batch)), auxiliary.losses(smaller, method.encode(smaller))
+    )

@@ -2,12 +2,10 @@
 
 import torch
 
-from medvlp.methods.auxiliary.step import Step
-
 
 def test_special_tokens_are_no_classes_and_frequent_words_weigh_less(build, build_auxiliary, make_batch, tokenizer):
     batch, auxiliary = make_batch(5), build_auxiliary("superclass").train()
-    auxiliary.losses(Step(build("clip"), batch))
+    auxiliary.losses(batch, build("clip").encode(batch))
     counted = auxiliary.frequency
     special = (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id)
     assert counted.texts == 5
@@ -21,9 +19,9 @@ def test_special_tokens_are_no_classes_and_frequent_words_weigh_less(build, buil
 
 def test_the_loss_is_cross_entropy_with_the_shares_of_the_words(build, build_auxiliary, make_batch, tokenizer):
     batch, auxiliary = make_batch(4), build_auxiliary("superclass")
-    step = Step(build("clip").eval(), batch)
-    got = auxiliary.train().losses(step)["words"]
-    log_q = auxiliary.classes(step.image.global_).log_softmax(1)
+    encoded = build("clip").eval().encode(batch)
+    got = auxiliary.train().losses(batch, encoded)["words"]
+    log_q = auxiliary.classes(encoded.image.global_).log_softmax(1)
     weights, expected = auxiliary.frequency(), 0.0
     for row, mask, log_p in zip(batch.report_tokens, batch.report_mask, log_q, strict=True):
         words = sorted(set(row[mask].tolist()) - {tokenizer.cls_id, tokenizer.sep_id})
@@ -33,5 +31,6 @@ def test_the_loss_is_cross_entropy_with_the_shares_of_the_words(build, build_aux
 
 def test_nothing_is_counted_in_evaluation_mode(build, build_auxiliary, make_batch):
     auxiliary = build_auxiliary("superclass").eval()
-    auxiliary.losses(Step(build("clip"), make_batch(3)))
+    batch = make_batch(3)
+    auxiliary.losses(batch, build("clip").encode(batch))
     assert auxiliary.frequency.texts == 0
