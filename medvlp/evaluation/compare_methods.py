@@ -19,6 +19,8 @@ from medvlp.metrics import (
     finding_aurocs,
     group_mean,
     image_mean,
+    interval_unknown,
+    macro_auroc,
     resample,
     seed_spread,
 )
@@ -210,7 +212,8 @@ class _Areas:
     """AUROCs of a method: of each seed on all patients, `[F]`, and on each resample, `[F, R]`."""
 
     names: list[str]
-    patients: int
+    rows: tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]
+    """Patient ids `[N]`; truth and known `[N, F]`, which all seeds share."""
     value: dict[int, NDArray[np.float64]]
     resampled: dict[int, NDArray[np.float64]]
 
@@ -222,14 +225,14 @@ class _Areas:
             columns = (run.scored.truth[:, use], run.scored.scores[:, use], run.scored.known[:, use])
             value[seed] = finding_aurocs(*columns)
             resampled[seed] = resample(finding_aurocs, run.scored.patient_ids, *columns, **draws)
-        return cls(names, len(np.unique(run.scored.patient_ids)), value, resampled)
+        return cls(names, (run.scored.patient_ids, columns[0], columns[2]), value, resampled)
 
     def mean(self, findings: Sequence[str], draw: int) -> Estimate:
         """The mean over some findings and all seeds."""
         use = [self.names.index(name) for name in findings]
         value = [v[use].mean() for v in self.value.values()]
         resampled = [r[use].mean(0) for r in self.resampled.values()]
-        return estimate_over_seeds(value, resampled, self.patients, draw, _SHARE)
+        return self._estimate(value, resampled, draw, _SHARE, use)
 
     def above(self, other: _Areas | None, draw: int) -> Estimate | None:
         """How much its macro AUROC is above another's, over the seeds that both have."""
@@ -238,7 +241,19 @@ class _Areas:
             return None
         value = [self.value[s].mean() - other.value[s].mean() for s in shared]
         resampled = [self.resampled[s].mean(0) - other.resampled[s].mean(0) for s in shared]
-        return estimate_over_seeds(value, resampled, self.patients, draw, (-1.0, 1.0))
+        return self._estimate(value, resampled, draw, (-1.0, 1.0), list(range(len(self.names))))
+
+    def _estimate(
+        self,
+        value: list[float],
+        resampled: list[NDArray[np.float64]],
+        draw: int,
+        bounds: tuple[float, float],
+        use: list[int],
+    ) -> Estimate:
+        patients, truth, known = self.rows
+        unknown = interval_unknown(macro_auroc, patients, truth[:, use], truth[:, use], known[:, use])
+        return estimate_over_seeds(value, resampled, len(np.unique(patients)), draw, bounds, unknown)
 
 
 def _figures(
@@ -281,9 +296,9 @@ def _over_tables(tables: Sequence[pd.DataFrame], columns: list[str], draws: dict
     arrays = [[table[c].to_numpy() for c in columns] for table in tables]
     patients = tables[0]["patient_id"].to_numpy(object)
     resampled = [resample(metric, patients, *each, **draws) for each in arrays]
-    return estimate_over_seeds(
-        [float(metric(*each)) for each in arrays], resampled, len(np.unique(patients)), draws["seed"], _SHARE
-    )
+    values = [float(metric(*each)) for each in arrays]
+    unknown = interval_unknown(metric, patients, *arrays[0])
+    return estimate_over_seeds(values, resampled, len(np.unique(patients)), draws["seed"], _SHARE, unknown)
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
