@@ -37,7 +37,7 @@ from medvlp.evaluation.protocol import Protocol
 from medvlp.experiments.plan import recipe_folder
 from medvlp.knowledge import PLACES
 from medvlp.methods.medslip import MeDSLIP
-from medvlp.metrics import Estimate, group_mean, macro_auroc, resample
+from medvlp.metrics import Estimate, bootstrap_values, group_mean, macro_auroc
 from medvlp.metrics.seeds import estimate_over_seeds
 from medvlp.objectives import over_findings
 from medvlp.reports.states import FindingState
@@ -150,7 +150,7 @@ def over_seeds(first: list[Asked], second: list[Asked] | None, resamples: int) -
 
 
 def _figure(asked: Asked, resamples: int) -> tuple[float, np.ndarray]:
-    drawn = resample(asked.metric, asked.patients, *asked.columns, n=resamples, seed=0)
+    drawn = bootstrap_values(asked.metric, asked.patients, *asked.columns, n=resamples, seed=0)
     return float(asked.metric(*asked.columns)), drawn
 
 

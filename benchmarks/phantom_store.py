@@ -14,7 +14,7 @@ def phantom_store(folder: Path, patients: int, size: int, name: str = "phantom",
 
     Args:
         name: of this phantom; its archive, with the ground truth, is beside the store as `<name>-...-archive`.
-        world: other settings of `generate`, such as `prevalence`.
+        config: other settings of `generate`, such as `prevalence`.
     """
     made = folder / f"{name}-{patients}-{size}"
     if not (made / "store.json").exists():
@@ -26,5 +26,5 @@ def phantom_store(folder: Path, patients: int, size: int, name: str = "phantom",
 
 
 def truth_of(store: Path) -> Path:
-    """The table of what is in each picture."""
+    """The table of what is in each image."""
     return store.with_name(f"{store.name}-archive") / "truth" / "images.csv"

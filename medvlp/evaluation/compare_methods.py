@@ -15,13 +15,13 @@ from medvlp.evaluation.measured_run import MeasuredRun
 from medvlp.evaluation.result import Result, estimate_columns
 from medvlp.metrics import (
     Estimate,
+    bootstrap_values,
     estimate_over_seeds,
     finding_aurocs,
     group_mean,
     image_mean,
     interval_unknown,
     macro_auroc,
-    resample,
     seed_spread,
 )
 
@@ -224,7 +224,7 @@ class _Areas:
             use = [run.scored.names.index(name) for name in names]
             columns = (run.scored.truth[:, use], run.scored.scores[:, use], run.scored.known[:, use])
             value[seed] = finding_aurocs(*columns)
-            resampled[seed] = resample(finding_aurocs, run.scored.patient_ids, *columns, **draws)
+            resampled[seed] = bootstrap_values(finding_aurocs, run.scored.patient_ids, *columns, **draws)
         return cls(names, (run.scored.patient_ids, columns[0], columns[2]), value, resampled)
 
     def mean(self, findings: Sequence[str], draw: int) -> Estimate:
@@ -295,7 +295,7 @@ def _over_tables(tables: Sequence[pd.DataFrame], columns: list[str], draws: dict
     metric = image_mean if len(columns) == 1 else group_mean
     arrays = [[table[c].to_numpy() for c in columns] for table in tables]
     patients = tables[0]["patient_id"].to_numpy(object)
-    resampled = [resample(metric, patients, *each, **draws) for each in arrays]
+    resampled = [bootstrap_values(metric, patients, *each, **draws) for each in arrays]
     values = [float(metric(*each)) for each in arrays]
     unknown = interval_unknown(metric, patients, *arrays[0])
     return estimate_over_seeds(values, resampled, len(np.unique(patients)), draws["seed"], _SHARE, unknown)

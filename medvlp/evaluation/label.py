@@ -23,9 +23,9 @@ from medvlp.metrics import (
     auroc,
     average_precision,
     bootstrap_by_patient,
+    bootstrap_values,
     macro_auroc,
     paired_difference,
-    resample,
     roc_curve,
 )
 from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
@@ -147,7 +147,7 @@ class LabelResult(Result, LabelScores):
     def roc(self, finding: str) -> dict[str, NDArray[np.float64]]:
         """`rates`, `hits`, `low`, `high` `[101]`: the curve and its 95 % band, from the same resamples as the table."""
         columns = self.columns(finding)
-        curves = resample(roc_curve, *columns, n=self.protocol["resamples"], seed=self.protocol["seed"])
+        curves = bootstrap_values(roc_curve, *columns, n=self.protocol["resamples"], seed=self.protocol["seed"])
         low, high = np.nanpercentile(curves, (2.5, 97.5), axis=1)
         return {"rates": FALSE_POSITIVE_RATES, "hits": roc_curve(*columns[1:]), "low": low, "high": high}
 

@@ -16,11 +16,11 @@ from medvlp.metrics.grounding import box_mask, cnr, miou, pointing_game
 from medvlp.metrics.intervals import (
     Estimate,
     bootstrap_by_patient,
+    bootstrap_values,
     group_mean,
     image_mean,
     interval_unknown,
     paired_difference,
-    resample,
 )
 from medvlp.metrics.retrieval import finding_overlap, precision_at_k, recall_at_k
 from medvlp.metrics.seeds import estimate_over_seeds, seed_spread
@@ -39,6 +39,7 @@ __all__ = [
     "auroc",
     "average_precision",
     "bootstrap_by_patient",
+    "bootstrap_values",
     "box_mask",
     "cnr",
     "dice",
@@ -59,7 +60,6 @@ __all__ = [
     "pointing_game",
     "precision_at_k",
     "recall_at_k",
-    "resample",
     "roc_curve",
     "seed_spread",
 ]

@@ -105,7 +105,7 @@ def bootstrap_by_patient(
         >>> print(bootstrap_by_patient(auroc, range(12), truth, scores))
         0.82 [0.50, 1.00]
     """
-    values = resample(metric, patient_ids, *arrays, n=n, seed=seed)
+    values = bootstrap_values(metric, patient_ids, *arrays, n=n, seed=seed)
     unknown = interval_unknown(metric, patient_ids, *arrays)
     return Estimate.from_resamples(_on_all(metric, arrays), values, _distinct(patient_ids), unknown)
 
@@ -131,14 +131,14 @@ def paired_difference(
         >>> print(paired_difference(image_mean, range(5), (ours,), (theirs,)))
         0.16 [0.10, 0.24]
     """
-    a = resample(metric, patient_ids, *first, n=n, seed=seed)
-    b = resample(metric, patient_ids, *second, n=n, seed=seed)
+    a = bootstrap_values(metric, patient_ids, *first, n=n, seed=seed)
+    b = bootstrap_values(metric, patient_ids, *second, n=n, seed=seed)
     unknown = interval_unknown(metric, patient_ids, *first) or interval_unknown(metric, patient_ids, *second)
     difference = _on_all(metric, first) - _on_all(metric, second)
     return Estimate.from_resamples(difference, a - b, _distinct(patient_ids), unknown)
 
 
-def resample(
+def bootstrap_values(
     metric: Metric, patient_ids: ArrayLike, *arrays: ArrayLike, n: int = 1000, seed: int = 0
 ) -> NDArray[np.float64]:
     """The metric on each of `n` resamples of patients: `[n]`, or `[K, n]` for a curve; NaN where undefined.
@@ -147,7 +147,7 @@ def resample(
         ValueError: an array has another number of rows than there are patient ids.
 
     Examples:
-        >>> resample(image_mean, ["a", "a", "b"], [0.0, 1.0, 0.5], n=4).tolist()
+        >>> bootstrap_values(image_mean, ["a", "a", "b"], [0.0, 1.0, 0.5], n=4).tolist()
         [0.5, 0.5, 0.5, 0.5]
     """
     rows = len(np.asarray(patient_ids))

@@ -19,7 +19,7 @@ from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.methods.base import MethodParts
 from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.methods.registry import build_method
-from medvlp.metrics import image_mean, macro_auroc, resample
+from medvlp.metrics import bootstrap_values, image_mean, macro_auroc
 from medvlp.models import ReportTokenizer, TextEncoder
 from medvlp.objectives import attention_region
 
@@ -141,7 +141,7 @@ def fresh(steps, findings=SEEN):
 def above(first, second, truth):
     """Macro AUROC of the first scores, and the low end of the interval of its difference to that of the second."""
     known, each = np.ones_like(truth), np.arange(len(truth))
-    draws = [resample(macro_auroc, each, truth, scores, known, n=200) for scores in (first, second)]
+    draws = [bootstrap_values(macro_auroc, each, truth, scores, known, n=200) for scores in (first, second)]
     return float(macro_auroc(truth, first, known)), np.percentile(draws[0] - draws[1], 2.5)
 
 
@@ -190,7 +190,7 @@ def hits(method, phrase):
 
 def least_gain(first, second):
     """Low end of the interval of the mean difference."""
-    return np.percentile(resample(image_mean, np.arange(len(first)), first - second, n=200), 2.5)
+    return np.percentile(bootstrap_values(image_mean, np.arange(len(first)), first - second, n=200), 2.5)
 
 
 @pytest.mark.parametrize("phrase", ["There is {}.", "{}"])

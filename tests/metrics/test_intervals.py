@@ -6,12 +6,12 @@ from medvlp.metrics import (
     Estimate,
     auroc,
     bootstrap_by_patient,
+    bootstrap_values,
     estimate_over_seeds,
     image_mean,
     interval_unknown,
     macro_auroc,
     paired_difference,
-    resample,
     roc_curve,
 )
 from medvlp.metrics import intervals as module
@@ -27,7 +27,7 @@ def cohort():
 
 def test_equals_the_slow_bootstrap_that_copies_rows(cohort):
     patients, truth, scores, _ = cohort
-    fast = resample(auroc, patients, truth, scores, n=40, seed=5)
+    fast = bootstrap_values(auroc, patients, truth, scores, n=40, seed=5)
     names = np.unique(patients)
     drawn = np.random.default_rng(5).integers(len(names), size=(40, len(names)))
     slow = []
@@ -87,7 +87,7 @@ def test_a_pair_is_compared_on_the_same_patients(cohort):
 
 def test_curves_resample_point_by_point(cohort):
     patients, truth, scores, _ = cohort
-    assert resample(roc_curve, patients, truth, scores, n=12).shape == (101, 12)
+    assert bootstrap_values(roc_curve, patients, truth, scores, n=12).shape == (101, 12)
 
 
 def test_lengths_must_agree():
