@@ -13,7 +13,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medvlp.errors import did_you_mean
+from medvlp.errors import MedVLPError, did_you_mean
 from medvlp.models.encoders import ImageFeatures, image_encoders
 
 # Training, 128 pixels, bfloat16, samples per CPU second: resnet10t 90, resnet14t 47, resnet18 64, convnext_atto 59,
@@ -21,7 +21,7 @@ from medvlp.models.encoders import ImageFeatures, image_encoders
 DEFAULT_IMAGE_ENCODER = "resnet10t"
 
 
-class PatchesDroppedError(RuntimeError):
+class PatchesDroppedError(MedVLPError, RuntimeError):
     """Something needs the grid or the feature maps of images whose patches were dropped."""
 
 
