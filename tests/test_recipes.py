@@ -9,8 +9,8 @@ import pytest
 from medvlp.experiments.comparison import comparison_from_plan
 from medvlp.experiments.plan import ComparisonPlan, ExperimentPlan, recipe_folder
 from medvlp.methods.registry import METHODS
-from medvlp.tasks.finetune_recipe import FinetuneRecipe
 from medvlp.training.assemble import finding_ids
+from medvlp.training.finetune_recipe import FinetuneRecipe
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_file import RecipeFile, read_settings
 
@@ -21,7 +21,7 @@ def kind(path: Path) -> type[RecipeFile]:
     kinds: dict[str, type[RecipeFile]] = {
         "models": ExperimentPlan,
         "methods": ComparisonPlan,
-        "structures": FinetuneRecipe,
+        "task": FinetuneRecipe,
     }
     settings = read_settings(path)
     return next((found for key, found in kinds.items() if key in settings), Recipe)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -26,34 +28,46 @@ def pretrain(
     Ends with status 1 when the loss is no longer a number or the disk is full (the last checkpoint is kept), and with
     2 when the recipe is wrong.
     """
+    with training_errors():
+        from medvlp.training.pretrain import pretrain as run
+        from medvlp.training.recipe import Recipe
+
+        run(Recipe.load(recipe, overrides or ()), out, resume=resume, progress=not as_json)
+    report_card(out, as_json)
+
+
+@contextmanager
+def training_errors() -> Iterator[None]:
+    """End with the status of a run that failed; shared with `medvlp finetune`."""
     with user_errors():
         import logging
 
         from medvlp.io.atomic_write import DiskFullError
         from medvlp.training.loss_buffer import DivergedError
-        from medvlp.training.pretrain import pretrain as run
-        from medvlp.training.recipe import Recipe
 
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what the recipe says already
         try:
             with told(DivergedError, status=1):
-                run(Recipe.load(recipe, overrides or ()), out, resume=resume, progress=not as_json)
+                yield
         except DiskFullError as error:
             typer.secho(f"Error: {error}. Make room, then add --resume.", err=True, fg="red")
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
             typer.secho("Interrupted; the same command with --resume continues at the last checkpoint.", err=True)
             raise typer.Exit(1) from None
+
+
+def report_card(out: Path, as_json: bool) -> None:
+    """Print the card of a finished run."""
     if int(os.environ.get("LOCAL_RANK", 0)):
         return  # with several devices, the first process speaks
     card = json.loads((out / "card.json").read_text())
     if as_json:
         typer.echo(json.dumps(card, indent=2))
-    else:
-        typer.echo(f"{out}: {card['method']} at step {card['step']}" + _result(card))
-        if card["notice"]:
-            typer.secho(card["notice"], fg="yellow")
-
-
-def _result(card: dict[str, object]) -> str:
-    return "".join(f", validation {metric} {card[metric]:.3f}" for metric in ("auroc", "loss") if metric in card)
+        return
+    values = "".join(
+        f", validation {metric} {card[metric]:.3f}" for metric in ("auroc", "dice", "loss") if metric in card
+    )
+    typer.echo(f"{out}: {card.get('method', card['task'])} at step {card['step']}{values}")
+    if card["notice"]:
+        typer.secho(card["notice"], fg="yellow")

@@ -36,7 +36,7 @@ def segment(
     from medvlp.training.model_folder import with_notice
 
     sources = images_below(files)
-    loaded = load(model, device).fine_tuned
+    loaded = load(model, device).segmenter
     names = output_names(sources, IMAGE_SUFFIXES)
     with progress_bar("segment", quiet=as_json) as progress:
         done = segment_files(loaded, sources, progress=progress)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from medvlp.data.augment import Augment
 from medvlp.data.batch import Batch
 from medvlp.data.prefetch import prefetch
 from medvlp.data.report_table import DEFAULT_SECTIONS
 from medvlp.data.store import Store
-from medvlp.data.tokenized_reports import TokenizedReports, Tokenizer
+from medvlp.data.tokenized_reports import Field, TokenizedReports, Tokenizer
 from medvlp.data.volume_augment import VolumeAugment
 from medvlp.data.volume_preprocess import VolumePreprocess
 
@@ -24,7 +26,8 @@ class BatchLoader:
     Args:
         store: prepared images and reports.
         rows: positions in the store's table, as `store.rows(split="train")` gives them.
-        tokenizer: `tokenizer(texts, max_length=n) -> (ids [N, T], mask [N, T])`; the corpus is tokenised once, here.
+        tokenizer: `tokenizer(texts, max_length=n) -> (ids [N, T], mask [N, T])`; the corpus is tokenized once, here.
+            None reads no reports: `report_mask` then says only which images have one.
         findings: ids, the columns of `Batch.findings`.
         batch_size: images of one batch of this process.
         seed: of order and augmentation.
@@ -33,6 +36,7 @@ class BatchLoader:
         max_tokens, max_sentences, max_sentence_tokens: what is beyond is cut off; batches are padded to their longest.
         sections: of the reports, which are read; a report without any of them is read whole.
         places: also make `Batch.places`. concepts: also `Batch.concepts`, with a tokenizer that has `offsets`.
+        structures: names of masks of the store: `Batch.masks` has them in this order, moved together with the images.
         sampling_weights: how often an epoch shows the rows of a data set (the table's `source`): 2 is twice, 0.5 a new
             half each time; 1 where it is not named. Ignored unless `train`.
         rank, world_size: this process and how many there are. The batches of all processes together are those of one
@@ -47,7 +51,7 @@ class BatchLoader:
         self,
         store: Store,
         rows: Sequence[int] | NDArray[np.integer],
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | None,
         findings: Sequence[str],
         batch_size: int,
         seed: int = 0,
@@ -60,6 +64,7 @@ class BatchLoader:
         sections: Sequence[str] = DEFAULT_SECTIONS,
         places: bool = False,
         concepts: bool = False,
+        structures: Sequence[str] = (),
         sampling_weights: Mapping[str, float] | None = None,
         rank: int = 0,
         world_size: int = 1,
@@ -79,19 +84,22 @@ class BatchLoader:
         self.global_batch_size = self.batch_size * world_size
         self.findings = tuple(findings)
         self.states = torch.from_numpy(store.states(self.findings))
-        numbers = store.table["report"].to_numpy()[self.rows]
-        self.texts = TokenizedReports.of(
-            store,
-            numbers,
-            tokenizer,
-            self.findings,
-            sections,
-            max_tokens,
-            max_sentences,
-            max_sentence_tokens,
-            places,
-            concepts,
-        )
+        self.texts: TokenizedReports | None = None
+        if tokenizer is not None:
+            self.texts = TokenizedReports.of(
+                store,
+                store.table["report"].to_numpy()[self.rows],
+                tokenizer,
+                self.findings,
+                sections,
+                max_tokens,
+                max_sentences,
+                max_sentence_tokens,
+                places,
+                concepts,
+            )
+        self._has_report = store.table["report"].to_numpy() >= 0
+        self._structures = [store.mask_names.index(name) for name in structures]
         self._ids = {k: store.table[k].to_numpy(object) for k in ("image_id", "study_id", "patient_id")}
 
     def __len__(self) -> int:
@@ -128,19 +136,37 @@ class BatchLoader:
         mine = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
         rows = together[mine]
         pixels = self.store.images(rows)
+        masks: Any = np.ascontiguousarray(self.store.masks(rows)[:, self._structures]) if self._structures else None
         if self.train:
             random = np.random.default_rng([self.seed, epoch, step, 1])
-            images = self.augment.draw(len(together), random)[mine].images(pixels)
+            draw: Any = self.augment.draw(len(together), random)[mine]
+            images = draw.images(pixels)
+            masks = None if masks is None else draw.masks(masks)
         else:
             images = torch.from_numpy(pixels)
+            masks = None if masks is None else torch.from_numpy(masks)
         return Batch(
             images=self.store.preprocess.normalize(images),
             findings=self.states[rows],
-            **self.texts.of_rows(rows),
+            masks=masks,
+            **(self.texts.of_rows(rows) if self.texts else _no_texts(self._has_report[rows], len(self.findings))),
             image_ids=list(self._ids["image_id"][rows]),
             study_ids=list(self._ids["study_id"][rows]),
             patient_ids=list(self._ids["patient_id"][rows]),
         )
+
+
+def _no_texts(has_report: NDArray[np.bool_], findings: int) -> dict[Field, Tensor]:
+    """The text fields of reports that nobody reads: one token a report, whose mask says whether there is a report."""
+    images = len(has_report)
+    return {
+        "report_tokens": torch.zeros(images, 1, dtype=torch.long),
+        "report_mask": torch.from_numpy(has_report)[:, None],
+        "sentence_tokens": torch.zeros(images, 0, 0, dtype=torch.long),
+        "sentence_mask": torch.zeros(images, 0, 0, dtype=torch.bool),
+        "sentence_findings": torch.zeros(images, 0, findings, dtype=torch.int8),
+        "text_group": torch.zeros(images, dtype=torch.long),
+    }
 
 
 def _repeats(rows: NDArray[np.int64], weight: float) -> int:

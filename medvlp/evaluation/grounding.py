@@ -21,9 +21,9 @@ from medvlp.evaluation.task import EvaluationTask, TaskOptions, register
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate, bootstrap_by_patient, box_mask, cnr, group_mean, image_mean, miou, pointing_game
 from medvlp.tasks.ground import HeatMapKind, heat_map_function
-from medvlp.tasks.inference import Progress, TaskError, check_preprocessing, run_rows
+from medvlp.tasks.inference import Progress, TaskError, run_rows
 from medvlp.tasks.model import Model
-from medvlp.training.model_folder import TrainedModel
+from medvlp.training.model_folder import TrainedModel, check_preprocessing
 
 METRICS = ("pointing", "cnr", "cnr_abs", "miou", "chance")
 

@@ -28,9 +28,9 @@ from medvlp.metrics import (
     paired_difference,
     roc_curve,
 )
-from medvlp.tasks.inference import Progress, check_preprocessing, run_rows
+from medvlp.tasks.inference import Progress, run_rows
 from medvlp.tasks.model import Model
-from medvlp.training.model_folder import TrainedModel
+from medvlp.training.model_folder import TrainedModel, check_preprocessing
 
 MACRO = "macro"
 

@@ -25,9 +25,9 @@ from medvlp.metrics import (
 from medvlp.reports.states import FindingState
 from medvlp.tasks.build_index import rows_with_report
 from medvlp.tasks.embed import embed_rows, embed_texts, require_text
-from medvlp.tasks.inference import Progress, TaskError, batches_of, check_preprocessing
+from medvlp.tasks.inference import Progress, TaskError, batches_of
 from medvlp.tasks.model import Model
-from medvlp.training.model_folder import TrainedModel
+from medvlp.training.model_folder import TrainedModel, check_preprocessing
 
 DEPTHS = (1, 5, 10)
 _QUERIES = 512  # rows of the similarity matrix held at once

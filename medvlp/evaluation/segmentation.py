@@ -23,11 +23,11 @@ from medvlp.metrics import (
     image_mean,
     paired_difference,
 )
-from medvlp.tasks.inference import Progress, TaskError, check_preprocessing
-from medvlp.tasks.mask_batches import mask_rows
+from medvlp.tasks.inference import Progress, TaskError
 from medvlp.tasks.model import Model
-from medvlp.tasks.segment_rows import row_areas
-from medvlp.tasks.segmenter import Segmenter
+from medvlp.training.finetune import FinetunedModel
+from medvlp.training.heads.segmentation import mask_rows, row_areas
+from medvlp.training.model_folder import check_preprocessing
 
 DEFINITIONS = {
     "dice": dice_foreground,
@@ -80,11 +80,11 @@ class SegmentationTask(EvaluationTask):
         options: SegmentationOptions,
         progress: Progress | None = None,
     ) -> SegmentationResult:
-        return evaluate_segmentation(model.fine_tuned, store, protocol, options, progress=progress)
+        return evaluate_segmentation(model.segmenter, store, protocol, options, progress=progress)
 
 
 def evaluate_segmentation(
-    segmenter: Segmenter,
+    segmenter: FinetunedModel,
     store: Store,
     protocol: Protocol | None = None,
     options: SegmentationOptions | None = None,
@@ -94,19 +94,20 @@ def evaluate_segmentation(
     """Dice at the size of the prepared images, with intervals from resampling patients.
 
     Raises:
-        TaskError: no image of the split has a mask, or the store was prepared otherwise.
+        RecipeError: no image of the split has a mask. PreprocessingError: the store was prepared otherwise.
     """
     protocol = protocol or Protocol()
     check_preprocessing(store, segmenter.preprocess)
-    rows = np.intersect1d(mask_rows(store, segmenter.structures, protocol.split, protocol.views), protocol.rows(store))
+    rows = np.intersect1d(mask_rows(store, segmenter.outputs, protocol.split, protocol.views), protocol.rows(store))
     if not len(rows):
         raise TaskError(f"no image of {store.path} from {protocol.source} in the split {protocol.split!r} has a mask")
-    areas = row_areas(segmenter, store, rows, (options or SegmentationOptions()).batch_size, progress)
+    size = (options or SegmentationOptions()).batch_size
+    areas = row_areas(segmenter.probabilities, segmenter.outputs, store, rows, segmenter.device, size, progress)
     table = store.table.iloc[rows]
     patients = table["patient_id"].to_numpy(object)
     results = {}
     images = {"image_id": table["image_id"].to_numpy(object), "patient_id": patients}
-    for k, name in enumerate(segmenter.structures):
+    for k, name in enumerate(segmenter.outputs):
         drawn = areas[:, k, 0] >= 0
         if not drawn.any():
             continue

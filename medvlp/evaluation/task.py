@@ -47,7 +47,7 @@ class EvaluationTask(ABC):
         """Measure.
 
         Args:
-            model: of `medvlp.load`; `model.pretrained` and `model.fine_tuned` refuse a model that lacks the part.
+            model: of `medvlp.load`; `model.pretrained` and `model.segmenter` refuse a model that lacks the part.
             store: prepared as the model's training images.
             protocol: which images and labels count.
             options: an `Options` of this task.

@@ -47,7 +47,9 @@ class Budget:
             }
         else:
             changes |= {"max_minutes": self.minutes, "warmup_steps": min(training.warmup_steps, 50)}
-        data = recipe.data.model_copy(update={"validate_images": min(recipe.data.validate_images, _VALIDATED)})
+        data = recipe.data.model_copy(
+            update={"validate_images": min(recipe.data.validate_images or _VALIDATED, _VALIDATED)}
+        )
         return recipe.model_copy(update={"training": training.model_copy(update=changes), "data": data})
 
 

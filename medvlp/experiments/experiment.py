@@ -17,11 +17,9 @@ from medvlp.experiments.measure import measure
 from medvlp.experiments.plan import PRETRAINED, SCRATCH, UNTRAINED, DataPlan, ExperimentPlan, SourcePlan
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.progress import progress_bar
-from medvlp.tasks.finetune import finetune
-from medvlp.tasks.finetune_recipe import FinetuneRecipe
-from medvlp.training.assemble import assemble, parts_from_store
-from medvlp.training.model_folder import save_model
-from medvlp.training.pretrain import pretrain
+from medvlp.training.finetune import finetune
+from medvlp.training.finetune_recipe import FinetuneRecipe
+from medvlp.training.pretrain import pretrain, save_untrained
 from medvlp.training.recipe import Recipe
 
 
@@ -100,19 +98,7 @@ def train_models(plan: ExperimentPlan, recipes: Path, work_dir: WorkDir, store: 
     if not work_dir.done(UNTRAINED):
         recipe = _recipe(recipes / plan.models[plan.main], work_dir)
         with work_dir.stage(UNTRAINED, f"Saving {plan.main} untrained, to compare with"):
-            parts = parts_from_store(recipe, store)
-            objective = assemble(recipe, parts, pretrained=recipe.image_encoder.pretrained)
-            save_model(
-                work_dir.model(UNTRAINED),
-                objective.method,
-                recipe,
-                store.preprocess,
-                parts,
-                generated=store.generated,
-                store_hash=store.hash,
-                weights=objective.model.state_dict(),
-                result={"step": 0},
-            )
+            save_untrained(recipe, store, work_dir.model(UNTRAINED))
 
 
 def _recipe(path: Path, work_dir: WorkDir) -> Recipe:
@@ -129,4 +115,5 @@ def train_segmenters(plan: ExperimentPlan, recipes: Path, work_dir: WorkDir) -> 
         encoder = [f"encoder.model={work_dir.model(plan.main)}", f"encoder.scratch={name == SCRATCH}"]
         recipe = FinetuneRecipe.load(recipes / plan.segment.recipe, [f"data.store={work_dir.store}", *encoder])
         with work_dir.stage(f"segment {name}", f"Fine-tuning segmentation, encoder {name}"):
-            finetune(recipe, work_dir.segmenter(name))
+            folder = work_dir.segmenter(name)
+            finetune(recipe, folder, resume=folder.exists())

@@ -19,8 +19,7 @@ from medvlp.tasks.build_index import index_store
 from medvlp.tasks.embed import embed_rows
 from medvlp.tasks.ground import heat_map_function
 from medvlp.tasks.inference import run_rows
-from medvlp.tasks.mask_batches import mask_rows
-from medvlp.tasks.segment_rows import THRESHOLD
+from medvlp.training.heads.segmentation import THRESHOLD, mask_rows
 from medvlp.viz import GalleryImage, Quote, draw_boxes, draw_heat, draw_masks, gray_to_rgb
 
 _SIDE = 320  # pixels of a picture on the page
@@ -35,8 +34,8 @@ def segmentation_pictures(plan: ExperimentPlan, store: Store, measured: Measured
     """For some held-out images the true masks, and those of both heads with their Dice."""
     assert plan.segment is not None
     first = measured.segmenters[PRETRAINED]
-    rows = spread(mask_rows(store, first.structures, plan.segment.split, plan.zero_shot.views), plan.segment.show)
-    channels = [store.mask_names.index(name) for name in first.structures]
+    rows = spread(mask_rows(store, first.outputs, plan.segment.split, plan.zero_shot.views), plan.segment.show)
+    channels = [store.mask_names.index(name) for name in first.outputs]
     true = store.masks(rows)[:, channels] == 1
     found = {
         name: run_rows(segmenter.probabilities, store, rows, segmenter.device) >= THRESHOLD
@@ -44,9 +43,9 @@ def segmentation_pictures(plan: ExperimentPlan, store: Store, measured: Measured
     }
     pictures = []
     for i, image in enumerate(store.images(rows)):
-        pictures.append(_masked(image, dict(zip(first.structures, true[i], strict=True)), "true masks"))
+        pictures.append(_masked(image, dict(zip(first.outputs, true[i], strict=True)), "true masks"))
         for name, words in ((PRETRAINED, "pretrained encoder"), (SCRATCH, "from scratch")):
-            masks = dict(zip(first.structures, found[name][i], strict=True))
+            masks = dict(zip(first.outputs, found[name][i], strict=True))
             pictures.append(_masked(image, masks, words, f"Dice {_dice(found[name][i], true[i]):.3f}"))
     return pictures
 

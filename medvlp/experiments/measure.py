@@ -13,7 +13,7 @@ from medvlp.evaluation.segmentation import SegmentationResult, compare_dice, eva
 from medvlp.experiments.plan import PRETRAINED, SCRATCH, UNTRAINED, ExperimentPlan
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.metrics import Estimate, bootstrap_by_patient, macro_auroc
-from medvlp.tasks.segmenter import Segmenter, load_segmenter
+from medvlp.training.finetune import FinetunedModel, load_finetuned
 from medvlp.training.model_folder import TrainedModel, load_model
 
 
@@ -35,7 +35,7 @@ class Measured:
     zero_shot: dict[str, LabelResult] = field(default_factory=dict)
     above: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     large: dict[str, Estimate] = field(default_factory=dict)
-    segmenters: dict[str, Segmenter] = field(default_factory=dict)
+    segmenters: dict[str, FinetunedModel] = field(default_factory=dict)
     segmentation: dict[str, SegmentationResult] = field(default_factory=dict)
     dice_gain: dict[str, Estimate] = field(default_factory=dict)
     retrieval: dict[str, RetrievalResult] = field(default_factory=dict)
@@ -90,7 +90,7 @@ def _segmentation(plan: ExperimentPlan, work_dir: WorkDir, store: Store, measure
     assert plan.segment is not None
     protocol = Protocol(split=plan.segment.split, views=plan.zero_shot.views)
     for name in (PRETRAINED, SCRATCH):
-        measured.segmenters[name] = load_segmenter(work_dir.segmenter(name))
+        measured.segmenters[name] = load_finetuned(work_dir.segmenter(name))
         measured.segmentation[name] = evaluate_segmentation(measured.segmenters[name], store, protocol)
         measured.segmentation[name].save(work_dir.results("segmentation", name))
     measured.dice_gain = compare_dice(measured.segmentation[PRETRAINED], measured.segmentation[SCRATCH])

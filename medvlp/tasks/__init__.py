@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from medvlp.tasks.build_index import index_store, index_table
     from medvlp.tasks.embed import embed_images, embed_rows, embed_texts
     from medvlp.tasks.ground import ground_files
-    from medvlp.tasks.inference import TaskError, check_preprocessing, run_files, run_rows
+    from medvlp.tasks.inference import TaskError, run_files, run_rows
     from medvlp.tasks.label import label_files
     from medvlp.tasks.model import Model, load
     from medvlp.tasks.report_index import ReportIndex
@@ -24,7 +24,6 @@ _LAZY = {
     "ReportIndex": "report_index",
     "SegmentedFile": "segment",
     "TaskError": "inference",
-    "check_preprocessing": "inference",
     "embed_images": "embed",
     "embed_rows": "embed",
     "embed_texts": "embed",
@@ -43,7 +42,6 @@ __all__ = [
     "ReportIndex",
     "SegmentedFile",
     "TaskError",
-    "check_preprocessing",
     "embed_images",
     "embed_rows",
     "embed_texts",

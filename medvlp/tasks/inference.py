@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medvlp.data.base_preprocess import BasePreprocess
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
 from medvlp.errors import MedVLPError
@@ -78,20 +77,6 @@ def run_files(
         done += len(batch)
         if progress:
             progress(done, len(sources))
-
-
-def check_preprocessing(store: Store, preprocess: BasePreprocess) -> None:
-    """Refuse a store that was prepared otherwise than the model's training images.
-
-    Raises:
-        TaskError: names each setting that differs.
-    """
-    differences = store.preprocess.differences(preprocess)
-    if differences:
-        raise TaskError(
-            f"{store.path} was prepared otherwise than the images this model was trained on ({'; '.join(differences)}; "
-            "store against model). Prepare it again with the model's preprocess.json"
-        )
 
 
 class TaskError(MedVLPError, ValueError):

@@ -10,21 +10,22 @@ from torch import Tensor
 
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, run_files
+from medvlp.training.finetune import FinetunedModel
 from medvlp.training.model_folder import TrainedModel, with_notice
 
 
 def label_files(
-    model: TrainedModel,
+    model: TrainedModel | FinetunedModel,
     sources: Sequence[ImageSource],
     findings: Sequence[str] | None = None,
     *,
     batch_size: int = 16,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Score files by the method's own zero-shot path.
+    """Score files: by the method's own zero-shot path, or by a classification head.
 
     Args:
-        model: of `load_model`.
+        model: of `load_model`, or a classification of `load_finetuned`.
         sources: files (DICOM, PNG, JPEG, TIFF), or images in memory.
         findings: ids of the knowledge base; None takes those the model was trained on.
         batch_size: images in one pass.
@@ -40,7 +41,7 @@ def label_files(
     asked = tuple(findings) if findings is not None else model.findings
 
     def score(images: Tensor) -> Tensor:
-        return model.method.score(images, asked)
+        return model.score(images, asked)
 
     rows = []
     ran = run_files(score, sources, model.preprocess, model.device, batch_size=batch_size, progress=progress)

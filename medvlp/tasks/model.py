@@ -20,8 +20,8 @@ from medvlp.tasks.inference import Progress, TaskError
 from medvlp.tasks.label import label_files
 from medvlp.tasks.report_index import ReportIndex
 from medvlp.tasks.segment import SegmentedFile, segment_files
-from medvlp.tasks.segmenter import Segmenter, is_segmenter, load_segmenter
-from medvlp.training.model_folder import TrainedModel, device_named, load_model
+from medvlp.training.finetune import FinetunedModel, load_finetuned
+from medvlp.training.model_folder import PRETRAINING, ModelFolder, TrainedModel, device_named, load_model
 
 
 @dataclass
@@ -36,50 +36,56 @@ class Model:
     Attributes:
         folder: where it was loaded from.
         trained: the pretrained part, or None in a folder of `medvlp finetune`.
-        segmenter: the segmentation part, or None in a folder of `medvlp pretrain`.
+        finetuned: the fine-tuned part, or None in a folder of `medvlp pretrain`.
     """
 
     folder: Path
     trained: TrainedModel | None = None
-    segmenter: Segmenter | None = None
+    finetuned: FinetunedModel | None = None
 
     @property
     def notice(self) -> str | None:
         """What must stand on whatever is made with this model (it was trained on generated data), or None."""
-        part = self.trained or self.segmenter
+        part = self.trained or self.finetuned
         return part.notice if part else None
 
     @property
     def findings(self) -> tuple[str, ...]:
         """Ids of the findings it was trained on."""
-        return self.pretrained.findings
+        return self._labeler.findings
 
     @property
     def pretrained(self) -> TrainedModel:
         """The pretrained part.
 
         Raises:
-            TaskError: this is a segmentation model.
+            TaskError: this is a fine-tuned model.
         """
         if self.trained is None:
-            raise TaskError(
-                f"{self.folder} is a segmentation model; label, embed, retrieve and ground need a pretrained one"
-            )
+            kind = self.finetuned.task if self.finetuned else "fine-tuned"
+            raise TaskError(f"{self.folder} is a {kind} model; label, embed, retrieve and ground need a pretrained one")
         return self.trained
 
     @property
-    def fine_tuned(self) -> Segmenter:
+    def _labeler(self) -> TrainedModel | FinetunedModel:
+        """What gives findings a probability: a pretrained model, or a classification."""
+        if self.finetuned is not None and self.finetuned.task == "classification":
+            return self.finetuned
+        return self.pretrained
+
+    @property
+    def segmenter(self) -> FinetunedModel:
         """The segmentation part.
 
         Raises:
             TaskError: this model has no segmentation head.
         """
-        if self.segmenter is None:
+        if self.finetuned is None or self.finetuned.task != "segmentation":
             raise TaskError(
                 f"{self.folder} has no segmentation head; "
                 f"`medvlp finetune RECIPE encoder.model={self.folder} --out FOLDER` trains one"
             )
-        return self.segmenter
+        return self.finetuned
 
     def label(
         self,
@@ -89,8 +95,8 @@ class Model:
         batch_size: int = 16,
         progress: Progress | None = None,
     ) -> pd.DataFrame:
-        """Zero-shot probabilities: one row a file, also for those that cannot be read; see `tasks.zero_shot`."""
-        return label_files(self.pretrained, expand_sources(files), findings, batch_size=batch_size, progress=progress)
+        """Probabilities of findings: one row a file, also for those that cannot be read; see `tasks.label`."""
+        return label_files(self._labeler, expand_sources(files), findings, batch_size=batch_size, progress=progress)
 
     def embed(
         self, images: ImageSource | Iterable[ImageSource] | None = None, *, texts: str | Iterable[str] | None = None
@@ -115,7 +121,7 @@ class Model:
         Raises:
             TaskError: this model has no segmentation head.
         """
-        return list(segment_files(self.fine_tuned, expand_sources(files), progress=progress))
+        return list(segment_files(self.segmenter, expand_sources(files), progress=progress))
 
     def ground(self, file: ImageSource, phrase: str, kind: HeatMapKind = "phrase") -> NDArray[np.float32]:
         """Heat map, float32 `[H, W]` of the file's own size, larger is likelier; kinds as in `tasks.heat_maps`.
@@ -158,8 +164,8 @@ def load(folder: str | Path, device: str = "auto") -> Model:
         TaskError: no such device.
     """
     _check_device(device)
-    if is_segmenter(folder):
-        return Model(Path(folder), segmenter=load_segmenter(folder, device))
+    if ModelFolder(folder).kind != PRETRAINING:
+        return Model(Path(folder), finetuned=load_finetuned(folder, device))
     return Model(Path(folder), trained=load_model(folder, device))
 
 

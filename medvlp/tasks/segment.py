@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from medvlp.io import Image
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, run_files
-from medvlp.tasks.segment_rows import THRESHOLD
-from medvlp.tasks.segmenter import Segmenter
+from medvlp.training.finetune import FinetunedModel
+from medvlp.training.heads.segmentation import THRESHOLD
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class SegmentedFile:
 
 
 def segment_files(
-    segmenter: Segmenter,
+    segmenter: FinetunedModel,
     sources: Sequence[ImageSource],
     *,
     batch_size: int = 8,
@@ -68,6 +68,6 @@ def segment_files(
         height, width = file.image.array.shape
         masks = {
             name: segmenter.preprocess.to_original(p, (height, width)) >= THRESHOLD
-            for name, p in zip(segmenter.structures, probabilities, strict=True)
+            for name, p in zip(segmenter.outputs, probabilities, strict=True)
         }
         yield SegmentedFile(file.path, file.status, file.image, masks)

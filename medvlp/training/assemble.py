@@ -59,10 +59,15 @@ class Parts:
 
 def finding_ids(recipe: Recipe) -> tuple[str, ...]:
     """The recipe's findings: those of a label space, or the ids it lists. Raises RecipeError for unknown ones."""
+    return resolve_findings(recipe.findings, "findings")
+
+
+def resolve_findings(findings: str | tuple[str, ...], key: str) -> tuple[str, ...]:
+    """Ids of a label space, or the ids that are listed. Raises RecipeError for unknown ones; `key` is the recipe's."""
     try:
-        return LabelSpace.resolve(recipe.findings).findings
+        return LabelSpace.resolve(findings).findings
     except (KnowledgeError, UnknownNameError, OSError) as error:
-        raise RecipeError(f"findings: {error}") from error
+        raise RecipeError(f"{key}: {error}") from error
 
 
 def check_recipe(recipe: Recipe) -> None:

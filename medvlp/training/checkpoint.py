@@ -15,12 +15,15 @@ import torch
 from torch import Tensor
 
 from medvlp.io.atomic_write import atomic_folder
-from medvlp.training.recipe import Recipe
+from medvlp.training.recipe import RunRecipe
 from medvlp.training.recipe_errors import RecipeError
 
 STATE_FOLDER = "training_state"
 # Settings that a resumed run may change, since they change no weight.
 FREE_SETTINGS = {"training.log_every", "training.checkpoint_every", "training.threads", "data.prefetch"}
+
+
+_OLD_NAMES = {"method": "model", "optimiser": "optimizer"}  # of states before version 0.2
 
 
 class ResumeError(RecipeError):
@@ -35,7 +38,7 @@ class RunState:
         step: steps done.
         seconds: training time so far, for the log.
         recipe: as YAML. store: hash of the store.
-        method, optimizer: their state dicts. moving_average: the averaged weights, or None.
+        model, optimizer: their state dicts. moving_average: the averaged weights, or None.
         best: state of `BestModel`.
         trained_seconds: spent in steps alone, which `training.max_minutes` limits.
     """
@@ -44,7 +47,7 @@ class RunState:
     seconds: float
     recipe: str
     store: str
-    method: dict[str, Tensor]
+    model: dict[str, Tensor]
     optimizer: dict[str, Any]
     moving_average: dict[str, Tensor] | None
     best: dict[str, float | int | None]
@@ -68,10 +71,11 @@ def load_state(run_folder: Path) -> RunState | None:
     path = run_folder / STATE_FOLDER / "state.pt"
     if not path.exists():
         return None
-    return RunState(**torch.load(path, map_location="cpu", weights_only=True))
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    return RunState(**{_OLD_NAMES.get(name, name): value for name, value in saved.items()})
 
 
-def check_same_run(state: RunState, recipe: Recipe, store_hash: str, run_folder: Path) -> None:
+def check_same_run(state: RunState, recipe: RunRecipe, store_hash: str, run_folder: Path) -> None:
     """Refuse to continue a run with another recipe or on other data.
 
     Raises:
@@ -82,10 +86,10 @@ def check_same_run(state: RunState, recipe: Recipe, store_hash: str, run_folder:
             f"{run_folder} was trained on a store with hash {state.store}, this one has {store_hash}: its images, "
             "labels or preprocessing have changed. Resume with the old store, or train into another folder."
         )
-    check_same_recipe(Recipe.from_yaml(state.recipe), recipe, run_folder)
+    check_same_recipe(type(recipe).from_yaml(state.recipe), recipe, run_folder)
 
 
-def check_same_recipe(before: Recipe, now: Recipe, run_folder: Path) -> None:
+def check_same_recipe(before: RunRecipe, now: RunRecipe, run_folder: Path) -> None:
     """Refuse to go on in a folder that another recipe was begun in.
 
     Raises:

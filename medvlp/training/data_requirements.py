@@ -1,16 +1,19 @@
-"""Data without what a method learns from are refused before the first step, with the data sets that have it."""
+"""What is refused before the first step: data without what a method learns from, and patches that it cannot miss."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 
 import numpy as np
 import torch
 
+from medvlp.data.batch import Batch
 from medvlp.data.loader import BatchLoader
 from medvlp.knowledge import PLACES
 from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.methods.pretraining_objective import PretrainingObjective
+from medvlp.models import PatchesDroppedError
 from medvlp.reports.states import FindingState
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
@@ -37,7 +40,7 @@ _LABELLED = (
 _SHOWN = 12  # labels of a store that an error lists
 
 
-def check_needs(recipe: Recipe, objective: PretrainingObjective, loader: BatchLoader) -> None:
+def check_requirements(recipe: Recipe, objective: PretrainingObjective, loader: BatchLoader) -> None:
     """Refuse data without what the losses of the method, or of one of its auxiliary losses, are made of.
 
     Args:
@@ -61,6 +64,7 @@ def check_needs(recipe: Recipe, objective: PretrainingObjective, loader: BatchLo
 def _what_is_there(loader: BatchLoader) -> dict[str, bool]:
     """Of each need, whether any training row meets it."""
     rows, texts = loader.rows, loader.texts
+    assert texts is not None  # the loader of a pretraining reads reports
     has_reports = bool((texts.report[rows] >= 0).any())
     return {
         "reports": has_reports,
@@ -74,7 +78,7 @@ def _what_is_there(loader: BatchLoader) -> dict[str, bool]:
 def _name_places(loader: BatchLoader) -> bool:
     """Whether any report of the rows says of any finding where it is."""
     texts = loader.texts
-    if texts.places is None:
+    if texts is None or texts.places is None:
         return False
     named = texts.places[np.unique(texts.report[loader.rows]), :, : PLACES.index("unspecified")]
     return bool((named == FindingState.PRESENT).any())
@@ -96,3 +100,25 @@ def _listed(words: Iterable[str]) -> str:
     """ "a, b and c"."""
     *before, last = words
     return f"{', '.join(before)} and {last}" if before else last
+
+
+def check_patch_dropping(objective: PretrainingObjective, batch: Batch) -> None:
+    """Refuse, before the first step, a method that needs the grid of patches when the image encoder drops some.
+
+    The losses run once on a copy on the device `meta`, where nothing is computed; each method's step is
+    tested to run there. Nothing of the objective itself changes.
+
+    Args:
+        objective: untrained or not. batch: any batch of the training data.
+
+    Raises:
+        RecipeError: the losses ask where patches are, or expect all of them.
+    """
+    twin = deepcopy(objective).to("meta").train()
+    try:
+        twin.losses(batch.to("meta"))
+    except (PatchesDroppedError, RuntimeError) as error:
+        raise RecipeError(
+            f"image_encoder.patch_dropping: the losses of this method fail where patches are missing ({error}). "
+            "Methods that compare whole images with texts, such as clip, can do without some."
+        ) from error

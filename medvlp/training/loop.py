@@ -1,4 +1,4 @@
-"""The loop. One step: batch -> losses -> backward -> clip -> step -> schedule -> (every k) log."""
+"""The loop. One step: batch -> task.losses -> backward -> clip -> step -> schedule -> (every k) log."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import Protocol
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.models import ONE_RANK
 from medvlp.training.gather import AllRanks
 from medvlp.training.loss_buffer import LossBuffer
-from medvlp.training.moving_average import MovingAverage
-from medvlp.training.optimizer import learning_rate, make_optimizer, set_learning_rate
-from medvlp.training.recipe import TrainingRecipe
-from medvlp.training.recipe_errors import RecipeError
+from medvlp.training.optimizer import MovingAverage, learning_rate, make_optimizer, set_learning_rate
+from medvlp.training.recipe import LoopRecipe
+from medvlp.training.task import TrainingTask
 
 
 class Loader(Protocol):
@@ -29,26 +27,12 @@ class Loader(Protocol):
         """The batches of an epoch from position `start` on."""
 
 
-class _Losses(nn.Module):
-    """`losses` as a forward pass, so that Fabric's precision and DDP's gradient reduction apply to it."""
-
-    def __init__(self, objective: PretrainingObjective) -> None:
-        super().__init__()
-        self.objective = objective
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        losses = self.objective.losses(batch)
-        if not losses:
-            raise RecipeError("options: every loss of the method has the weight 0; give one of them more")
-        return losses
-
-
 class Trainer:
-    """An objective with its optimizer: `train_step` is all that happens to the weights.
+    """A task with its optimizer: `train_step` is all that happens to the weights.
 
     Args:
         fabric: launched; decides device, precision and ranks.
-        objective: moved to the device, trained in place.
+        task: moved to the device, trained in place.
         settings: of the recipe.
         seed: of everything random in a step (dropout): a function of seed, step and rank, whatever ran before.
         total_steps: of the run, for the schedule.
@@ -58,18 +42,18 @@ class Trainer:
     def __init__(
         self,
         fabric: Fabric,
-        objective: PretrainingObjective,
-        settings: TrainingRecipe,
+        task: TrainingTask,
+        settings: LoopRecipe,
         seed: int,
         total_steps: int,
         buffer: LossBuffer,
     ) -> None:
-        self.fabric, self.objective, self.settings = fabric, objective, settings
+        self.fabric, self.task, self.settings = fabric, task, settings
         self.seed, self.total_steps, self.buffer = seed, total_steps, buffer
-        objective.ranks = AllRanks() if fabric.world_size > 1 else ONE_RANK
-        self.model, self.optimizer = fabric.setup(_Losses(objective), make_optimizer(objective, settings))
-        self.average = MovingAverage(objective.model, settings.ema) if settings.ema is not None else None
-        self._trainable = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+        task.ranks = AllRanks() if fabric.world_size > 1 else ONE_RANK
+        self.model, self.optimizer = fabric.setup(task, make_optimizer(task.parameter_groups(), settings))
+        self.average = MovingAverage(task.model, settings.ema) if settings.ema is not None else None
+        self._trainable = [parameter for parameter in task.model.parameters() if parameter.requires_grad]
         self.step = 0
 
     @property
@@ -106,8 +90,8 @@ class Trainer:
         )
 
     def weights(self) -> dict[str, Tensor]:
-        """What is saved: the averaged weights where there is an average, else the objective's own."""
-        return {**self.objective.model.state_dict(), **(self.average.average if self.average else {})}
+        """What is saved: the averaged weights where there is an average, else the model's own."""
+        return {**self.task.model.state_dict(), **(self.average.average if self.average else {})}
 
 
 def step_batches(loader: Loader, step: int, accumulate: int) -> Generator[list[Batch]]:

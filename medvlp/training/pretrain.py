@@ -1,90 +1,123 @@
-"""`pretrain`: a recipe and a prepared store become a model folder."""
+"""`pretrain`: a recipe and a prepared store become a pretrained model."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
-import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from torch import Tensor
 
+from medvlp.data.batch import Batch
 from medvlp.data.store import Store
-from medvlp.training.assemble import Parts, parts_from_store
-from medvlp.training.checkpoint import ResumeError, check_same_run, load_state
-from medvlp.training.model_folder import read_parts
-from medvlp.training.recipe import Recipe, TrainingRecipe
-from medvlp.training.recipe_errors import RecipeError
-from medvlp.training.run import Run
-from medvlp.training.run_log import METRICS_FILE
+from medvlp.methods.base import Method
+from medvlp.models import Ranks
+from medvlp.training.assemble import Parts, assemble, parts_from_store
+from medvlp.training.batches import make_loader
+from medvlp.training.checkpoint import RunState
+from medvlp.training.data_requirements import check_patch_dropping, check_requirements
+from medvlp.training.engine import train
+from medvlp.training.model_folder import PRETRAINING, ModelFolder, read_parts, write_parts
+from medvlp.training.recipe import Recipe
+from medvlp.training.task import TrainingTask
+from medvlp.training.truncation import TruncatedTexts
+from medvlp.training.validation import ValidationAuroc, ValidationLoss, evaluating, validation_rows
+
+
+class PretrainingTask(TrainingTask):
+    """A pretraining method with its losses, validated by zero-shot AUROC or by its loss.
+
+    Args:
+        recipe, store: of the run.
+        parts: tokenizer, book and findings.
+        pretrained: begin with the public weights that the recipe names; False where the weights of a checkpoint follow.
+        fabric: launched; whose rank loads its own batches.
+
+    Raises:
+        RecipeError: the recipe does not fit the store.
+    """
+
+    kind: ClassVar[str] = PRETRAINING
+    model: Method
+
+    def __init__(self, recipe: Recipe, store: Store, parts: Parts, pretrained: bool, fabric: Fabric) -> None:
+        super().__init__(assemble(recipe, parts, pretrained=pretrained))
+        self.recipe, self.store, self.parts = recipe, store, parts
+        self.metric, self.larger_is_better = recipe.training.metric, recipe.training.metric == "auroc"
+        rows = store.rows(recipe.data.train_split, recipe.data.views)
+        ranks = fabric.global_rank, fabric.world_size
+        self.loader = make_loader(recipe, store, parts, self.model.required_fields, rows, True, *ranks)
+        check_requirements(recipe, self.model, self.loader)
+        if recipe.image_encoder.patch_dropping:
+            check_patch_dropping(self.model, next(self.loader.epoch(0)))
+        self._truncated = TruncatedTexts(recipe, self.model)
+        rows = validation_rows(store, recipe)
+        self.validation_images = len(rows)
+        self._validation: ValidationAuroc | ValidationLoss | None = None
+        if not len(rows):
+            return
+        if self.metric == "loss":
+            self._validation = ValidationLoss(
+                make_loader(recipe, store, parts, self.model.required_fields, rows, train=False)
+            )
+        else:
+            unmentioned, size = recipe.training.unmentioned, recipe.data.batch_size
+            self._validation = ValidationAuroc(store, rows, parts.findings, unmentioned, size)
+
+    @property
+    def ranks(self) -> Ranks:  # type: ignore[override]
+        """Of a distributed run; those of the method."""
+        return self.model.ranks
+
+    @ranks.setter
+    def ranks(self, ranks: Ranks) -> None:
+        self.model.ranks = ranks
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        return self.model.losses(batch)
+
+    def validate(self, fabric: Fabric) -> dict[str, float]:
+        assert self._validation is not None  # the engine validates where there are images
+        with evaluating(self):
+            return self._validation(self.model, fabric)
+
+    def write_files(self, folder: Path) -> None:
+        write_parts(folder, self.model, self.recipe, self.store.preprocess, self.parts)
+
+    def card(self) -> dict[str, Any]:
+        return {"method": self.recipe.method, "findings": list(self.parts.findings)}
+
+    def after_reading(self) -> None:
+        self._truncated.warn()
 
 
 def pretrain(
     recipe: Recipe, out: Path | str, resume: bool = False, progress: bool = True, parts: Parts | None = None
 ) -> Path:
-    """Train the recipe's method; returns the model folder `out`.
-
-    `out` holds the best model by the validation metric (the last one where there is no validation split), `out/last`
-    the last one, and beside them `metrics.jsonl`, `tensorboard/` and `training_state/`, which only resuming reads.
+    """Train the recipe's method with `medvlp.training.engine.train`; returns the model folder `out`.
 
     Args:
-        recipe: what to train, on what.
-        out: a new folder, or with `resume` that of an interrupted run.
-        resume: continue from the last checkpoint, to the same weights as an uninterrupted run (bit for bit on the same
-            CPU with as many threads). A folder without a checkpoint is begun from the start.
-        progress: show a live bar.
+        recipe, out, resume, progress: as in `train`, with the same errors.
         parts: of `parts_from_store` for a recipe with the same store, findings, text encoder and book, so that many
             runs learn one tokenizer once; None makes them.
+    """
+
+    def make_task(recipe: Recipe, store: Store, state: RunState | None, fabric: Fabric) -> PretrainingTask:
+        if state is not None:
+            saved = read_parts(Path(out), recipe, store.letterbox)
+            return PretrainingTask(recipe, store, saved, False, fabric)
+        known = parts or parts_from_store(recipe, store)
+        return PretrainingTask(recipe, store, known, recipe.image_encoder.pretrained, fabric)
+
+    return train(recipe, out, make_task, resume, progress)
+
+
+def save_untrained(recipe: Recipe, store: Store, out: Path | str) -> None:
+    """Write the model folder of a method before its first step, to compare with.
 
     Raises:
-        RecipeError: the recipe does not fit the store, or names what does not exist.
-        ResumeError: `out` holds a run and `resume` is False, or another run than the recipe's.
-        DivergedError: a loss was no finite number.
-        DiskFullError: no room for a checkpoint or model; the previous ones are intact.
+        RecipeError: the recipe does not fit the store.
     """
-    out = Path(out)
-    if not resume and ((out / METRICS_FILE).exists() or (out / "model.safetensors").exists()):
-        raise ResumeError(f"{out} holds a run already. Continue it with --resume, or choose another folder.")
-    settings = recipe.training
-    if recipe.data.batch_size % settings.devices:
-        raise RecipeError(
-            f"data.batch_size: {recipe.data.batch_size} images cannot be shared equally by {settings.devices} devices."
-        )
-    if settings.max_minutes is not None and settings.devices > 1:
-        raise RecipeError("training.max_minutes: ranks would stop at different steps; use training.max_steps.")
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    fabric = Fabric(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        strategy=_ranks(settings) if settings.devices > 1 else "auto",
-        precision={"bf16": "bf16-mixed", "32": "32-true"}[settings.precision],  # type: ignore[arg-type]
-    )
-    fabric.launch()
-    store = _open(recipe)
-    state = load_state(out) if resume else None
-    if state is not None:
-        check_same_run(state, recipe, store.hash, out)
-        parts = read_parts(out, recipe, store.letterbox)
-    elif parts is None:
-        parts = parts_from_store(recipe, store)
-    Run(recipe, store, parts, out, fabric, state).train(show=progress)
-    return out
-
-
-def _ranks(settings: TrainingRecipe) -> DDPStrategy:
-    """DDP for networks that leave some parameters unused (a trunk's last norm), the same ones in every step.
-
-    A static graph finds them once, but fails together with skipped gradient reductions; then each step looks for them.
-    """
-    return DDPStrategy(static_graph=settings.accumulate == 1, find_unused_parameters=settings.accumulate > 1)
-
-
-def _open(recipe: Recipe) -> Store:
-    try:
-        store = Store.open(recipe.data.store)
-        _ = store.letterbox  # the encoders are of radiographs
-        for split in (recipe.data.train_split, recipe.data.validate_split):
-            store.rows(split)
-    except (FileNotFoundError, ValueError) as error:
-        raise RecipeError(f"data: {error}") from error
-    return store
+    parts, pretrained = parts_from_store(recipe, store), recipe.image_encoder.pretrained
+    task = PretrainingTask(recipe, store, parts, pretrained, Fabric(accelerator="cpu"))
+    ModelFolder(out).write(task, recipe, store, result={"step": 0})

@@ -73,10 +73,17 @@ def read_settings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def with_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of nested settings with `key.sub=value` applied. Raises RecipeError for an override that is none."""
+    """A copy of nested settings with `key.sub=value` applied; `training.max_steps` replaces a file's `training.epochs`.
+
+    Raises:
+        RecipeError: an override that is none.
+    """
     settings = deepcopy(settings)
     for override in overrides:
         _override(settings, override)
+    names = {override.partition("=")[0].strip() for override in overrides}
+    if "training.max_steps" in names and "training.epochs" not in names:
+        settings["training"].pop("epochs", None)  # of the file; who overrides the steps wants that many
     return settings
 
 
@@ -90,6 +97,10 @@ def _with_new_names(settings: dict[str, Any], old_keys: Mapping[str, str], sourc
             level = level.get(parent) if isinstance(level, dict) else None
         if isinstance(level, dict) and last in level:
             value = level.pop(last)
+            if not level and parents:  # the last key of a part that is no more
+                settings.pop(parents[0])
+            if value is None:
+                continue
             warnings.warn(f"{source}: {old} is called {new} now; the old name will be refused", FutureWarning, 4)
             _set_key(settings, new, value, f"{source}: {old}")
     return settings

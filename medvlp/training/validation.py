@@ -1,35 +1,45 @@
-"""What a model in training can do so far: zero-shot AUROC, or loss, on a fixed sample of the validation split."""
+"""Measuring a model in training: on which rows, by zero-shot AUROC or loss, and which validation was the best."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
+from torch import Tensor
 
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
 from medvlp.methods.base import Method
 from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.metrics import auroc
-from medvlp.models import ONE_RANK
+from medvlp.models import ONE_RANK, Ranks
 from medvlp.reports.states import FindingState
-from medvlp.training.recipe import Recipe
+from medvlp.training.recipe import RunRecipe
 from medvlp.training.recipe_errors import RecipeError
+from medvlp.training.task import TrainingTask
 
 
-def validation_rows(store: Store, recipe: Recipe) -> NDArray[np.int64]:
+def validation_rows(store: Store, recipe: RunRecipe) -> NDArray[np.int64]:
     """The rows that are validated on: evenly spread over the split, at most `data.validate_images`, always the same."""
     rows = store.rows(recipe.data.validate_split, recipe.data.views)
-    wanted = min(len(rows), recipe.data.validate_images)
+    return spread_rows(rows, recipe.data.validate_images)
+
+
+def spread_rows(rows: NDArray[np.int64], limit: int | None) -> NDArray[np.int64]:
+    """At most `limit` of the rows, evenly spread; all of them for None."""
+    wanted = min(len(rows), limit or len(rows))
     return rows[np.linspace(0, max(len(rows) - 1, 0), wanted).round().astype(np.int64)]
 
 
-class ZeroShotAuroc:
-    """Macro AUROC of `method.score` over the findings that have a positive and a negative among the rows.
+class ValidationAuroc:
+    """Macro AUROC of `score` over the findings that have a positive and a negative among the rows.
 
     Args:
         store, rows: what is scored.
@@ -60,7 +70,7 @@ class ZeroShotAuroc:
                 f"negative. Use {helps}training.metric=loss or another data.validate_split."
             )
 
-    def __call__(self, method: Method, fabric: Fabric) -> dict[str, float]:
+    def __call__(self, method: Scorer, fabric: Fabric) -> dict[str, float]:
         """`{"auroc": macro, "auroc/<finding>": ...}`; the rank's own work, without communication."""
         parts = []
         with evaluating(method), fabric.autocast():
@@ -84,9 +94,18 @@ def _two_sided(truth: NDArray[np.bool_], known: NDArray[np.bool_]) -> list[int]:
 
 
 class ValidationLoss:
-    """Mean of each loss over the batches of the validation split, without augmentation."""
+    """Mean of each loss over the batches of the validation split, without augmentation.
+
+    Raises:
+        RecipeError: one image, which has nothing to be compared with: every contrast of it is 0.
+    """
 
     def __init__(self, loader: BatchLoader) -> None:
+        if len(loader.rows) < 2:
+            raise RecipeError(
+                "training.metric=loss: one validation image cannot rank models, since a contrast needs others to "
+                "compare it with. Give a data.validate_split with more images, or set training.keep=last."
+            )
         self.loader = loader
 
     def __call__(self, objective: PretrainingObjective, fabric: Fabric) -> dict[str, float]:
@@ -102,11 +121,23 @@ class ValidationLoss:
         return {"loss": sum(means.values()), **means}
 
 
+class Scorer(Protocol):
+    """A model that gives findings a probability: a `Method`, or the network of a classification."""
+
+    ranks: Ranks
+    training: bool
+
+    def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
+        """Normalized images `[B, 1, H, W]` -> `[B, F]`."""
+
+    def train(self, mode: bool = True) -> Any: ...
+
+
 @contextmanager
-def evaluating(method: Method | PretrainingObjective) -> Iterator[None]:
+def evaluating(method: Method | PretrainingObjective | Scorer | TrainingTask) -> Iterator[None]:
     """Evaluation mode, without gradients and without other ranks inside the block; afterwards as before it."""
     was_training, ranks = method.training, method.ranks
-    method.eval()
+    method.train(False)
     method.ranks = ONE_RANK
     try:
         with torch.no_grad():
@@ -114,3 +145,52 @@ def evaluating(method: Method | PretrainingObjective) -> Iterator[None]:
     finally:
         method.train(was_training)
         method.ranks = ranks
+
+
+@dataclass
+class BestModel:
+    """Keeps the best value of the validation metric. Only a strictly better value counts as better.
+
+    Attributes:
+        larger_is_better: True for `auroc`, False for `loss`.
+        patience: validations without a better value before `should_stop`; None: never.
+        value, step: of the best validation; None before the first.
+        waited: validations since.
+    """
+
+    larger_is_better: bool
+    patience: int | None = None
+    value: float | None = None
+    step: int | None = None
+    waited: int = 0
+
+    def update(self, value: float, step: int) -> bool:
+        """Take in a validation; True when it is the best so far. An undefined value (NaN) is never better."""
+        better = not math.isnan(value) and (
+            self.value is None or (value > self.value if self.larger_is_better else value < self.value)
+        )
+        if better:
+            self.value, self.step, self.waited = value, step, 0
+        else:
+            self.waited += 1
+        return better
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether `patience` validations in a row brought nothing better."""
+        return self.patience is not None and self.waited >= self.patience
+
+    def standing(self, step: int) -> str:
+        """How the validation at `step`, the last taken in, stands among all, in words."""
+        if self.value is None:
+            return "none has had a value"
+        return "best so far" if self.step == step else f"best {self.value:.4f} at step {self.step}"
+
+    def state(self) -> dict[str, float | int | None]:
+        """What a checkpoint keeps."""
+        return {key: value for key, value in asdict(self).items() if key in ("value", "step", "waited")}
+
+    def load(self, state: dict[str, float | int | None]) -> None:
+        """Continue from `state`."""
+        for key, value in state.items():
+            setattr(self, key, value)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor, nn
 
 from medvlp.data import Manifest, Preprocess, Store, prepare
 from medvlp.data.batch import Batch
 from medvlp.training.recipe import Recipe
+from medvlp.training.task import TrainingTask
 
 
 class ToyMethod(nn.Module):
@@ -32,6 +35,20 @@ class ToyMethod(nn.Module):
             "bce": nn.functional.binary_cross_entropy_with_logits(logits.float(), label),
             "size": 0.01 * logits.float().square().mean(),
         }
+
+
+class ToyTask(TrainingTask):
+    kind = "toy"
+    metric = "loss"
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        return self.model.losses(batch)  # type: ignore[operator, no-any-return]
+
+    def validate(self, fabric: Fabric) -> dict[str, float]:
+        raise NotImplementedError
+
+    def write_files(self, folder: Path) -> None:
+        raise NotImplementedError
 
 
 class ToyLoader:
@@ -73,6 +90,11 @@ def toy_method() -> Callable[..., ToyMethod]:
         return ToyMethod(**options)
 
     return make
+
+
+@pytest.fixture
+def toy_task(toy_method: Callable[..., ToyMethod]) -> Callable[..., ToyTask]:
+    return lambda **options: ToyTask(toy_method(**options))
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def state(tiny_recipe: Callable[..., Recipe]) -> RunState:
         seconds=1.5,
         recipe=tiny_recipe().to_yaml(),
         store="abc",
-        method=model.state_dict(),
+        model=model.state_dict(),
         optimizer=optimizer.state_dict(),
         moving_average=None,
         best={"value": 0.5, "step": 2, "waited": 1},
@@ -39,7 +39,7 @@ def test_what_was_saved_comes_back(state: RunState, tmp_path: Path) -> None:
     got = load_state(tmp_path)
     assert got is not None
     assert (got.step, got.best, got.recipe) == (3, state.best, state.recipe)
-    assert torch.equal(got.method["weight"], state.method["weight"])
+    assert torch.equal(got.model["weight"], state.model["weight"])
     assert torch.equal(got.optimizer["state"][0]["exp_avg"], state.optimizer["state"][0]["exp_avg"])
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from medvlp.training.early_stop import BestModel
+from medvlp.training.validation import BestModel
 
 
 @pytest.mark.parametrize(("larger", "values"), [(True, [0.5, 0.7, 0.7, 0.6]), (False, [0.5, 0.3, 0.3, 0.4])])

@@ -9,34 +9,30 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 
 from medvlp.data import Preprocess, Store
 from medvlp.io.atomic_write import DiskFullError
 from medvlp.methods.base import Method
 from medvlp.training.assemble import build, parts_from_store
-from medvlp.training.model_folder import GENERATED_NOTICE, ModelFolderError, load_model, save_model
+from medvlp.training.model_folder import GENERATED_NOTICE, ModelFolder, ModelFolderError, load_model
+from medvlp.training.pretrain import PretrainingTask
 from medvlp.training.recipe import Recipe
 
 FILES = {"recipe.yaml", "model.safetensors", "tokenizer", "preprocess.json", "knowledge.yaml", "card.json"}
 
 
+def make_task(recipe: Recipe, store: Store) -> PretrainingTask:
+    return PretrainingTask(recipe, store, parts_from_store(recipe, store), False, Fabric(accelerator="cpu"))
+
+
 @pytest.fixture
 def saved(tiny_recipe: Callable[..., Recipe], tiny_store: Store, tmp_path: Path) -> tuple[Path, Method]:
     recipe = tiny_recipe("method=clip")
-    method = build(recipe, tiny_store).eval()
-    parts = parts_from_store(recipe, tiny_store)
-    folder = save_model(
-        tmp_path / "model",
-        method,
-        recipe,
-        tiny_store.preprocess,
-        parts,
-        generated=tiny_store.generated,
-        store_hash=tiny_store.hash,
-        result={"step": 7},
-    )
-    return folder, method
+    task = make_task(recipe, tiny_store)
+    ModelFolder(tmp_path / "model").write(task, recipe, tiny_store, result={"step": 7})
+    return tmp_path / "model", task.model.eval()
 
 
 def test_loaded_model_scores_as_the_saved_one(saved: tuple[Path, Method], tiny_store: Store) -> None:
@@ -121,7 +117,7 @@ def test_computed_buffers_of_another_version_are_ignored_aloud(saved: tuple[Path
     ("change", "message"),
     [
         (lambda w: w.pop("scale.log_scale"), "scale.log_scale is missing"),
-        (lambda w: w.update({"surprise": torch.ones(1)}), "surprise is not part of the method"),
+        (lambda w: w.update({"surprise": torch.ones(1)}), "surprise is not part of the model"),
         (lambda w: w.update({"scale.log_scale": torch.ones(2)}), "scale.log_scale is [2], the recipe makes []"),
     ],
 )
@@ -137,19 +133,19 @@ def test_weights_that_do_not_fit_are_listed(
 def test_a_full_disk_leaves_the_model_as_it_was(
     saved: tuple[Path, Method], tiny_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, method = saved
+    folder, _ = saved
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     recipe = load_model(folder).recipe
-    parts = parts_from_store(recipe, tiny_store)
+    task = make_task(recipe, tiny_store)
 
     def full(self: Path, data: str) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)  # the card, after the weights
     with torch.no_grad():
-        method.get_parameter("scale.log_scale").add_(1)
+        task.model.get_parameter("scale.log_scale").add_(1)
     with pytest.raises(DiskFullError, match="its earlier files are intact"):
-        save_model(folder, method, recipe, tiny_store.preprocess, parts, generated=True, store_hash="x")
+        ModelFolder(folder).write(task, recipe, tiny_store)
     monkeypatch.undo()
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from medvlp.training.moving_average import MovingAverage
+from medvlp.training.optimizer import MovingAverage
 
 
 def test_average_follows_its_formula() -> None:

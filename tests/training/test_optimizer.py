@@ -8,6 +8,11 @@ from torch import nn
 
 from medvlp.training.optimizer import learning_rate, make_optimizer, set_learning_rate
 from medvlp.training.recipe import TrainingRecipe
+from medvlp.training.task import ParameterGroup
+
+
+def group(model: nn.Module, rate_scale: float = 1.0) -> ParameterGroup:
+    return ParameterGroup([p for p in model.parameters() if p.requires_grad], rate_scale)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +35,7 @@ def test_a_run_shorter_than_its_warm_up_still_comes_down() -> None:
 def test_only_matrices_are_decayed_and_frozen_parameters_left_out() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.LayerNorm(2), nn.Linear(2, 2))
     model[2].bias.requires_grad_(False)
-    optimizer = make_optimizer(model, TrainingRecipe(weight_decay=0.1))
+    optimizer = make_optimizer([group(model)], TrainingRecipe(weight_decay=0.1))
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert decay == {
         id(model[0].weight): 0.1,
@@ -43,9 +48,16 @@ def test_only_matrices_are_decayed_and_frozen_parameters_left_out() -> None:
 
 def test_rate_reaches_the_update() -> None:
     model = nn.Linear(1, 1, bias=False)
-    optimizer = make_optimizer(model, TrainingRecipe(weight_decay=0.0))
+    optimizer = make_optimizer([group(model)], TrainingRecipe(weight_decay=0.0))
     before = model.weight.detach().clone()
     set_learning_rate(optimizer, 0.125)
     model(torch.ones(1, 1)).sum().backward()
     optimizer.step()
     assert (before - model.weight).item() == pytest.approx(0.125, rel=1e-4)  # Adam's first step is the rate itself
+
+
+def test_a_group_learns_at_its_fraction_of_the_rate() -> None:
+    head, encoder = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    optimizer = make_optimizer([group(head), group(encoder, 0.25)], TrainingRecipe(weight_decay=0.0))
+    set_learning_rate(optimizer, 0.5)
+    assert [g["lr"] for g in optimizer.param_groups] == [0.5, 0.125]

@@ -20,10 +20,9 @@ from medvlp.training.assemble import parts_from_store
 from medvlp.training.checkpoint import ResumeError
 from medvlp.training.loss_buffer import DivergedError
 from medvlp.training.model_folder import load_model
-from medvlp.training.pretrain import pretrain
+from medvlp.training.pretrain import PretrainingTask, pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
-from medvlp.training.run import Run
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -54,8 +53,8 @@ def test_only_the_sections_of_the_recipe_are_read(tiny_recipe: MakeRecipe, tiny_
     def lengths(*overrides: str) -> list[int]:
         recipe = tiny_recipe("data.prefetch=0", *overrides)
         parts = parts_from_store(recipe, tiny_store)
-        run = Run(recipe, tiny_store, parts, tmp_path / str(len(overrides)), Fabric(accelerator="cpu"), None)
-        batch = next(run.loader.epoch(0))
+        task = PretrainingTask(recipe, tiny_store, parts, False, Fabric(accelerator="cpu"))
+        batch = next(task.loader.epoch(0))
         return batch.sentence_mask.any(2).sum(1).tolist()
 
     assert set(lengths()) == {4}  # three findings and an impression
@@ -131,7 +130,7 @@ def test_early_stop_waits_for_patience(
 ) -> None:
     values = iter([0.6, 0.8, 0.7, 0.8, 0.9])
     monkeypatch.setattr(
-        "medvlp.training.validation.ZeroShotAuroc.__call__", lambda self, method, fabric: {"auroc": next(values)}
+        "medvlp.training.validation.ValidationAuroc.__call__", lambda self, method, fabric: {"auroc": next(values)}
     )
     recipe = tiny_recipe("training.validate_every=2", "training.patience=2")
     out = pretrain(recipe, tmp_path / "run", progress=False)

@@ -17,7 +17,7 @@ from medvlp.reports.states import FindingState
 from medvlp.training.gather import AllRanks
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
-from medvlp.training.validation import ZeroShotAuroc, evaluating, validation_rows
+from medvlp.training.validation import ValidationAuroc, evaluating, validation_rows
 
 FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly")
 
@@ -42,7 +42,7 @@ def fabric() -> Fabric:
 
 def test_auroc_by_finding_and_macro(tiny_store: Store, fabric: Fabric) -> None:
     method = BrightSquare().train()
-    values = ZeroShotAuroc(tiny_store, tiny_store.rows("validate"), FINDINGS, "negative", 7)(method, fabric)  # type: ignore[arg-type]
+    values = ValidationAuroc(tiny_store, tiny_store.rows("validate"), FINDINGS, "negative", 7)(method, fabric)  # type: ignore[arg-type]
     assert values == pytest.approx(
         {
             "auroc": (1 + 0.5 + 0.5) / 3,
@@ -56,10 +56,10 @@ def test_auroc_by_finding_and_macro(tiny_store: Store, fabric: Fabric) -> None:
 
 def test_unmentioned_findings_count_as_asked(tiny_store: Store) -> None:
     rows = tiny_store.rows("validate")
-    as_negative = ZeroShotAuroc(tiny_store, rows, FINDINGS, "negative", 8)
+    as_negative = ValidationAuroc(tiny_store, rows, FINDINGS, "negative", 8)
     assert as_negative.known.all()
     with pytest.raises(RecipeError, match="no finding has both"):
-        ZeroShotAuroc(tiny_store, rows, ("edema",), "ignore", 8)
+        ValidationAuroc(tiny_store, rows, ("edema",), "ignore", 8)
 
 
 def test_only_what_helps_is_advised(tiny_store: Store) -> None:
@@ -67,7 +67,7 @@ def test_only_what_helps_is_advised(tiny_store: Store) -> None:
 
     def advice(rows: NDArray[np.int64], findings: tuple[str, ...], unmentioned: str) -> str:
         with pytest.raises(RecipeError) as refused:
-            ZeroShotAuroc(tiny_store, rows, findings, unmentioned, 8)
+            ValidationAuroc(tiny_store, rows, findings, unmentioned, 8)
         return str(refused.value).partition("Use ")[2]
 
     both = "training.metric=loss or another data.validate_split."
@@ -84,8 +84,8 @@ def test_only_what_helps_is_advised(tiny_store: Store) -> None:
             return np.array([[FindingState.PRESENT], [FindingState.UNMENTIONED]], np.int8)
 
     with pytest.raises(RecipeError, match=r"Use training\.unmentioned=negative, training\.metric=loss or"):
-        ZeroShotAuroc(HalfSilent(), np.arange(2), FINDINGS[:1], "ignore", 8)  # type: ignore[arg-type]
-    assert ZeroShotAuroc(HalfSilent(), np.arange(2), FINDINGS[:1], "negative", 8).defined == [0]  # type: ignore[arg-type]
+        ValidationAuroc(HalfSilent(), np.arange(2), FINDINGS[:1], "ignore", 8)  # type: ignore[arg-type]
+    assert ValidationAuroc(HalfSilent(), np.arange(2), FINDINGS[:1], "negative", 8).defined == [0]  # type: ignore[arg-type]
 
 
 def test_rows_are_few_and_always_the_same(tiny_recipe: Callable[..., Recipe], tiny_store: Store) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from medvlp.data import Store
 from medvlp.training.assemble import build
-from medvlp.training.dry_run import check_patch_dropping
+from medvlp.training.data_requirements import check_patch_dropping
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretrain import pretrain
 from medvlp.training.recipe import Recipe

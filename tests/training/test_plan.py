@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medvlp.training import clock as clock_file
-from medvlp.training.clock import TrainingClock
+from medvlp.training.plan import TrainingClock
 from medvlp.training.pretrain import pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
