@@ -42,7 +42,7 @@ from medvlp.metrics.seeds import estimate_over_seeds
 from medvlp.objectives import over_findings
 from medvlp.reports.states import FindingState
 from medvlp.training.model_folder import TrainedModel, load_model
-from medvlp.training.pretrain import pretrain
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 
 VIEWS = ("PA", "AP")

@@ -26,7 +26,7 @@ _LAZY = {
     "compare": "medvlp.experiments",
     "load": "medvlp.tasks",
     "parse_report": "medvlp.reports",
-    "pretrain": "medvlp.training.pretrain",
+    "pretrain": "medvlp.training.pretraining",
     "read_image": "medvlp.io",
     "read_volume": "medvlp.io",
 }
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from medvlp.io import read_image, read_volume
     from medvlp.reports import parse_report
     from medvlp.tasks import load
-    from medvlp.training.pretrain import pretrain
+    from medvlp.training.pretraining import pretrain
 
 __all__ = [
     "MedVLPError",

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from medvlp.data import Manifest, Preprocess, Store, prepare
 from medvlp.tasks import Model, load
-from medvlp.training.pretrain import pretrain
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 
 

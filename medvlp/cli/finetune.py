@@ -25,8 +25,8 @@ def finetune(
     2 when the recipe is wrong.
     """
     with training_errors():
-        from medvlp.training.finetune import finetune as run
         from medvlp.training.finetune_recipe import FinetuneRecipe
+        from medvlp.training.finetuning import finetune as run
 
         run(FinetuneRecipe.load(recipe, overrides or ()), out, resume=resume, progress=not as_json)
     report_card(out, as_json)

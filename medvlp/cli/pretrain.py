@@ -29,7 +29,7 @@ def pretrain(
     2 when the recipe is wrong.
     """
     with training_errors():
-        from medvlp.training.pretrain import pretrain as run
+        from medvlp.training.pretraining import pretrain as run
         from medvlp.training.recipe import Recipe
 
         run(Recipe.load(recipe, overrides or ()), out, resume=resume, progress=not as_json)

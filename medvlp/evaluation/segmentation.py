@@ -25,7 +25,7 @@ from medvlp.metrics import (
 )
 from medvlp.tasks.inference import Progress, TaskError
 from medvlp.tasks.model import Model
-from medvlp.training.finetune import FinetunedModel
+from medvlp.training.finetuning import FinetunedModel
 from medvlp.training.heads.segmentation import mask_rows, row_areas
 from medvlp.training.model_folder import check_preprocessing
 

@@ -22,7 +22,7 @@ from medvlp.tasks.inference import TaskError
 from medvlp.training.assemble import Parts, parts_from_store
 from medvlp.training.checkpoint import STATE_FOLDER, check_same_recipe
 from medvlp.training.model_folder import load_model
-from medvlp.training.pretrain import pretrain
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 
 

@@ -17,9 +17,9 @@ from medvlp.experiments.measure import measure
 from medvlp.experiments.plan import PRETRAINED, SCRATCH, UNTRAINED, DataPlan, ExperimentPlan, SourcePlan
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.progress import progress_bar
-from medvlp.training.finetune import finetune
 from medvlp.training.finetune_recipe import FinetuneRecipe
-from medvlp.training.pretrain import pretrain, save_untrained
+from medvlp.training.finetuning import finetune
+from medvlp.training.pretraining import pretrain, save_untrained
 from medvlp.training.recipe import Recipe
 
 

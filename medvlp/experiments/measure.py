@@ -13,7 +13,7 @@ from medvlp.evaluation.segmentation import SegmentationResult, compare_dice, eva
 from medvlp.experiments.plan import PRETRAINED, SCRATCH, UNTRAINED, ExperimentPlan
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.metrics import Estimate, bootstrap_by_patient, macro_auroc
-from medvlp.training.finetune import FinetunedModel, load_finetuned
+from medvlp.training.finetuning import FinetunedModel, load_finetuned
 from medvlp.training.model_folder import TrainedModel, load_model
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, run_files
-from medvlp.training.finetune import FinetunedModel
+from medvlp.training.finetuning import FinetunedModel
 from medvlp.training.model_folder import TrainedModel, with_notice
 
 

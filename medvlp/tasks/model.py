@@ -20,7 +20,7 @@ from medvlp.tasks.inference import Progress, TaskError
 from medvlp.tasks.label import label_files
 from medvlp.tasks.report_index import ReportIndex
 from medvlp.tasks.segment import SegmentedFile, segment_files
-from medvlp.training.finetune import FinetunedModel, load_finetuned
+from medvlp.training.finetuning import FinetunedModel, load_finetuned
 from medvlp.training.model_folder import PRETRAINING, ModelFolder, TrainedModel, device_named, load_model
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medvlp.io import Image
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, run_files
-from medvlp.training.finetune import FinetunedModel
+from medvlp.training.finetuning import FinetunedModel
 from medvlp.training.heads.segmentation import THRESHOLD
 
 

@@ -34,7 +34,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, outcome: BaseException | None) -> 
         card = {"method": "clip", "step": 9, "auroc": 0.7512, "notice": "Trained on generated data."}
         (out / "card.json").write_text(json.dumps(card))
 
-    monkeypatch.setattr("medvlp.training.pretrain.pretrain", pretrain)
+    monkeypatch.setattr("medvlp.training.pretraining.pretrain", pretrain)
     return calls
 
 

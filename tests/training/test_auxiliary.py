@@ -15,7 +15,7 @@ from medvlp.data.batch import Batch
 from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.training.assemble import build
 from medvlp.training.model_folder import load_model
-from medvlp.training.pretrain import pretrain
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 

@@ -15,7 +15,7 @@ from medvlp.methods.auxiliary.registry import AUXILIARY
 from medvlp.methods.registry import METHODS
 from medvlp.training.assemble import Parts, parts_from_store
 from medvlp.training.model_folder import load_model
-from medvlp.training.pretrain import pretrain
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 

@@ -18,8 +18,8 @@ from medvlp.metrics import dice, mask_areas
 from medvlp.objectives import pixel_bce, soft_dice
 from medvlp.tasks import TaskError, load
 from medvlp.training.checkpoint import ResumeError
-from medvlp.training.finetune import build_head, finetune, load_finetuned
 from medvlp.training.finetune_recipe import FinetuneRecipe
+from medvlp.training.finetuning import build_head, finetune, load_finetuned
 from medvlp.training.heads.segmentation import mask_rows, row_areas
 from medvlp.training.loop import Trainer, step_batches
 from medvlp.training.loss_buffer import LossBuffer

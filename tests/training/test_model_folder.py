@@ -17,7 +17,7 @@ from medvlp.io.atomic_write import DiskFullError
 from medvlp.methods.base import Method
 from medvlp.training.assemble import build, parts_from_store
 from medvlp.training.model_folder import GENERATED_NOTICE, ModelFolder, ModelFolderError, load_model
-from medvlp.training.pretrain import PretrainingTask
+from medvlp.training.pretraining import PretrainingTask
 from medvlp.training.recipe import Recipe
 
 FILES = {"recipe.yaml", "model.safetensors", "tokenizer", "preprocess.json", "knowledge.yaml", "card.json"}

@@ -12,7 +12,7 @@ from medvlp.data import Store
 from medvlp.training.assemble import build
 from medvlp.training.data_requirements import check_patch_dropping
 from medvlp.training.model_folder import load_model
-from medvlp.training.pretrain import pretrain
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 

@@ -10,7 +10,7 @@ import pytest
 
 from medvlp.training import clock as clock_file
 from medvlp.training.plan import TrainingClock
-from medvlp.training.pretrain import pretrain
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 

@@ -20,7 +20,7 @@ from medvlp.training.assemble import parts_from_store
 from medvlp.training.checkpoint import ResumeError
 from medvlp.training.loss_buffer import DivergedError
 from medvlp.training.model_folder import load_model
-from medvlp.training.pretrain import PretrainingTask, pretrain
+from medvlp.training.pretraining import PretrainingTask, pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlp.training.pretrain import pretrain
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.run_log import RunLog
 

@@ -10,7 +10,7 @@ import pytest
 
 from medvlp.knowledge import KnowledgeBook
 from medvlp.knowledge.book import BookText
-from medvlp.training.pretrain import pretrain
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 
 SHORT, LONG = "Fluid in the pleural space.", "Fluid " * 60 + "in the pleural space."  # 7 or 8, and 67 tokens or more
