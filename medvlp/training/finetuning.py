@@ -80,7 +80,7 @@ def build_head(recipe: FinetuneRecipe, store: Store, state: RunState | None, fab
             encoder, generated = _encoder(recipe, store)
             return kind(encoder, options, recipe, store, fabric, generated)
         except ValueError as error:
-            raise error if isinstance(error, RecipeError) else RecipeError(str(error)) from error
+            raise error if isinstance(error, MedVLPError) else RecipeError(str(error)) from error
 
 
 def _encoder(recipe: FinetuneRecipe, store: Store) -> tuple[ImageEncoder, bool]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medvlp.training import clock as clock_file
+from medvlp.training import plan as plan_file
 from medvlp.training.plan import TrainingClock
 from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
@@ -29,7 +29,7 @@ class FakeTime:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
     fake = FakeTime()
-    monkeypatch.setattr(clock_file, "time", fake)
+    monkeypatch.setattr(plan_file, "time", fake)
     return fake
 
 
