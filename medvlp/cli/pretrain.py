@@ -68,6 +68,6 @@ def report_card(out: Path, as_json: bool) -> None:
     values = "".join(
         f", validation {metric} {card[metric]:.3f}" for metric in ("auroc", "dice", "loss") if metric in card
     )
-    typer.echo(f"{out}: {card.get('method', card['task'])} at step {card['step']}{values}")
+    typer.echo(f"{out}: {card.get('method') or card['task']} at step {card['step']}{values}")
     if card["notice"]:
         typer.secho(card["notice"], fg="yellow")

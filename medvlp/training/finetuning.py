@@ -80,7 +80,9 @@ def build_head(recipe: FinetuneRecipe, store: Store, state: RunState | None, fab
             encoder, generated = _encoder(recipe, store)
             return kind(encoder, options, recipe, store, fabric, generated)
         except ValueError as error:
-            raise error if isinstance(error, MedVLPError) else RecipeError(str(error)) from error
+            if isinstance(error, MedVLPError):
+                raise
+            raise RecipeError(str(error)) from error
 
 
 def _encoder(recipe: FinetuneRecipe, store: Store) -> tuple[ImageEncoder, bool]:
