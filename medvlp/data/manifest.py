@@ -15,6 +15,7 @@ from medvlp.data import manifest_columns as columns
 from medvlp.data.image_kind import are_volumes
 from medvlp.errors import MedVLPError
 from medvlp.io.atomic_write import atomic_file
+from medvlp.io.tables import read_table
 from medvlp.reports.states import FindingState
 
 
@@ -35,8 +36,8 @@ class Manifest:
     """A validated table of images.
 
     Columns: `patient_id, study_id, image_id, path` (required, never empty), `view, modality, split, report, source`
-    (filled where they are missing: split by patient, the others with ""), optionally `age, sex, frame, boxes,
-    mask_<name>, section_<name>`, and label columns named by the finding's id.
+    (filled where they are missing: split by patient, the others with ""), optionally `age, age_band, sex,
+    laterality, frame, boxes, mask_<name>, section_<name>`, and label columns named by the finding's id.
 
     Attributes:
         table: pandas, index 0..N-1; label columns are int8 codes of `FindingState`, all else text, except `age` (float)
@@ -117,8 +118,7 @@ class Manifest:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no manifest at {path}; `medvlp data index SOURCE ROOT -o {path}` makes one")
-        is_csv = path.suffix == ".csv"
-        table = pd.read_csv(path, dtype=str, keep_default_na=False) if is_csv else pd.read_parquet(path)
+        table = read_table(path, path_columns=["path"])
         notes = tuple(str(note) for note in table.attrs.values())
         generated = bool((table.pop("generated") == "1").any()) if "generated" in table else False
         for column in [c for c in table.columns if c == "path" or c.startswith("mask_")]:

@@ -14,7 +14,7 @@ from medvlp.reports.states import FindingState
 IDS = ("patient_id", "study_id", "image_id")
 SPLITS = ("train", "validate", "test")
 REQUIRED = (*IDS, "path")
-TEXTS = (*REQUIRED, "view", "modality", "split", "report", "source", "boxes", "sex")
+TEXTS = (*REQUIRED, "view", "modality", "split", "report", "source", "boxes", "sex", "laterality", "age_band")
 NUMBERS = ("age", "frame")
 PREFIXES = ("mask_", "section_")  # mask_lungs: a mask's file; section_findings: a section's text
 SHOWN = 5  # problems of one kind that an error lists before it counts the rest

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from medvlp.data.batch import Batch
 from medvlp.data.store import Store
-from medvlp.methods.base import Method
 from medvlp.models import Ranks
 from medvlp.training.assemble import Parts, assemble, parts_from_store
 from medvlp.training.batches import make_loader
@@ -38,19 +37,20 @@ class PretrainingTask(TrainingTask):
     """
 
     kind: ClassVar[str] = PRETRAINING
-    model: Method
 
     def __init__(self, recipe: Recipe, store: Store, parts: Parts, pretrained: bool, fabric: Fabric) -> None:
-        super().__init__(assemble(recipe, parts, pretrained=pretrained))
+        objective = assemble(recipe, parts, pretrained=pretrained)
+        super().__init__(objective.model)
+        self.objective, self.method = objective, objective.method
         self.recipe, self.store, self.parts = recipe, store, parts
         self.metric, self.larger_is_better = recipe.training.metric, recipe.training.metric == "auroc"
         rows = store.rows(recipe.data.train_split, recipe.data.views)
         ranks = fabric.global_rank, fabric.world_size
-        self.loader = make_loader(recipe, store, parts, self.model.required_fields, rows, True, *ranks)
-        check_requirements(recipe, self.model, self.loader)
+        self.loader = make_loader(recipe, store, parts, objective.required_fields, rows, True, *ranks)
+        check_requirements(recipe, objective, self.loader)
         if recipe.image_encoder.patch_dropping:
-            check_patch_dropping(self.model, next(self.loader.epoch(0)))
-        self._truncated = TruncatedTexts(recipe, self.model)
+            check_patch_dropping(objective, next(self.loader.epoch(0)))
+        self._truncated = TruncatedTexts(recipe, self.method)
         rows = validation_rows(store, recipe)
         self.validation_images = len(rows)
         self._validation: ValidationAuroc | ValidationLoss | None = None
@@ -58,7 +58,7 @@ class PretrainingTask(TrainingTask):
             return
         if self.metric == "loss":
             self._validation = ValidationLoss(
-                make_loader(recipe, store, parts, self.model.required_fields, rows, train=False)
+                make_loader(recipe, store, parts, objective.required_fields, rows, train=False)
             )
         else:
             unmentioned, size = recipe.training.unmentioned, recipe.data.batch_size
@@ -67,22 +67,24 @@ class PretrainingTask(TrainingTask):
     @property
     def ranks(self) -> Ranks:  # type: ignore[override]
         """Of a distributed run; those of the method."""
-        return self.model.ranks
+        return self.objective.ranks
 
     @ranks.setter
     def ranks(self, ranks: Ranks) -> None:
-        self.model.ranks = ranks
+        self.objective.ranks = ranks
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return self.model.losses(batch)
+        return self.objective.losses(batch)
 
     def validate(self, fabric: Fabric) -> dict[str, float]:
         assert self._validation is not None  # the engine validates where there are images
         with evaluating(self):
-            return self._validation(self.model, fabric)
+            if isinstance(self._validation, ValidationLoss):
+                return self._validation(self.objective, fabric)
+            return self._validation(self.method, fabric)
 
     def write_files(self, folder: Path) -> None:
-        write_parts(folder, self.model, self.recipe, self.store.preprocess, self.parts)
+        write_parts(folder, self.method, self.recipe, self.store.preprocess, self.parts)
 
     def card(self) -> dict[str, Any]:
         return {"method": self.recipe.method, "findings": list(self.parts.findings)}

@@ -4,8 +4,8 @@ Belongs here: what two sources share. May import: `io`, `reports`, `knowledge`, 
 Begin with `registry.py`; `docs/adding-a-data-set.md` shows a whole source.
 """
 
-from medvlp.data.indexing.assembly import assemble, box_cells, files_by_name, listed_states
-from medvlp.data.indexing.csv_tables import coded_states, find_file, read_table
+from medvlp.data.indexing.assembly import assemble, box_cells, coded_states, find_file, find_table, listed_states
+from medvlp.data.indexing.named_files import files_by_name
 from medvlp.data.indexing.registry import SOURCES, SourceError, index_data_set, register_source
 
 __all__ = [
@@ -16,8 +16,8 @@ __all__ = [
     "coded_states",
     "files_by_name",
     "find_file",
+    "find_table",
     "index_data_set",
     "listed_states",
-    "read_table",
     "register_source",
 ]

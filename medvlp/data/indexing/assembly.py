@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from medvlp.data.manifest import Manifest
+from medvlp.io.tables import read_table
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
 
@@ -77,7 +78,57 @@ def box_cells(images: Sequence[str], boxes: pd.DataFrame) -> list[str]:
     return [json.dumps(cells[image]) if image in cells else "" for image in images]
 
 
-def files_by_name(root: Path, endings: Sequence[str]) -> dict[str, Path]:
-    """All files of some endings below a folder, by their name; data sets are unpacked in many ways."""
-    found = sorted(p for ending in endings for p in root.rglob(f"*{ending}"))
-    return {p.name: p for p in found}
+def find_table(root: Path, names: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+    """The first of some tables that is there, every cell as text ("" where empty).
+
+    Args:
+        root: folder to look in.
+        names: file names in the order of preference; glob patterns may be used.
+        columns: what the table must have; others are kept too.
+
+    Raises:
+        FileNotFoundError: none of the files is there.
+        TableError: a column is missing; names it and the columns that are there.
+    """
+    return read_table(find_file(root, names), columns)
+
+
+def find_file(root: Path, names: Sequence[str]) -> Path:
+    """The first of some files or folders below `root`; names may be glob patterns.
+
+    Raises:
+        FileNotFoundError: none is there; names all.
+    """
+    for name in names:
+        found = sorted(root.glob(name))
+        if found:
+            return found[0]
+    raise FileNotFoundError(
+        f"{root} holds none of {', '.join(names)}; is it the folder that the data set was unpacked in?"
+    )
+
+
+def coded_states(cells: pd.DataFrame, space: LabelSpace, codes: Mapping[str, FindingState]) -> dict[str, np.ndarray]:
+    """Label columns in a data set's own spelling and codes -> finding id -> int8 states.
+
+    Args:
+        cells: text cells; has the label space's columns (a label that this release lacks is left out).
+        space: the data set's label space.
+        codes: every value that a cell may have, such as `{"-1.0": UNCERTAIN, "": UNMENTIONED}`.
+
+    Raises:
+        ValueError: a cell has another value; names row, column and value.
+    """
+    states = {}
+    for label, finding in zip(space.labels, space.findings, strict=True):
+        if label not in cells:
+            continue
+        values = cells[label].map(codes)
+        wrong = np.flatnonzero(values.isna().to_numpy())
+        if len(wrong):
+            value = cells[label].iloc[wrong[0]]
+            raise ValueError(
+                f"row {wrong[0] + 1}, column {label!r}: {value!r} is none of {', '.join(map(repr, codes))}"
+            )
+        states[finding] = values.to_numpy(np.int8)
+    return states

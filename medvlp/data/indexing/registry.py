@@ -82,8 +82,9 @@ def index_data_set(name: str, root: str | Path, **options: Any) -> Manifest:
         raise FileNotFoundError(f"{root} does not exist; give the folder that {name} was unpacked in")
     known = dict(list(inspect.signature(source).parameters.items())[1:])
     types = get_type_hints(source)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())  # and checks them itself
     for option in options:
-        if option not in known:
+        if option not in known and not takes_any:
             raise SourceError(f"{name} has no option {option!r}; {did_you_mean(option, known) or 'it has none'}")
     return source(root, **{o: _converted(o, value, types.get(o, str)) for o, value in options.items()})
 

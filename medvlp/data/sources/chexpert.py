@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.indexing import assemble, coded_states, read_table, register_source
+from medvlp.data.indexing import assemble, coded_states, find_table, register_source
 from medvlp.data.manifest import Manifest
 from medvlp.io.walk import find_named
 from medvlp.knowledge import LabelSpace
@@ -42,7 +42,7 @@ def manifest(root: Path) -> Manifest:
 
 
 def _original(root: Path) -> Manifest:
-    tables = [read_table(root, [p.name], ["Path"]) for p in sorted(root.glob("*.csv")) if _has_paths(p)]
+    tables = [find_table(root, [p.name], ["Path"]) for p in sorted(root.glob("*.csv")) if _has_paths(p)]
     if not tables:
         raise FileNotFoundError(f"{root} holds neither train.csv nor valid.csv nor df_chexpert_plus_*.csv")
     table = pd.concat(tables, ignore_index=True).fillna("")
@@ -60,7 +60,7 @@ def _original(root: Path) -> Manifest:
 
 def _plus(root: Path, name: str) -> Manifest:
     needed = ["path_to_image", "deid_patient_id", "report", "section_findings", "section_impression"]
-    table = read_table(root, [name], needed)
+    table = find_table(root, [name], needed)
     inside = _inside(table["path_to_image"])
     columns = {
         **_ids(inside),

@@ -19,7 +19,7 @@ import pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from medvlp.data.indexing import assemble, read_table, register_source
+from medvlp.data.indexing import assemble, find_table, register_source
 from medvlp.data.manifest import Manifest, splits_by_patient
 from medvlp.reports.states import FindingState
 
@@ -37,7 +37,7 @@ _FINDINGS = {
 def manifest(root: Path) -> Manifest:
     """Index the collection's radiographs."""
     root = Path(root).absolute()
-    table = read_table(root, ["metadata.csv"], ["patientid", "filename", "finding", "view", "clinical_notes"])
+    table = find_table(root, ["metadata.csv"], ["patientid", "filename", "finding", "view", "clinical_notes"])
     radiograph = table["view"].isin(list(_VIEWS))
     if "modality" in table:
         radiograph &= table["modality"] == "X-ray"

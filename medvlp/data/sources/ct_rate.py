@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.indexing import assemble, coded_states, read_table, register_source
+from medvlp.data.indexing import assemble, coded_states, find_table, register_source
 from medvlp.data.manifest import Manifest, splits_by_patient
 from medvlp.io.walk import find_named
 from medvlp.knowledge import LabelSpace
@@ -59,8 +59,8 @@ def manifest(root: Path) -> Manifest:
 
 def _part(dataset: Path, part: str) -> pd.DataFrame:
     """Reports, labels and paths of `train` or `valid`."""
-    reports = read_table(dataset, [_REPORTS.format(part)], ["VolumeName", *_READ])
-    labels = read_table(dataset, [f"multi_abnormality_labels/*{part}*labels*.csv"], ["VolumeName"])
+    reports = find_table(dataset, [_REPORTS.format(part)], ["VolumeName", *_READ])
+    labels = find_table(dataset, [f"multi_abnormality_labels/*{part}*labels*.csv"], ["VolumeName"])
     table = reports.merge(labels, on="VolumeName", how="left", validate="one_to_one").fillna("")
     table["report"] = _texts(table)
     folder = dataset / f"{part}_fixed"

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from medvlp.data.indexing import assemble, coded_states, find_file, read_table, register_source
+from medvlp.data.indexing import assemble, coded_states, find_file, find_table, register_source
 from medvlp.data.manifest import Manifest
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.report import Report
@@ -30,6 +30,7 @@ _LABELS = {
     "0.0": FindingState.ABSENT,
     "-1.0": FindingState.UNCERTAIN,
 }
+_ENDINGS = (".dcm", ".jpg")
 _VIEWS = {"antero-posterior": "AP", "postero-anterior": "PA", "lateral": "LATERAL", "left lateral": "LL"}
 
 
@@ -51,14 +52,13 @@ def manifest(
     root = Path(root).absolute()
     tables = Path(tables or root)
     reports = Path(reports) if reports else next((p for p in (root / "mimic-cxr-reports", root) if p.is_dir()), root)
-    metadata = read_table(
+    metadata = find_table(
         tables, ["mimic-cxr-*-metadata.csv.gz", "mimic-cxr-*-metadata.csv"], ["dicom_id", "subject_id", "study_id"]
     )
-    splits = read_table(tables, ["mimic-cxr-*-split.csv.gz", "mimic-cxr-*-split.csv"], ["dicom_id", "split"])
+    splits = find_table(tables, ["mimic-cxr-*-split.csv.gz", "mimic-cxr-*-split.csv"], ["dicom_id", "split"])
     table = metadata.merge(splits[["dicom_id", "split"]], on="dicom_id", how="left", validate="one_to_one")
     folders = "p" + table["subject_id"].str[:2] + "/p" + table["subject_id"] + "/s" + table["study_id"]
-    ending = _ending(root, folders, table["dicom_id"])
-    paths = f"{root}/files/" + folders + "/" + table["dicom_id"] + ending
+    paths, both = _files(root, folders, table["dicom_id"])
     texts = _report_texts(reports / "files", folders)
     findings, impressions = _sections(texts, table["study_id"])
     columns = {
@@ -73,7 +73,7 @@ def manifest(
         "section_findings": findings,
         "section_impression": impressions,
     }
-    notes = [f"{int((texts == '').sum())} images have no report text"]
+    notes = [f"{int((texts == '').sum())} images have no report text", both]
     states: dict[str, np.ndarray] = {}
     if labels != "none":
         states, without = _labels(tables, labels, table["study_id"])
@@ -81,13 +81,16 @@ def manifest(
     return assemble("mimic_cxr", columns, states, notes, generated=(root / "phantom.json").is_file())
 
 
-def _ending(root: Path, folders: pd.Series, images: pd.Series) -> str:
-    """`.dcm` or `.jpg`, by the first image that is there."""
-    for folder, image in zip(folders, images, strict=True):
-        for ending in (".dcm", ".jpg"):
-            if (root / "files" / folder / f"{image}{ending}").is_file():
-                return ending
-    raise FileNotFoundError(f"{root}/files holds no image of the tables, neither .dcm nor .jpg")
+def _files(root: Path, folders: pd.Series, images: pd.Series) -> tuple[pd.Series, str]:
+    """The file of each image, and a note on those that are there twice: the release that has more images is taken."""
+    stems = f"{root}/files/" + folders + "/" + images
+    there = {ending: np.array([Path(f"{stem}{ending}").is_file() for stem in stems], bool) for ending in _ENDINGS}
+    own = max(_ENDINGS, key=lambda ending: int(there[ending].sum()))  # the first of equals
+    other = next(ending for ending in _ENDINGS if ending != own)
+    if not there[own].any():
+        raise FileNotFoundError(f"{root}/files holds no image of the tables, neither .dcm nor .jpg")
+    paths = stems + np.where(there[other] & ~there[own], other, own)
+    return paths, f"{int((there[own] & there[other]).sum())} images are there as {own} and as {other}: {own} was taken"
 
 
 def _report_texts(files: Path, folders: pd.Series) -> pd.Series:
@@ -116,7 +119,7 @@ def _views(table: pd.DataFrame) -> pd.Series:
 def _labels(tables: Path, kind: str, studies: pd.Series) -> tuple[dict[str, np.ndarray], int]:
     """States of each image, and how many images have no row in the table."""
     name = find_file(tables, [f"mimic-cxr-*-{kind}.csv.gz", f"mimic-cxr-*-{kind}.csv"]).name
-    cells = read_table(tables, [name], ["study_id"]).set_index("study_id")
+    cells = find_table(tables, [name], ["study_id"]).set_index("study_id")
     without = int((~studies.isin(cells.index)).sum())
     cells = cells.reindex(studies).fillna("").reset_index(drop=True)
     return coded_states(cells, LabelSpace.load("chexpert14"), _LABELS), without

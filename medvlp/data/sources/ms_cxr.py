@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.indexing import assemble, box_cells, read_table, register_source
+from medvlp.data.indexing import assemble, box_cells, find_table, register_source
 from medvlp.data.manifest import Manifest
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
@@ -31,7 +31,7 @@ def manifest(root: Path, images: str | Path | None = None) -> Manifest:
         images: root of MIMIC-CXR (DICOM or JPG), which holds `files/`; default `root`.
     """
     root, images = Path(root).absolute(), Path(images or root).absolute()
-    rows = read_table(
+    rows = find_table(
         root, ["MS_CXR_Local_Alignment_v*.csv"], ["category_name", "label_text", "path", "dicom_id", "x", "y", "w", "h"]
     )
     space = LabelSpace.load("chexpert14")

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
-from medvlp.data.indexing import assemble, coded_states, files_by_name, read_table, register_source
+from medvlp.data.indexing import assemble, coded_states, files_by_name, find_table, register_source
 from medvlp.data.manifest import Manifest
 from medvlp.io.walk import find_named
 from medvlp.knowledge import LabelSpace
@@ -87,7 +87,7 @@ def _xml_files(root: Path) -> Iterator[bytes]:
 def _views(root: Path) -> dict[tuple[str, str], str]:
     if not (root / "indiana_projections.csv").is_file():
         return {}
-    table = read_table(root, ["indiana_projections.csv"], ["filename", "projection"])
+    table = find_table(root, ["indiana_projections.csv"], ["filename", "projection"])
     matches = [_IMAGE.match(name) for name in table["filename"]]
     views = table["projection"].map({"Frontal": "PA", "Lateral": "LATERAL"}).fillna("")
     return {(m[1], m[2]): view for m, view in zip(matches, views, strict=True) if m}
@@ -96,7 +96,7 @@ def _views(root: Path) -> dict[tuple[str, str], str]:
 def _labels(root: Path, studies: pd.Series) -> dict[str, np.ndarray]:
     if not (root / "labels.csv").is_file():
         return {}
-    cells = read_table(root, ["labels.csv"], ["filename", "normal"]).set_index("filename")
+    cells = find_table(root, ["labels.csv"], ["filename", "normal"]).set_index("filename")
     cells = cells.reindex(studies).fillna("").reset_index(drop=True)
     states = coded_states(cells, LabelSpace.load("nih14"), _BINARY)
     states["no_finding"] = cells["normal"].map(_BINARY).to_numpy(np.int8)

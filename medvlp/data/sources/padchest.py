@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.indexing import assemble, files_by_name, listed_states, read_table, register_source
+from medvlp.data.indexing import assemble, files_by_name, find_table, listed_states, register_source
 from medvlp.data.manifest import Manifest
 from medvlp.knowledge import LabelSpace
 
@@ -29,7 +29,7 @@ _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 def manifest(root: Path) -> Manifest:
     """Index PadChest."""
     root = Path(root).absolute()
-    table = read_table(
+    table = find_table(
         root,
         ["PADCHEST_chest_x_ray_images_labels_160K*.csv", "PADCHEST_chest_x_ray_images_labels_160K*.csv.gz"],
         ["ImageID", "StudyID", "PatientID", "Projection", "Labels", "Report"],

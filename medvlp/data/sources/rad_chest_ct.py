@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.indexing import assemble, files_by_name, read_table, register_source
+from medvlp.data.indexing import assemble, files_by_name, find_table, register_source
 from medvlp.data.manifest import Manifest
 from medvlp.io.dicom_volume import MAX_VOXELS
 from medvlp.io.errors import ReadError
@@ -91,7 +91,7 @@ def manifest(root: Path) -> Manifest:
     for part, split in _SPLITS.items():
         names = [f"{part}_*Labels.csv", f"*/{part}_*Labels.csv"]
         if any(list(root.glob(name)) for name in names):
-            tables.append(read_table(root, names, ["NoteAcc_DEID"]).assign(split=split))
+            tables.append(find_table(root, names, ["NoteAcc_DEID"]).assign(split=split))
     if not tables:
         raise FileNotFoundError(f"{root} holds none of img{{train,valid,test}}_Abnormality_and_Location_Labels.csv")
     table = pd.concat(tables, ignore_index=True).fillna("0")
@@ -121,7 +121,7 @@ def _metadata(root: Path, names: pd.Series) -> tuple[pd.Series, np.ndarray]:
     found = sorted([*root.glob(_METADATA), *root.glob(f"*/{_METADATA}")])
     if not found:
         return names, np.ones(len(names), bool)
-    table = read_table(found[0].parent, [_METADATA], ["NoteAcc_DEID", "MRN_DEID"])
+    table = find_table(found[0].parent, [_METADATA], ["NoteAcc_DEID", "MRN_DEID"])
     table = table.set_index(table["NoteAcc_DEID"].str.removesuffix(".npz"))
     table = table[~table.index.duplicated()].reindex(names)
     patients = table["MRN_DEID"].fillna("").reset_index(drop=True)

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.indexing import assemble, box_cells, read_table, register_source
+from medvlp.data.indexing import assemble, box_cells, find_table, register_source
 from medvlp.data.manifest import Manifest
+from medvlp.io.tables import read_table
 from medvlp.reports.states import FindingState
 
 FINDING = "lung_opacity"
@@ -29,7 +30,7 @@ FINDING = "lung_opacity"
 def manifest(root: Path) -> Manifest:
     """Index the labelled images of the challenge."""
     root = Path(root).absolute()
-    rows = read_table(root, ["stage_2_train_labels.csv"], ["patientId", "x", "y", "width", "height", "Target"])
+    rows = find_table(root, ["stage_2_train_labels.csv"], ["patientId", "x", "y", "width", "height", "Target"])
     images = rows.drop_duplicates("patientId").reset_index(drop=True)
     names = images["patientId"]
     classes = _classes(root, names)
@@ -58,7 +59,7 @@ def manifest(root: Path) -> Manifest:
 def _classes(root: Path, names: pd.Series) -> np.ndarray:
     if not (root / "stage_2_detailed_class_info.csv").is_file():
         return np.full(len(names), "", object)
-    table = read_table(root, ["stage_2_detailed_class_info.csv"], ["patientId", "class"])
+    table = find_table(root, ["stage_2_detailed_class_info.csv"], ["patientId", "class"])
     return names.map(table.drop_duplicates("patientId").set_index("patientId")["class"]).fillna("").to_numpy(object)
 
 
@@ -68,7 +69,11 @@ def _patients(root: Path, names: pd.Series) -> tuple[pd.Series, bool]:
     if not files:
         return "rsna-" + names, False
     path = files[0]
-    table = pd.DataFrame(json.loads(path.read_text())) if path.suffix == ".json" else pd.read_csv(path, dtype=str)
+    table = (
+        pd.DataFrame(json.loads(path.read_text()))
+        if path.suffix == ".json"
+        else read_table(path, ["subset_img_id", "img_id"])
+    )
     patient = table.set_index("subset_img_id")["img_id"].str.split("_").str[0].str.zfill(8)
     return ("nih-" + names.map(patient)).fillna("rsna-" + names), True
 

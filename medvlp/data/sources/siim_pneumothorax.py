@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medvlp.data.indexing import assemble, files_by_name, read_table, register_source
+from medvlp.data.indexing import assemble, files_by_name, find_table, register_source
 from medvlp.data.manifest import Manifest
 from medvlp.reports.states import FindingState
 
@@ -23,12 +23,12 @@ from medvlp.reports.states import FindingState
 def manifest(root: Path) -> Manifest:
     """Index the images of the training table."""
     root = Path(root).absolute()
-    rows = read_table(root, ["stage_2_train.csv", "train-rle.csv", "*rle*.csv"], ["ImageId"])
+    rows = find_table(root, ["stage_2_train.csv", "train-rle.csv", "*rle*.csv"], ["ImageId"])
     rows.columns = rows.columns.str.strip()
     runs = rows["EncodedPixels"].str.strip()
     drawn = rows[runs != "-1"].assign(runs=runs).groupby("ImageId")["runs"].agg(";".join)
     names = rows["ImageId"].drop_duplicates().reset_index(drop=True)
-    files = {path.stem: path for path in files_by_name(root, [".dcm", ".png"]).values()}
+    files = files_by_name(root, [".dcm", ".png"], prefer=["dicom-images-train/*/*"], without_ending=True)
     present = names.isin(drawn.index).to_numpy()
     columns = {
         "patient_id": "siim-" + names,

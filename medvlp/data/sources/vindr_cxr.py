@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medvlp.data.indexing import assemble, box_cells, read_table, register_source
+from medvlp.data.indexing import assemble, box_cells, find_table, register_source
 from medvlp.data.manifest import Manifest, splits_by_patient
 from medvlp.knowledge import LabelSpace
 from medvlp.reports.states import FindingState
@@ -55,14 +55,14 @@ def manifest(root: Path) -> Manifest:
 
 def _votes(root: Path, part: str, space: LabelSpace) -> pd.DataFrame:
     """How many readers gave each label, one row an image."""
-    table = read_table(root, [f"annotations/image_labels_{part}.csv", f"image_labels_{part}.csv"], ["image_id"])
+    table = find_table(root, [f"annotations/image_labels_{part}.csv", f"image_labels_{part}.csv"], ["image_id"])
     columns = {c: space.labels[space.index(c)] for c in table if c.lower() in {x.lower() for x in space.labels}}
     counts = table.rename(columns=columns)[list(columns.values())].astype(int)
     return counts.groupby(table["image_id"]).sum().reindex(columns=list(space.labels), fill_value=0)
 
 
 def _boxes(root: Path, part: str, space: LabelSpace) -> pd.DataFrame:
-    table = read_table(
+    table = find_table(
         root, [f"annotations/annotations_{part}.csv", f"annotations_{part}.csv"], ["image_id", "class_name", "x_min"]
     )
     table = table[(table["x_min"] != "") & table["class_name"].isin(space.labels)]

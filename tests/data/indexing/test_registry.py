@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from medvlp.cli.main import app
 from medvlp.data import SOURCES, Manifest, SourceError, index_data_set, register_source, sources
-from medvlp.data.indexing import assemble, box_cells, coded_states, listed_states, read_table
+from medvlp.data.indexing import assemble, box_cells, coded_states, find_table, listed_states
 from medvlp.data.indexing.registry import check_source
 from medvlp.knowledge import LabelSpace, UnknownNameError
 from medvlp.registry import UnknownMemberError
@@ -34,7 +34,7 @@ def test_misspelt_source_and_missing_folder(tmp_path: Path) -> None:
         index_data_set("nih_cxr", tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("name", sorted(set(SOURCES.names()) - {"folder"}))
+@pytest.mark.parametrize("name", sorted(set(SOURCES.names()) - {"folder", "table"}))
 def test_empty_folder_says_what_is_missing(name: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         index_data_set(name, tmp_path)
@@ -72,7 +72,7 @@ def test_a_source_of_the_users_own_code(layout: Callable[..., Path]) -> None:
 
     @register_source(name)
     def manifest(root: Path, every: int = 1) -> Manifest:
-        table = read_table(root, ["t.csv"], ["file"]).iloc[::every]
+        table = find_table(root, ["t.csv"], ["file"]).iloc[::every]
         ids = dict.fromkeys(("patient_id", "study_id", "image_id"), "own-" + table["file"])
         return assemble(name, ids | {"path": [str(root / file) for file in table["file"]]})
 
@@ -93,7 +93,7 @@ def test_an_entry_point_that_is_no_source_is_refused() -> None:
 def test_missing_column_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match=r"has no column 'c'; it has a, b"):
-        read_table(tmp_path, ["t.csv"], ["a", "c"])
+        find_table(tmp_path, ["t.csv"], ["a", "c"])
 
 
 def test_unknown_code_is_named() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from medvlp.data import index_data_set
 from medvlp.data.sources import covid_cxr, nih_cxr, pediatric_pneumonia
@@ -50,6 +51,23 @@ def test_nih_layout(layout: Files) -> None:
     assert json.loads(table["boxes"][0])[1]["box"] == [10, 20, 40, 60]
     assert table["path"][2].endswith("images_002/images/00000002_000.png")
     assert manifest.notes == ("nih_cxr: 1 ages above 120 were left empty",)
+
+
+def test_nih_boxes_follow_the_file_that_is_taken(layout: Files) -> None:
+    root = layout({"Data_Entry_2017.csv": NIH, "BBox_List_2017.csv": NIH_BOXES}, ["images_001/images/00000001_001.png"])
+    for folder, side in (("images_001/images", 1024), ("images-224", 224)):
+        (root / folder).mkdir(exist_ok=True)
+        Image.new("L", (side, side)).save(root / folder / "00000001_000.png")
+    first = nih_cxr.manifest(root).table.iloc[0]
+    assert first["path"] == str(root / "images_001/images/00000001_000.png")  # the release's own folder
+    assert json.loads(first["boxes"])[1]["box"] == [10, 20, 40, 60]
+    (root / "images_001/images/00000001_000.png").unlink()
+    manifest = nih_cxr.manifest(root)
+    assert manifest.table["path"][0] == str(root / "images-224/00000001_000.png")
+    assert json.loads(manifest.table["boxes"][0])[1]["box"] == [2.19, 4.38, 8.75, 13.12]
+    assert (
+        "nih_cxr: 1 images with boxes are of another size than 1024 x 1024: their boxes were scaled" in manifest.notes
+    )
 
 
 COVID = """patientid,offset,sex,age,finding,survival,view,modality,date,location,folder,filename,doi,url,license,clinical_notes,other_notes,

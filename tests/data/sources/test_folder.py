@@ -11,11 +11,11 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from medvlp.data import ManifestError, VolumePreprocess, prepare
+from medvlp.data import ManifestError, SourceError, VolumePreprocess, prepare
 from medvlp.data.sources import folder
 
 
-def write_dicom(path: Path, patient: str, study: str) -> None:
+def write_dicom(path: Path, patient: str, study: str, **elements: str) -> None:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1"
@@ -23,6 +23,8 @@ def write_dicom(path: Path, patient: str, study: str) -> None:
     data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     data.PatientID, data.PatientName, data.StudyInstanceUID = patient, f"Name^{patient}", study
+    for keyword, value in elements.items():
+        setattr(data, keyword, value)
     path.parent.mkdir(parents=True, exist_ok=True)
     data.save_as(path, enforce_file_format=True)
 
@@ -103,3 +105,59 @@ def test_a_csv(tmp_path: Path) -> None:
 def test_no_image(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no image"):
         folder.manifest(tmp_path)
+
+
+def test_the_header_says_view_and_modality_but_not_who(tmp_path: Path) -> None:
+    said = {"ViewPosition": "PA", "Modality": "CR", "PatientAge": "047Y", "PatientSex": "F", "ImageLaterality": "L"}
+    write_dicom(tmp_path / "a.dcm", "H1", "1.1", **said)
+    write_dicom(
+        tmp_path / "b", "H2", "1.2", Modality="Name^H2", ViewPosition="HOSPITAL", PatientSex="Name", PatientAge="H"
+    )
+    table = folder.manifest(tmp_path).table
+    columns = ["view", "modality", "laterality", "age_band", "sex"]
+    assert table[columns].to_numpy().tolist() == [["PA", "CR", "L", "40-49", "F"], ["", "DX", "", "", ""]]
+    assert not table.drop(columns="path").astype(str).apply(lambda c: c.str.contains("H1|H2|HOSPITAL|047")).any().any()
+
+
+def test_names_without_an_ending_and_links_are_walked(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "in" / "1.2.840.113619.77", "H1", "1.1")
+    write_dicom(tmp_path / "elsewhere" / "IMG.0001", "H2", "1.2")
+    (tmp_path / "in" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "notes.doc").write_text("x")
+    manifest = folder.manifest(tmp_path / "in")
+    assert manifest.table["image_id"].tolist() == ["1.2.840.113619.77", "more/IMG.0001"]
+    assert manifest.notes == ("folder: 1 of the files are not an image (.doc); left out",)
+
+
+def test_the_header_fills_what_the_table_does_not_say(tmp_path: Path) -> None:
+    for i, view in enumerate(("PA", "AP", "LL")):
+        write_dicom(tmp_path / "files" / f"{i}.dcm", f"H{i // 2}", f"1.{i}", ViewPosition=view)
+    (tmp_path / "t.csv").write_text("name,text\n0.dcm,Clear.\n1.dcm,Effusion.\n2.dcm,\n")
+    table = folder.manifest(tmp_path, path="name").table
+    assert table["view"].tolist() == ["PA", "AP", "LL"]
+    assert table["patient_id"].tolist() == ["patient000001", "patient000001", "patient000002"]
+    assert table["study_id"].nunique() == 3
+    assert table["report"].tolist() == ["Clear.", "Effusion.", ""]
+
+
+def test_twenty_people_are_not_called_one_patient(tmp_path: Path) -> None:
+    for i in range(20):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "images" / f"{i:02d}.png")
+    with pytest.raises(SourceError, match=r"20 images would be of one patient, 'images'.*--option patient=file"):
+        folder.manifest(tmp_path)
+    alone = folder.manifest(tmp_path, patient="file")
+    assert alone.table["patient_id"].nunique() == 20
+    assert alone.notes == ("folder: 20 images that nothing tells the patient of count as a patient each",)
+    assert folder.manifest(tmp_path, patient="folder").table["patient_id"].nunique() == 1
+    with pytest.raises(SourceError, match="no table of these images to take column 'pid' for patient from"):
+        folder.manifest(tmp_path, patient="pid")
+    (tmp_path / "people.csv").write_text("who,age\na,1\n")
+    with pytest.raises(SourceError, match=r"people\.csv was not used: no column names the images"):
+        folder.manifest(tmp_path)
+
+
+def test_anonymous_is_nobodys_id(tmp_path: Path) -> None:
+    for i in range(3):
+        write_dicom(tmp_path / f"{i}.dcm", "ANONYMOUS", f"1.{i}")
+    assert folder.manifest(tmp_path).table["patient_id"].nunique() == 3

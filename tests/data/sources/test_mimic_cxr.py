@@ -72,6 +72,17 @@ def test_official_layout(ending: str, reports: str, tmp_path: Path) -> None:
     assert not manifest.generated
 
 
+def test_each_image_is_taken_as_it_is_there(tmp_path: Path) -> None:
+    official(tmp_path, ".jpg")
+    (tmp_path / f"{IMAGES[1]}.jpg").rename(tmp_path / f"{IMAGES[1]}.dcm")
+    manifest = mimic_cxr.manifest(tmp_path)
+    assert [Path(path).suffix for path in manifest.table["path"]] == [".jpg", ".dcm", ".jpg"]
+    (tmp_path / f"{IMAGES[1]}.jpg").touch()
+    manifest = mimic_cxr.manifest(tmp_path)
+    assert [Path(path).suffix for path in manifest.table["path"]] == [".jpg"] * 3
+    assert "mimic_cxr: 1 images are there as .jpg and as .dcm: .jpg was taken" in manifest.notes
+
+
 def test_nothing_of_dates_is_kept(tmp_path: Path) -> None:
     table = mimic_cxr.manifest(official(tmp_path, ".jpg")).table
     assert not table.drop(columns="path").astype(str).apply(lambda c: c.str.contains("2180|2188|1655")).any().any()
