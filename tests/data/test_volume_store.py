@@ -279,12 +279,12 @@ def test_spacing_of_radiographs_is_a_mistake(small_manifest: Manifest, tmp_path:
 
 
 def test_what_works_on_radiographs_says_so(volume_store: Store, tmp_path: Path) -> None:
-    from medvlp.tasks.inference import TaskError, check_preprocessing
+    from medvlp.training.model_folder import PreprocessingError, check_preprocessing
     from medvlp.training.pretrain import pretrain
     from medvlp.training.recipe import Recipe
     from medvlp.training.recipe_errors import RecipeError
 
-    with pytest.raises(TaskError, match="kind: CT volume in HU against radiograph letterbox"):
+    with pytest.raises(PreprocessingError, match="kind: CT volume in HU against radiograph letterbox"):
         check_preprocessing(volume_store, Preprocess())
     text = f"method: unimodal\nfindings: [emphysema]\ndata: {{store: {volume_store.path}}}\n"
     (tmp_path / "recipe.yaml").write_text(text)
