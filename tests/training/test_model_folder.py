@@ -52,10 +52,10 @@ def test_loaded_model_scores_as_the_saved_one(saved: tuple[Path, Method], tiny_s
 
 
 def test_the_same_recipe_and_store_give_the_same_weights(tiny_recipe: Callable[..., Recipe], tiny_store: Store) -> None:
-    one = build(tiny_recipe("method=clip"), tiny_store).state_dict()
+    one = build(tiny_recipe("method=clip"), tiny_store).model.state_dict()
     torch.rand(5)
-    other = build(tiny_recipe("method=clip"), tiny_store).state_dict()
-    reseeded = build(tiny_recipe("method=clip", "seed=1"), tiny_store).state_dict()
+    other = build(tiny_recipe("method=clip"), tiny_store).model.state_dict()
+    reseeded = build(tiny_recipe("method=clip", "seed=1"), tiny_store).model.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert not torch.equal(one["image_head.layers.weight"], reseeded["image_head.layers.weight"])
 
