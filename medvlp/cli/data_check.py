@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from medvlp.data.store import Store
     from medvlp.viz.page import Page
 
-_SHOWN = 12  # pictures of one concern
+_SHOWN = 12  # pictures of one issue
 _SAMPLES = 24
 
 
@@ -37,20 +37,22 @@ def check(
         Path | None,
         typer.Option(
             callback=written_as(".csv"),
-            help="CSV of the images concerned, by their ids.",
+            help="CSV of the images in question, by their ids.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the concerns as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the issues as JSON.")] = False,
 ) -> None:
     """Look for leaks between splits, copies, empty and inverted images, and labels that contradict their report.
 
-    Example: `medvlp data check store -o check.html --table concerns.csv`
+    Example: `medvlp data check store -o check.html --table issues.csv`
 
     Ends with status 1 where there is something to look at. The page shows pictures without any id or report text.
     """
     from medvlp.data import find_data_issues
     from medvlp.data.store import Store
+    from medvlp.io.paths import refuse_path_conflicts
 
+    refuse_path_conflicts([store], [out, table])
     opened = Store.open(store)
     with progress_bar("images", quiet=as_json) as progress:
         found = find_data_issues(opened, progress)
@@ -61,9 +63,9 @@ def check(
     if as_json:
         typer.echo(json.dumps([{"kind": c.kind, "message": c.message, "rows": c.rows.tolist()} for c in found]))
     else:
-        for concern in found:
-            typer.echo(f"{concern.kind}: {concern.message}")
-        typer.echo(f"{len(opened)} images; " + (f"{len(found)} concerns" if found else "nothing to complain of"))
+        for issue in found:
+            typer.echo(f"{issue.kind}: {issue.message}")
+        typer.echo(f"{len(opened)} images; " + (f"{len(found)} issues" if found else "no issues found"))
         if out:
             typer.echo(f"wrote {out}")
     raise typer.Exit(1 if found else 0)
@@ -104,10 +106,10 @@ def _page(store: Store, found: list[DataIssue]) -> Page:
     page.section("To look at")
     if not found:
         page.text("Nothing was found.")
-    for concern in found:
-        page.text(concern.message)
-        if len(concern.rows):
-            page.gallery(_pictures(store, concern.rows[:_SHOWN].ravel()[: 2 * _SHOWN]))
+    for issue in found:
+        page.text(issue.message)
+        if len(issue.rows):
+            page.gallery(_pictures(store, issue.rows[:_SHOWN].ravel()[: 2 * _SHOWN]))
     page.section("Samples")
     rows = np.random.default_rng(0).permutation(len(store))[:_SAMPLES]
     page.gallery(_pictures(store, rows), "Drawn by chance; below each its row in the store.")
@@ -129,13 +131,13 @@ def _pictures(store: Store, rows: np.ndarray) -> list:
 
 
 def _write_table(store: Store, found: list[DataIssue], path: Path) -> None:
-    """`kind, image_id, other_image_id`, one line for each image or pair concerned."""
+    """`kind, image_id, other_image_id`, one line for each image or pair."""
     import pandas as pd
 
     ids = store.table["image_id"].to_numpy()
     lines = []
-    for concern in found:
-        for row in concern.rows.reshape(len(concern.rows), -1):
+    for issue in found:
+        for row in issue.rows.reshape(-1, issue.rows.shape[1] if issue.rows.ndim > 1 else 1):
             names = [*ids[row], ""][:2]
-            lines.append({"kind": concern.kind, "image_id": names[0], "other_image_id": names[1]})
+            lines.append({"kind": issue.kind, "image_id": names[0], "other_image_id": names[1]})
     pd.DataFrame(lines, columns=["kind", "image_id", "other_image_id"]).to_csv(path, index=False)

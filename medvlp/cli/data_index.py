@@ -42,8 +42,11 @@ def index(
     Example: `medvlp data index mimic_cxr /data/mimic-cxr -o mimic.parquet --option labels=negbio`
     """
     from medvlp.data import index_data_set
+    from medvlp.io.paths import refuse_path_conflicts
 
     pairs = [text.partition("=") for text in option or []]
+    refuse_path_conflicts([root], [out], folders=False)
+    _refuse_foreign(out)
     manifest = index_data_set(source, root, **{name: value for name, _, value in pairs})
     manifest.save(out)
     missing = manifest.missing_files() if root.is_file() else []  # of a folder, only what is there was indexed
@@ -74,3 +77,17 @@ def index(
         typer.echo(f"... and {len(missing) - _SHOWN} more files that do not exist")
     typer.echo(f"wrote {out}")
     raise typer.Exit(1 if missing else 0)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raise where the output is there and was not written by this command: it may be a table of the data set."""
+    from medvlp.io.paths import PathConflictError
+    from medvlp.io.tables import TableError, read_table
+
+    if out.exists():
+        try:
+            columns = set(read_table(out))
+        except TableError:
+            columns = set()
+        if not {"image_id", "path", "generated"} <= columns:
+            raise PathConflictError(f"{out} is there and is no manifest of this command; give the output another name")

@@ -45,12 +45,14 @@ def prepare(
     from medvlp.data.manifest import Manifest
     from medvlp.data.preparation import prepare_part
     from medvlp.data.store import Store
+    from medvlp.io.paths import refuse_path_conflicts
 
     if only not in (None, *_ONLY):
         raise typer.BadParameter(f"{only!r} is none of {', '.join(_ONLY)}", param_hint="--only")
     numbers = re.fullmatch(r"(\d+)/(\d+)", part)
     if not numbers:
         raise typer.BadParameter(f"{part!r} is not i/n, such as 2/8", param_hint="--part")
+    refuse_path_conflicts(manifests, [out])
     manifest = Manifest.concat([Manifest.load(path) for path in manifests])
     if only:
         manifest = manifest.select(manifest.volumes == _ONLY[only])

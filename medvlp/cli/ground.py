@@ -45,9 +45,11 @@ def ground(
     import numpy as np
 
     from medvlp.io import read_image
+    from medvlp.io.paths import refuse_path_conflicts
     from medvlp.tasks.model import load
     from medvlp.viz import draw_heat, gray_to_rgb, write_png
 
+    refuse_path_conflicts([file], [out], folders=False)
     image = read_image(file)
     loaded = load(model, device)
     heat = loaded.ground(image, phrase, kind.value)

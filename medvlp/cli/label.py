@@ -38,8 +38,10 @@ def label(
     A file that cannot be read gets a row with the reason, never stops the others, and makes the exit status 1.
     """
     from medvlp.cli.finding_list import finding_list
+    from medvlp.io.paths import refuse_path_conflicts
     from medvlp.tasks.model import load
 
+    refuse_path_conflicts(files, [out], folders=False)
     asked = finding_list(findings)
     sources = images_below(files)
     loaded = load(model, device)

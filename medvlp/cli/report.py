@@ -80,9 +80,11 @@ def label(
 
     Example: `medvlp report label reports.csv -o labels.csv --labels nih14 --hedged table`
 
-    A folder, such as `files/` of MIMIC-CXR, is read file by file; the id is the file's name without its ending. What
-    cannot be read goes to `OUT.quarantine.csv` with its reason, and the exit status is then 1.
+    A folder, such as `files/` of MIMIC-CXR, is read file by file; the id is the file's name without its ending, with
+    its folders where two files have one name. What cannot be read, and an id that comes again, goes to
+    `OUT.quarantine.csv` with its reason, and the exit status is then 1.
     """
+    from medvlp.io.paths import refuse_path_conflicts
     from medvlp.knowledge import KnowledgeError, LabelSpace, UnknownNameError
     from medvlp.knowledge.report_tables import label_reports
 
@@ -90,6 +92,8 @@ def label(
         space = LabelSpace.load(labels)
     except (KnowledgeError, UnknownNameError, OSError) as error:
         raise typer.BadParameter(f"--labels: {error}") from error
+    outputs = [out, sections, triples, _quarantine(out)]
+    refuse_path_conflicts([source], outputs, folders=False)
     refused: list[tuple[str, str]] = []
     done = 0
     with (
@@ -104,9 +108,13 @@ def label(
     _finish(out, done, refused, as_json)
 
 
+def _quarantine(out: Path) -> Path:
+    return out.with_name(f"{out.name}.quarantine.csv")
+
+
 def _finish(out: Path, done: int, refused: list[tuple[str, str]], as_json: bool) -> None:
     """Write the quarantine table, print the counts, and end with status 1 where something was refused."""
-    quarantine = out.with_name(f"{out.name}.quarantine.csv")
+    quarantine = _quarantine(out)
     if refused:
         with quarantine.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("input", "reason"), *refused])

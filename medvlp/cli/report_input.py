@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,22 +58,34 @@ def _from_rows(
     rows: TableRows, id_column: str, text_column: str, refused: list[tuple[str, str]]
 ) -> Iterator[tuple[str, str]]:
     name_at, text_at = rows.columns.index(id_column), rows.columns.index(text_column)
+    first: dict[str, int] = {}
     for number, cells in rows:
         refused.extend((f"row {earlier}", reason) for earlier, reason in rows.take_refused())
-        if cells[name_at]:
-            yield cells[name_at], cells[text_at]
-        else:
+        name = cells[name_at]
+        if not name:
             refused.append((f"row {number}", "the id is empty"))
+        elif first.setdefault(name, number) != number:
+            refused.append((f"row {number}", f"the id {name!r} is that of row {first[name]} already"))
+        else:
+            yield name, cells[text_at]
     refused.extend((f"row {number}", reason) for number, reason in rows.take_refused())
 
 
 def _from_folder(folder: Path, refused: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     from medvlp.reports.files import ReportFileError, find_report_files, read_report_file
 
-    for path in find_report_files(folder):
+    paths = list(find_report_files(folder))
+    stems, whole = (Counter(_id(path, folder, long) for path in paths) for long in (False, True))
+    for path in paths:
         try:
             text = read_report_file(path)
         except (ReportFileError, OSError) as error:
             refused.append((str(path.relative_to(folder)), str(error)))
             continue
-        yield path.stem, text
+        short, long = _id(path, folder, False), _id(path, folder, True)
+        yield short if stems[short] == 1 else long if whole[long] == 1 else path.relative_to(folder).as_posix(), text
+
+
+def _id(path: Path, folder: Path, long: bool) -> str:
+    """A report's name without its ending, alone or with its folders (`p17/report`)."""
+    return path.relative_to(folder).with_suffix("").as_posix() if long else path.stem

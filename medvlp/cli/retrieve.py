@@ -36,10 +36,12 @@ def build(
         raise typer.BadParameter("give --store or --table, one of the two")
     skipped = 0
     from medvlp.data.store import Store
+    from medvlp.io.paths import refuse_path_conflicts
     from medvlp.io.tables import read_table
     from medvlp.tasks.build_index import index_store, index_table
     from medvlp.tasks.model import load
 
+    refuse_path_conflicts([path for path in (model, store, table) if path is not None], [out])
     loaded = load(model, device).pretrained
     with progress_bar("index", quiet=as_json) as progress:
         if store is not None:

@@ -30,11 +30,13 @@ def segment(
     import pandas as pd
 
     from medvlp.cli.output_names import output_names
+    from medvlp.io.paths import refuse_path_conflicts
     from medvlp.io.walk import IMAGE_SUFFIXES
     from medvlp.tasks.model import load
     from medvlp.tasks.segment import segment_files
     from medvlp.training.model_folder import with_notice
 
+    refuse_path_conflicts(files, [out])
     sources = images_below(files)
     loaded = load(model, device).segmenter
     names = output_names(sources, IMAGE_SUFFIXES)

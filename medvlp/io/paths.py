@@ -20,7 +20,8 @@ def refuse_path_conflicts(
     Args:
         inputs: files and folders that it reads.
         outputs: files and folders that it writes; None where an option was not given.
-        folders: an output must not lie inside an input folder either, for the command reads whatever lies there.
+        folders: also, an output must not lie inside an input folder, whose files are all read, nor an input inside an
+            output folder.
 
     Raises:
         PathConflictError: an output is an input, holds one, or lies in one; or two outputs are one file. Links are
@@ -42,10 +43,14 @@ def refuse_path_conflicts(
         written[real] = path
         if real in read:
             raise PathConflictError(f"{path} is read and would be written: give the output another name")
-        for source, given in read.items():
-            if folders and source.is_dir() and source in real.parents:
+        for source, given in read.items() if folders else ():
+            if source.is_dir() and source in real.parents:
                 raise PathConflictError(
                     f"{path} lies in {given}, which is read: the next run would read its own output; write elsewhere"
+                )
+            if real.is_dir() and real in source.parents:
+                raise PathConflictError(
+                    f"{given} is read and lies in {path}, where the output goes: give the output a folder of its own"
                 )
 
 

@@ -153,9 +153,9 @@ def test_prepare_as_json_in_parts_and_several_manifests(archive: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["index", "nih_cx", "IN", "-o", "m.csv"], "did you mean nih_cxr"),
+        (["index", "nih_cx", "IN", "-o", "m.csv"], 'did you mean "nih_cxr"'),
         (["index", "folder", "nowhere", "-o", "m.csv"], "does not exist"),
-        (["index", "mimic_cxr", "IN", "-o", "m.csv", "--option", "label=x"], "did you mean labels"),
+        (["index", "mimic_cxr", "IN", "-o", "m.csv", "--option", "label=x"], 'did you mean "labels"'),
         (["prepare", "nowhere.csv", "-o", "s"], "no manifest at nowhere.csv"),
         (["prepare", "m.csv", "-o", "s", "--part", "two"], "'two' is not i/n"),
         (["check", "nowhere"], "no store at nowhere"),

@@ -119,7 +119,7 @@ def test_pairs_against_a_slow_search() -> None:
 
 
 def test_command_writes_page_table_and_json(planted: Store, tmp_path: Path) -> None:
-    page, table = tmp_path / "check.html", tmp_path / "concerns.csv"
+    page, table = tmp_path / "check.html", tmp_path / "issues.csv"
     run = CliRunner().invoke(
         app, ["data", "check", str(planted.path), "-o", str(page), "--table", str(table), "--json"]
     )
@@ -135,14 +135,14 @@ def test_command_writes_page_table_and_json(planted: Store, tmp_path: Path) -> N
     assert "As discussed" not in html
 
 
-def test_command_without_concerns_and_without_store(planted: Store, tmp_path: Path) -> None:
+def test_command_without_issues_and_without_store(planted: Store, tmp_path: Path) -> None:
     rows = [i for i, name in enumerate(planted.table["image_id"]) if name in ("own5", "own6")]
     paths = [str(planted.path.parent / f"own{i}.png") for i in (5, 6)]
     table = planted.table.iloc[rows][["patient_id", "study_id", "image_id", "view", "split"]].assign(path=paths)
     prepare(Manifest(table), tmp_path / "clean", Preprocess(size=64), workers=0)
     clean = CliRunner().invoke(app, ["data", "check", str(tmp_path / "clean")])
     assert clean.exit_code == 0
-    assert "2 images; nothing to complain of" in clean.output
+    assert "2 images; no issues found" in clean.output
     nothing = CliRunner().invoke(app, ["data", "check", str(tmp_path / "nowhere")])
     assert nothing.exit_code == 2
     assert "no store at" in " ".join(nothing.output.split())

@@ -225,8 +225,8 @@ def test_check_finds_a_copy_and_writes_a_page(volume_manifest: Manifest, tmp_pat
     page = tmp_path / "check.html"
     run = CliRunner().invoke(app, ["data", "check", str(store.path), "-o", str(page), "--json"])
     assert run.exit_code == 1
-    concerns = {c["message"].split(":")[0]: c["rows"] for c in json.loads(run.stdout) if c["kind"] != "report"}
-    assert concerns == {"1 pairs of the same image in two splits": [[0, 4]]}
+    issues = {c["message"].split(":")[0]: c["rows"] for c in json.loads(run.stdout) if c["kind"] != "report"}
+    assert issues == {"1 pairs of the same image in two splits": [[0, 4]]}
     assert page.read_text().count("data:image") > 4
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from medvlp.data.indexing.registry import SourceError
 from medvlp.data.manifest import Manifest
 from medvlp.io.tables import read_table
 from medvlp.knowledge import LabelSpace
@@ -117,7 +118,7 @@ def coded_states(cells: pd.DataFrame, space: LabelSpace, codes: Mapping[str, Fin
         codes: every value that a cell may have, such as `{"-1.0": UNCERTAIN, "": UNMENTIONED}`.
 
     Raises:
-        ValueError: a cell has another value; names row, column and value.
+        SourceError: a cell has another value; names row, column and value.
     """
     states = {}
     for label, finding in zip(space.labels, space.findings, strict=True):
@@ -127,7 +128,7 @@ def coded_states(cells: pd.DataFrame, space: LabelSpace, codes: Mapping[str, Fin
         wrong = np.flatnonzero(values.isna().to_numpy())
         if len(wrong):
             value = cells[label].iloc[wrong[0]]
-            raise ValueError(
+            raise SourceError(
                 f"row {wrong[0] + 1}, column {label!r}: {value!r} is none of {', '.join(map(repr, codes))}"
             )
         states[finding] = values.to_numpy(np.int8)
