@@ -146,6 +146,7 @@ class ComparisonPlan(DataPlan):
         changes: settings that differ from it in all runs.
         methods: name in the table -> what it is trained with; a name with nothing behind it is that method with its
             default options.
+        every_method: add a line for each registered method that `methods` does not name.
         seeds: runs of each method.
         samples, minutes: the budget of each run, one of the two.
         reference: the method that the others are held against; None takes the first.
@@ -155,6 +156,7 @@ class ComparisonPlan(DataPlan):
     recipe: str
     changes: dict[str, Any] = Field(default_factory=dict)
     methods: dict[str, MethodPlan] = Field(min_length=1)
+    every_method: bool = False
     seeds: int = Field(default=3, ge=1)
     samples: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0)
@@ -167,6 +169,18 @@ class ComparisonPlan(DataPlan):
         if not isinstance(methods, dict):
             return methods
         return {name: MethodPlan() if line is None else line for name, line in methods.items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _every_method(cls, settings: Any) -> Any:
+        """Add a line for each registered method that no line is trained with."""
+        if not (isinstance(settings, dict) and settings.get("every_method")):
+            return settings
+        lines = dict(settings.get("methods") or {})
+        trained = {(line or {}).get("method") or name for name, line in lines.items()}  # read from YAML
+        from medvlp.methods import METHODS  # torch is slow to import
+
+        return settings | {"methods": lines | {name: None for name in METHODS.names() if name not in trained}}
 
     @model_validator(mode="after")
     def _one_budget(self) -> ComparisonPlan:

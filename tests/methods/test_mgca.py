@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from medvlp.objectives import sinkhorn, swapped_prediction
+
 
 @pytest.fixture
 def world(build, make_batch):
@@ -129,3 +131,14 @@ def test_heat_maps_are_the_mean_cosine_of_the_words(build, make_batch):
     words = unit(method.word_head, words_of(method, ids[0], mask[0]))
     torch.testing.assert_close(got.flatten(1), (method.encode_images(images).patches @ words.t()).mean(2))
     assert got.shape == (2, 4, 4)
+
+
+def test_codes_of_prototypes_send_no_gradient():
+    """Each modality learns to predict the other's code, which is a target and no prediction."""
+    torch.manual_seed(0)
+    first, second = torch.randn(6, 4, requires_grad=True), torch.randn(6, 4)
+    (gradient,) = torch.autograd.grad(swapped_prediction(first, second), first)
+    code = sinkhorn(second, 20.0, valid=torch.ones(6, dtype=torch.bool))
+    # Only the cross-entropy with the other's code: (softmax - code) / t, half of the mean over rows.
+    expected = ((first / 0.2).softmax(1) - code / code.sum(1, keepdim=True)) / 0.2 / 2 / 6
+    torch.testing.assert_close(gradient, expected.detach(), rtol=1e-4, atol=1e-5)
