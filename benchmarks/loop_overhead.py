@@ -16,7 +16,6 @@ sync. On a machine that does other work, wall times say little: set OMP_NUM_THRE
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import statistics
 import tempfile
@@ -31,12 +30,12 @@ from phantom_store import phantom_store
 
 from medvlp.data import BatchLoader, Store
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Method
-from medvlp.training.assemble import assemble, parts_from_store
+from medvlp.training.assemble import parts_from_store
 from medvlp.training.host_syncs import HostSyncs
 from medvlp.training.loop import Trainer, step_batches
 from medvlp.training.loss_buffer import LossBuffer
 from medvlp.training.optimizer import make_optimizer
+from medvlp.training.pretraining import PretrainingTask
 from medvlp.training.recipe import Recipe
 from medvlp.training.run_log import RunLog
 
@@ -55,16 +54,18 @@ def recipe_of(store: Store, method: str, batch: int, image_encoder: str) -> Reci
     )
 
 
-def bare_steps(method: Method, recipe: Recipe, batches: Iterator[Batch], device: torch.device) -> Callable[[], None]:
-    optimizer = make_optimizer(method, recipe.training)
+def bare_steps(
+    task: PretrainingTask, recipe: Recipe, batches: Iterator[Batch], device: torch.device
+) -> Callable[[], None]:
+    optimizer = make_optimizer(task.parameter_groups(), recipe.training)
 
     def step() -> None:
         batch = next(batches).to(device)
         with torch.autocast(device.type, torch.bfloat16):
-            losses = method.losses(batch)
+            losses = task.losses(batch)
         sum(losses.values()).backward()
         optimizer.step()
-        torch.autograd.graph.increment_version(list(method.parameters()))
+        torch.autograd.graph.increment_version(list(task.parameters()))
         optimizer.zero_grad(set_to_none=True)
 
     return step
@@ -98,8 +99,8 @@ def measure(arguments: argparse.Namespace, work: Path) -> dict[str, object]:
     store = phantom_store(arguments.work or work, patients=60, size=arguments.size)
     recipe = recipe_of(store, arguments.method, arguments.batch, arguments.image_encoder)
     parts = parts_from_store(recipe, store)
-    method = assemble(recipe, parts, pretrained=False).train()
     fabric = Fabric(devices=1, precision="bf16-mixed")
+    task = PretrainingTask(recipe, store, parts, False, fabric).train()
     loader = BatchLoader(store, store.rows("train"), parts.tokenizer, parts.findings, arguments.batch)
     in_memory = list(islice(loader.epoch(0), 4))
     trainers = []
@@ -107,12 +108,14 @@ def measure(arguments: argparse.Namespace, work: Path) -> dict[str, object]:
         folder = work / name
         folder.mkdir()
         buffer = LossBuffer(fabric, recipe.training.log_every, folder)
-        trainer = Trainer(fabric, copy.deepcopy(method), recipe.training, 0, TOTAL, buffer)
+        trainer = Trainer(
+            fabric, PretrainingTask(recipe, store, parts, False, fabric).train(), recipe.training, 0, TOTAL, buffer
+        )
         trainers.append((trainer, RunLog(folder, 0, TOTAL, 0.0)))
     (memory, memory_log), (data, data_log) = trainers
     with memory_log, data_log:
         contenders = {
-            "bare": bare_steps(method.to(fabric.device), recipe, cycle(in_memory), fabric.device),
+            "bare": bare_steps(task.to(fabric.device), recipe, cycle(in_memory), fabric.device),
             "loop": loop_steps(memory, loader, cycle([batch] for batch in in_memory), memory_log),
             "loop_and_data": loop_steps(data, loader, step_batches(loader, 0, 1), data_log),
         }

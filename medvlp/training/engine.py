@@ -83,7 +83,7 @@ def _open(recipe: RunRecipe) -> Store:
         store = Store.open(recipe.data.store)
         _ = store.letterbox  # the encoders are of radiographs
         for split in (recipe.data.train_split, recipe.data.validate_split):
-            store.rows(split)
+            store.rows(split, recipe.data.views)
     except (FileNotFoundError, ValueError) as error:
         raise RecipeError(f"data: {error}") from error
     return store

@@ -166,7 +166,7 @@ def test_batches_move_masks_with_their_images(store):
         ("options.structures=[lung]", "no mask 'lung'; it has lungs"),
         ("options.decoder=unett", 'did you mean "?unet'),
         ("encoder.model=/nowhere", "There is no model folder"),
-        ("data.views=[LATERAL]", "no image with a mask of lungs"),
+        ("data.views=[LATERAL]", "the train split has no LATERAL images"),
         ("task=segmentaton", 'did you mean "segmentation"'),
         ("options.widht=4", "did you mean options.width"),
         ("options.structures=[lungs, lungs]", "names one twice"),

@@ -104,7 +104,7 @@ def share(batch: Batch, rank: int) -> Batch:
 
 
 def losses_and_gradients(method: Method, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    losses = method.losses(batch)
+    losses = method.losses(batch, method.encode(batch))
     sum(losses.values()).backward()  # type: ignore[union-attr]
     gradients = {name: p.grad for name, p in method.named_parameters() if p.grad is not None}
     return {name: loss.detach() for name, loss in losses.items()}, gradients
