@@ -11,6 +11,7 @@ from medvlp.io.errors import ReadError
 from medvlp.io.image import Image
 from medvlp.io.readers import read_segmentation
 from medvlp.io.run_length import decode_siim
+from medvlp.io.segmentation import Segmentation
 
 
 def read_mask(cell: str, image: Image) -> NDArray[np.bool_]:
@@ -18,7 +19,8 @@ def read_mask(cell: str, image: Image) -> NDArray[np.bool_]:
 
     Cells: `lungs.png`, `seg.nii.gz`, `seg.dcm` (DICOM SEG, RTSTRUCT): all regions of the file; `labels.png#2` and
     `seg.dcm#Lung`: this region; `truth.npz#heart`: this array; `rle:5 3 10 2;40 4`: run lengths as SIIM-ACR writes
-    them, `;` between the parts of a mask.
+    them, `;` between the parts of a mask. Where the regions are colors: `mask.png##ff0000`. A region that the file
+    does not hold is an error, except in a file without any region.
 
     Args:
         cell: the manifest's cell, not empty.
@@ -40,12 +42,17 @@ def read_mask(cell: str, image: Image) -> NDArray[np.bool_]:
     found = read_segmentation(path, like=image)
     if not region:
         return np.asarray(found.layers.any(axis=0))
-    if region.isdigit():  # a value that this file does not hold is an empty mask: nothing of that kind was drawn
-        return np.asarray((found.layers == int(region)).any(axis=0))
+    if not found.names:  # nothing at all was drawn: every region is empty
+        return np.zeros(shape, np.bool_)
     try:
-        return found.mask(region)
+        return found.mask(int(region) if region.isdigit() and not _by_color(found) else region)
     except KeyError as error:
         raise ReadError(path, str(error.args[0])) from None
+
+
+def _by_color(found: Segmentation) -> bool:
+    """Its regions are colors, so that a number names none of them."""
+    return any(name.startswith("#") for name in found.names.values())
 
 
 def _array(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:

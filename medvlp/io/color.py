@@ -52,11 +52,13 @@ def palette_values(
             f"a palette has 65,536 entries at most and Bits Allocated (0028,0100) is {layout.bits_allocated}"
         )
     tables = [_table(header, color, layout.signed, little_endian) for color in ("Red", "Green", "Blue")]
+    declared = tables[0].bits
     largest = max(float(table.entries.max()) for table in tables)
-    bits = 8 if tables[0].bits == 8 or largest < 256 else 16  # 8-bit entries under a descriptor of 16 bits are common
+    bits = 8 if largest < 256 else 16  # 8-bit entries under a descriptor of 16 bits are common
     possible = np.arange(1 << 8 * stored.dtype.itemsize).astype(stored.dtype.newbyteorder("="))
     curve = sum(weight * table(possible) for weight, table in zip(LUMA, tables, strict=True)) / ((1 << bits) - 1)
-    steps = (f"palette of {len(tables[0].entries)} colors, {bits} bits", "reduced to luma")
+    remark = (f"the palette says {declared} bits and its entries need {bits}: taken",) if bits != declared else ()
+    steps = (*remark, f"palette of {len(tables[0].entries)} colors, {bits} bits", "reduced to luma")
     return apply_curve(np.clip(curve, 0, 1).astype(np.float32), stored), steps
 
 

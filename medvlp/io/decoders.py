@@ -6,6 +6,7 @@ size is compared with the header before a decoder sees it.
 
 from __future__ import annotations
 
+import struct
 import sys
 import threading
 import zlib
@@ -25,6 +26,9 @@ DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 PLAIN_FRAMES = "1.2.840.10008.1.2.1.98"
 _HTJ2K_LOCK = threading.Lock()
 HTJ2K_LOSSLESS = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202")
+LOSSY_SYNTAXES = frozenset(
+    f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81, 91, 93, 111, 112, 203)
+)  # those that allow loss
 SYNTAXES = {
     "1.2.840.10008.1.2": "implicit VR little endian",
     "1.2.840.10008.1.2.1": "explicit VR little endian",
@@ -178,12 +182,12 @@ def _rle(data: bytes, layout: PixelLayout) -> DecodedFrame:
     rows, columns, size = layout.rows, layout.columns, (layout.frame_bits + 7) // 8
     try:
         if layout.bits_allocated == 1:
-            packed = np.frombuffer(imagecodecs.packbits_decode(data[64:], out=size), np.uint8)
+            packed = np.frombuffer(_packbits(data[64:], size), np.uint8)
             flat = np.unpackbits(packed, bitorder="little")[: rows * columns]
         else:
             code = f"<u{layout.bits_allocated // 8}"
-            flat = np.frombuffer(imagecodecs.dicomrle_decode(data, code, out=size), code)
-    except (RuntimeError, ValueError) as error:
+            flat = np.frombuffer(_rle_words(data, code, size), code)
+    except (RuntimeError, ValueError, IndexError, struct.error) as error:
         raise FormatError(f"the RLE frame is damaged ({type(error).__name__})") from None
     if len(flat) != rows * columns * layout.samples:
         raise FormatError(
@@ -193,3 +197,38 @@ def _rle(data: bytes, layout: PixelLayout) -> DecodedFrame:
         return DecodedFrame(flat.reshape(rows, columns), layout.photometric)
     planes = flat.reshape(layout.samples, rows, columns)  # RLE always stores planes (PS3.5 G.2)
     return DecodedFrame(np.moveaxis(planes, 0, -1), layout.photometric)
+
+
+def _rle_words(data: bytes, code: str, size: int) -> bytes:
+    """Words of an RLE frame. What follows the last run of a segment is padding, whatever its value (PS3.5 G.3.1)."""
+    try:
+        return bytes(imagecodecs.dicomrle_decode(data, code, out=size))
+    except (RuntimeError, ValueError):  # its decoder takes a wrong pad byte for the start of a run
+        count, *starts = struct.unpack_from("<16I", data)
+        width = np.dtype(code).itemsize
+        if not 0 < count <= 15 or count % width:
+            raise
+        ends = [*starts[1:count], len(data)]
+        planes = [_packbits(data[start:end], size // count) for start, end in zip(starts[:count], ends, strict=True)]
+        bytes_of = np.stack([np.frombuffer(plane, np.uint8) for plane in planes]).reshape(count // width, width, -1)
+        return np.ascontiguousarray(bytes_of[:, ::-1].transpose(0, 2, 1)).tobytes()  # the first plane is the highest
+
+
+def _packbits(segment: bytes, size: int) -> bytes:
+    """`size` bytes of PackBits; at most two bytes may follow, the pad byte and one that makes the length even.
+
+    Raises:
+        ValueError: the runs end too early, too late, or go beyond `size`.
+    """
+    result, position = bytearray(), 0
+    while len(result) < size:
+        control = segment[position]
+        if control < 128:
+            result += segment[position + 1 : position + 2 + control]
+            position += 2 + control
+        else:
+            result += segment[position + 1 : position + 2] * (257 - control if control > 128 else 0)
+            position += 2 if control > 128 else 1
+    if len(result) != size or not position <= len(segment) <= position + 2:
+        raise ValueError("the runs do not fit the frame")
+    return bytes(result)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlp.io.dicom_volume import plan_grid
-from medvlp.io.geometry import reorient_affine, restore_axes
+from medvlp.io.geometry import reorient_affine, restore_axes, same_grid
 from medvlp.io.segmentation import Segmentation
 from medvlp.io.series import find_volumes
 
@@ -90,14 +90,14 @@ def _on_sources(found: Segmentation, paths: list[Path]) -> tuple[list[Path], NDA
         if len(paths) != 1:
             raise ValueError(f"regions of one radiograph and {len(paths)} source files")
         return paths, np.moveaxis(masks, 0, -1)[None].astype(np.uint8)
-    for slices in find_volumes(paths)[0]:
+    for slices in find_volumes(paths).volumes:
         shape = (len(slices), slices[0].layout.rows, slices[0].layout.columns)
         grid = plan_grid(slices)
         regular = len(grid.heights) == len(slices) and len({one.path for one in slices}) == len(slices)
         if (
             regular
             and found.affine is not None
-            and np.allclose(reorient_affine(grid.affine, shape), found.affine, atol=1e-2)
+            and same_grid(reorient_affine(grid.affine, shape), found.affine, found.shape)
         ):
             acquired = [restore_axes(mask, grid.affine) for mask in masks]
             if acquired[0].shape == shape:

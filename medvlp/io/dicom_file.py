@@ -28,7 +28,9 @@ PIXEL_TAGS = {0x7FE00008: "float", 0x7FE00009: "double", 0x7FE00010: "integer"}
 _KEYWORDS = """
 SOPClassUID SOPInstanceUID SeriesInstanceUID Modality ImageType ViewPosition PatientOrientation ViewCodeSequence
 RescaleIntercept RescaleSlope ModalityLUTSequence WindowCenter WindowWidth VOILUTFunction VOILUTSequence
-PixelPaddingValue PixelPaddingRangeLimit PhotometricInterpretation SamplesPerPixel PlanarConfiguration Rows Columns
+PixelPaddingValue PixelPaddingRangeLimit FloatPixelPaddingValue FloatPixelPaddingRangeLimit
+DoubleFloatPixelPaddingValue DoubleFloatPixelPaddingRangeLimit LossyImageCompression
+PhotometricInterpretation SamplesPerPixel PlanarConfiguration Rows Columns
 BitsAllocated BitsStored HighBit PixelRepresentation NumberOfFrames
 PixelSpacing ImagerPixelSpacing NominalScannedPixelSpacing SliceThickness ImagePositionPatient ImageOrientationPatient
 AcquisitionNumber TemporalPositionIndex TemporalPositionIdentifier EchoNumbers StackID

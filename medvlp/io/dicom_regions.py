@@ -15,7 +15,7 @@ from medvlp.io.geometry import AXES, axis_order, reorient_affine, restore_axes, 
 from medvlp.io.image import Image
 from medvlp.io.pixel_layout import PixelLayout, read_layout
 from medvlp.io.segmentation import Segmentation, pack_layers
-from medvlp.io.series import Slice, frame_slice
+from medvlp.io.series import Slice, frame_slice, heights_of, places_of, same_plane
 from medvlp.io.stored_values import stored_values
 
 MAX_REGION_VOXELS = 1 << 28
@@ -46,13 +46,19 @@ def _segments(path: Path, file: DicomFile) -> Segmentation:
     placed = [one for one in frames if one is not None]
     if len(placed) != len(frames):
         return _flat_segments(file, layout, names, threshold, kind)
-    heights = sorted({round(one.height, 2) for one in placed})
-    step = min(np.diff(heights)) if len(heights) > 1 else max(number(placed[0].header, "SliceThickness", 1.0), 1e-3)
-    rows = [round((one.height - heights[0]) / step) for one in placed]
+    if not all(same_plane(placed[0], one) for one in placed):
+        raise FormatError("the frames have several orientations or spacings, which no one grid holds")
+    heights = heights_of(placed)
+    in_order = [placed[index] for index in np.argsort(heights)]
+    places = np.sort(heights)[np.unique(places_of(in_order), return_index=True)[1]]  # one height a place
+    gaps = np.diff(places)
+    step = float(gaps[gaps <= 1.05 * gaps.min()].mean()) if gaps.size else 0.0
+    step = step or max(number(placed[0].header, "SliceThickness", 1.0), 1e-3)
+    rows = [round((height - places[0]) / step) for height in heights]
     shape = (max(rows) + 1, layout.rows, layout.columns)
     if int(np.prod(shape, dtype=np.int64)) > MAX_REGION_VOXELS:
         raise FormatError(f"segments over {shape[0]} slices of {shape[1]} x {shape[2]} are beyond the limit")
-    lowest = min(placed, key=lambda one: one.height)
+    lowest = in_order[0]
     affine = _affine(lowest, float(step))
     regions: dict[int, NDArray[np.bool_]] = {}
     order, _ = axis_order(affine)

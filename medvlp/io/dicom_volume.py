@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medvlp.io.dicom_header import item, number, text
-from medvlp.io.errors import FormatError
+from medvlp.io.dicom_header import number, text
+from medvlp.io.errors import FormatError, ReadError, as_read_error
 from medvlp.io.geometry import (
     AXES,
     MAX_SHEAR_DEGREES,
@@ -25,13 +25,15 @@ from medvlp.io.geometry import (
     shear_degrees,
     spacing_of,
 )
-from medvlp.io.grayscale import modality_values, rescale
+from medvlp.io.grayscale import modality_lut, modality_values, rescale
 from medvlp.io.image import Image
-from medvlp.io.series import SAME_POSITION_MM, Slice, find_volumes, load_pixels
+from medvlp.io.pixel_layout import padding_range
+from medvlp.io.series import Slice, find_volumes, heights_of, load_pixels, places_of
 from medvlp.io.stored_values import stored_values
 
 MAX_VOXELS = 300_000_000  # 1.2 GB of float32: 1,144 slices of 512 x 512
 _AIR = -1024.0  # Hounsfield units outside everything
+_BELOW_AIR = -1100.0
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,20 @@ class Grid:
     notes: tuple[str, ...]
 
 
-def read_dicom_volume(paths: list[Path], series: int | None, isolated: bool, left_out: int = 0) -> Image:
+def read_dicom_volume(
+    paths: list[Path], series: int | None, isolated: bool, left_out: int = 0, skip_broken: bool = False
+) -> Image:
     """Assemble one volume out of DICOM files; see `read_volume`."""
-    volumes, no_slices = find_volumes(paths)
-    slices, steps = _chosen(volumes, series)
-    left_out += no_slices
+    found = find_volumes(paths, skip_broken=skip_broken)
+    slices, steps = _chosen(found.volumes, series)
+    left_out += found.left_out
     if left_out:
         steps.append(f"{left_out} files left out: no slice of a volume")
+    broken = [error.reason for error in found.broken]
+    if skip_broken:
+        slices, undecodable = _decodable(slices, isolated)
+        broken += undecodable
+    steps += [f"{broken.count(reason)} broken files left out: {reason}" for reason in dict.fromkeys(broken)]
     slices = _without_twins(slices, isolated, steps)
     grid = plan_grid(slices)
     shape = (len(slices), slices[0].layout.rows, slices[0].layout.columns)
@@ -57,23 +66,27 @@ def read_dicom_volume(paths: list[Path], series: int | None, isolated: bool, lef
         raise FormatError(
             f"a volume of {shape[0]} x {shape[1]} x {shape[2]} voxels is beyond the limit of {MAX_VOXELS:,}"
         )
-    heights = np.array([one.height for one in slices])
+    heights = heights_of(slices)
     tilt = shear_degrees(grid.affine)
     modality = text(slices[0].header, "Modality") or "OT"
-    if len(heights) == len(grid.heights) and tilt <= MAX_SHEAR_DEGREES:
-        order, _ = axis_order(grid.affine)
-        array: NDArray[np.float32] = np.empty([shape[old] for old in order], np.float32)
-        steps += _decode(slices, restore_axes(array, grid.affine), isolated)
-        affine = reorient_affine(grid.affine, shape)
-    else:
-        stack = np.empty(shape, np.float32)
-        steps += _decode(slices, stack, isolated)
-        stack, affine = _interpolated(stack, heights, grid.heights), grid.affine
+    order, _ = axis_order(grid.affine)
+    array: NDArray[np.float32] = np.empty([shape[old] for old in order], np.float32)
+    stack = restore_axes(array, grid.affine)
+    decoded, padding = _decode(slices, stack, isolated)
+    steps += decoded
+    acquired = grid.affine
+    if padding is None and modality == "CT":
+        padding = undeclared_padding(stack)
+    if len(heights) != len(grid.heights) or tilt > MAX_SHEAR_DEGREES:
+        stack, padding = _interpolate(stack, padding, heights, grid.heights)
         if tilt > MAX_SHEAR_DEGREES:
-            stack, affine = deskew(stack, affine, _AIR if modality == "CT" else float(stack.min()))
+            background = _AIR if modality == "CT" else float(stack.min())
+            stack, acquired, padding = deskew(stack, acquired, background, padding)
             steps.append(f"gantry tilt of {tilt:.2f} degrees straightened")
-        view, affine = reorient(stack, affine)
-        array = np.ascontiguousarray(view)
+        array = np.ascontiguousarray(reorient(stack, acquired)[0])
+    affine = reorient_affine(acquired, stack.shape)
+    if padding is not None:
+        padding = np.ascontiguousarray(reorient(padding, acquired)[0])
     return Image(
         array,
         spacing=spacing_of(affine),
@@ -82,6 +95,7 @@ def read_dicom_volume(paths: list[Path], series: int | None, isolated: bool, lef
         source="dicom",
         steps=(*steps, *grid.notes),
         affine=affine,
+        padding=padding,
     )
 
 
@@ -100,16 +114,40 @@ def _chosen(volumes: list[list[Slice]], series: int | None) -> tuple[list[Slice]
     return volumes[series], [f"{len(volumes[series])} slices{note}"]
 
 
-def _without_twins(slices: list[Slice], isolated: bool, steps: list[str]) -> list[Slice]:
-    """Drop slices that repeat another's place and pixels."""
-    kept = slices[:1]
-    for one in slices[1:]:
-        if one.height - kept[-1].height >= SAME_POSITION_MM:
+def _decodable(slices: list[Slice], isolated: bool) -> tuple[list[Slice], list[str]]:
+    """The slices whose pixels can be decoded, and why the others cannot."""
+    kept, reasons = [], []
+    for one in slices:
+        try:
+            _stored(one, isolated)
             kept.append(one)
-        elif not np.array_equal(_stored(one, isolated), _stored(kept[-1], isolated)):
+        except ReadError as error:
+            reasons.append(error.reason)
+    if not kept:
+        raise FormatError(f"no slice can be decoded: {reasons[0]}")
+    return kept, reasons
+
+
+def _without_twins(slices: list[Slice], isolated: bool, steps: list[str]) -> list[Slice]:
+    """Drop slices that repeat another's place and values; refuse where the values differ."""
+    places = places_of(slices)
+    if len(slices) > 1 and places[-1] == 0:
+        raise FormatError(
+            f"all {len(slices)} slices lie at one place: a sequence over time or of several contrasts, not a volume; "
+            "read its images one by one with read_image"
+        )
+    kept = slices[:1]
+    for place, before, one in zip(places[1:], places[:-1], slices[1:], strict=True):
+        if place != before:
+            kept.append(one)
+            continue
+        twin = kept[-1]
+        same_scale = rescale(one.header, []) == rescale(twin.header, [])
+        if not same_scale or not np.array_equal(_stored(one, isolated), _stored(twin, isolated)):
             raise FormatError(
-                f"two of {len(slices)} slices have the same place and different pixels: several volumes in one series "
-                "that no header tells apart"
+                f"two of {len(slices)} slices have the same place and different pixels "
+                f"({heights_of([slices[0], one])[1] - heights_of([slices[0]])[0]:g} mm from the first): several scans "
+                "in one series that no header element tells apart; keep the files of one"
             )
     if len(kept) < len(slices):
         steps.append(f"{len(slices) - len(kept)} duplicate slices dropped")
@@ -119,7 +157,7 @@ def _without_twins(slices: list[Slice], isolated: bool, steps: list[str]) -> lis
 def plan_grid(slices: list[Slice]) -> Grid:
     """Check that the slices lie on a line, at even distances; plan the distances where they do not."""
     first, last = slices[0], slices[-1]
-    heights = np.array([one.height for one in slices])
+    heights = heights_of(slices)
     normal = np.cross(first.across, first.down)
     step, count, notes = _distances(first, heights)
     along = normal
@@ -127,7 +165,7 @@ def plan_grid(slices: list[Slice]) -> Grid:
         along = (last.position - first.position) / (heights[-1] - heights[0])
         line = first.position + np.outer(heights - heights[0], along)
         off = np.abs(np.array([one.position for one in slices]) - line).max()
-        if off > max(0.1, 0.5 * min(first.spacing)):
+        if off > 0.5 * min(first.spacing):
             raise FormatError(f"the slices do not lie on a line: one is {off:.1f} mm off")
     affine = np.eye(4)
     affine[:3, 0] = along * step
@@ -144,7 +182,7 @@ def _distances(first: Slice, heights: NDArray[np.float64]) -> tuple[float, int, 
         return (thickness, 1, ()) if thickness > 0 else (1.0, 1, ("no Slice Thickness (0018,0050): taken as 1 mm",))
     gaps = np.diff(heights)
     middle = float(np.median(gaps))
-    if np.abs(gaps - middle).max() <= max(0.02, 0.02 * middle):
+    if np.abs(gaps - middle).max() <= max(min(0.02, 0.05 * middle), 0.02 * middle):  # micro-CT has steps below 0.02 mm
         return float(gaps.mean()), len(heights), ()
     step = float(gaps[gaps <= gaps.min() * 1.05].mean())
     count = round((heights[-1] - heights[0]) / step) + 1
@@ -157,17 +195,31 @@ def _distances(first: Slice, heights: NDArray[np.float64]) -> tuple[float, int, 
     return step, count, (f"slices {gaps.min():g} to {gaps.max():g} mm apart: interpolated to {step:g} mm",)
 
 
+def undeclared_padding(array: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+    """Voxels of the smallest value of a CT where no tissue and no air can have it; None where it is above that."""
+    lowest = float(array.min())
+    return array == lowest if lowest < _BELOW_AIR else None
+
+
 def _stored(one: Slice, isolated: bool) -> NDArray[Any]:
-    return stored_values(load_pixels(one), one.layout, one.frame, isolated=isolated)[0]
+    with as_read_error(one.path):  # a frame that cannot be decoded is named by its file, as a broken header is
+        return stored_values(load_pixels(one), one.layout, one.frame, isolated=isolated)[0]
 
 
-def _fill(target: NDArray[np.float32], one: Slice, isolated: bool) -> list[str]:
-    """Write the values of one slice, after modality LUT or rescale, into `target` `[H, W]`; returns the steps."""
+def _fill(target: NDArray[np.float32], one: Slice, isolated: bool) -> tuple[list[str], NDArray[np.bool_] | None]:
+    """Write the values of one slice, after modality LUT or rescale, into `target` `[H, W]`.
+
+    Returns:
+        The steps, and which pixels are padding, None where the header names none or none is there.
+    """
     steps: list[str] = []
     stored = _stored(one, isolated)
-    if item(one.header, "ModalityLUTSequence", 0) is not None:
+    ends = padding_range(one.layout, one.header)
+    padding = None if ends is None else (stored >= ends[0]) & (stored <= ends[1])
+    padding = padding if padding is not None and padding.any() else None
+    if modality_lut(one.header, one.layout.signed, one.file.little_endian, []) is not None:
         target[:] = modality_values(stored.astype(np.float64), one.layout, one.header, one.file.little_endian, steps)
-        return steps
+        return steps, padding
     slope, intercept = rescale(one.header, steps)
     dose = number(one.header, "DoseGridScaling", 1.0)
     if dose != 1:
@@ -176,28 +228,45 @@ def _fill(target: NDArray[np.float32], one: Slice, isolated: bool) -> list[str]:
     np.multiply(stored, np.float32(slope), out=target, casting="same_kind")
     if intercept:
         target += np.float32(intercept)
-    return steps
+    return steps, padding
 
 
-def _decode(slices: list[Slice], target: NDArray[np.float32], isolated: bool) -> list[str]:
-    """Fill `target` `[slice, row, column]`; returns the steps, said once where all slices share them."""
+def _decode(
+    slices: list[Slice], target: NDArray[np.float32], isolated: bool
+) -> tuple[list[str], NDArray[np.bool_] | None]:
+    """Fill `target` `[slice, row, column]`; returns the steps, once where all slices share them, and the padding."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # decoders and numpy release the lock
-        steps = list(pool.map(_fill, target, slices, [isolated] * len(slices)))
+        filled = list(pool.map(_fill, target, slices, [isolated] * len(slices)))
+    padding: NDArray[np.bool_] | None = None
+    for index, (_, mask) in enumerate(filled):
+        if mask is not None:
+            padding = np.zeros(target.shape, np.bool_) if padding is None else padding
+            padding[index] = mask
+    steps = [own for own, _ in filled]
     if all(one == steps[0] for one in steps):
-        return steps[0]
-    return ["rescaled slice by slice, each with its own slope and intercept"]
+        return steps[0], padding
+    return ["rescaled slice by slice, each with its own slope and intercept"], padding
 
 
-def _interpolated(
-    stack: NDArray[np.float32], heights: NDArray[np.float64], wanted: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Slices at `wanted` heights, linear between their neighbors."""
-    if len(heights) == len(wanted) and np.allclose(heights, wanted, atol=0.05 * abs(wanted[1] - wanted[0])):
-        return stack
+def _interpolate(
+    stack: NDArray[np.float32],
+    padding: NDArray[np.bool_] | None,
+    heights: NDArray[np.float64],
+    wanted: NDArray[np.float64],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Slices at `wanted` heights, linear between their neighbors; beside padding the one that is none counts alone."""
+    if len(heights) == len(wanted) and np.abs(heights - wanted).max() <= 0.05 * abs(wanted[1] - wanted[0]):
+        return stack, padding
     below = np.clip(np.searchsorted(heights, wanted + 1e-6, side="right") - 1, 0, len(heights) - 2)
-    share = np.clip((wanted - heights[below]) / (heights[below + 1] - heights[below]), 0, 1).astype(np.float32)
+    fraction = np.clip((wanted - heights[below]) / (heights[below + 1] - heights[below]), 0, 1).astype(np.float32)
     result = np.empty((len(wanted), *stack.shape[1:]), np.float32)
-    for index, (low, weight) in enumerate(zip(below, share, strict=True)):
+    mask = None if padding is None else np.empty(result.shape, np.bool_)
+    for index, (low, weight) in enumerate(zip(below, fraction, strict=True)):
         np.multiply(stack[low], 1 - weight, out=result[index])
         result[index] += weight * stack[low + 1]
-    return result
+        if padding is not None and mask is not None:
+            nearest, other = (low, low + 1) if weight <= 0.5 else (low + 1, low)
+            alone = padding[nearest] | padding[other]
+            result[index][alone] = stack[nearest][alone]
+            mask[index] = padding[nearest]
+    return result, mask

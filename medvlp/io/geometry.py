@@ -69,16 +69,34 @@ def shear_degrees(affine: Affine) -> float:
     return float(np.degrees(np.arcsin(min(1.0, cosines))))
 
 
-def deskew(array: NDArray[np.float32], affine: Affine, background: float) -> tuple[NDArray[np.float32], Affine]:
+def same_grid(one: Affine, other: Affine, shape: tuple[int, ...]) -> bool:
+    """Two grids of `shape` put every voxel at one place, within a tenth of a voxel."""
+    return grid_difference(one, other, shape) <= 0.1 * min(spacing_of(one))
+
+
+def grid_difference(one: Affine, other: Affine, shape: tuple[int, ...]) -> float:
+    """Millimeters by which two affines of an array of `shape` differ at the corner where they differ most."""
+    corners = np.array([[a, b, c, 1] for a in (0, 1) for b in (0, 1) for c in (0, 1)], np.float64)
+    corners[:, :3] *= np.array(shape) - 1
+    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
+
+
+def deskew(
+    array: NDArray[np.float32], affine: Affine, background: float, padding: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float32], Affine, NDArray[np.bool_]]:
     """Resample a sheared volume (gantry tilt, sheared sform) onto a grid of right angles, linearly.
 
     Axes 1 and 2, which lie in the slices, keep their directions; axis 0 becomes their normal. The grid grows until it
-    holds every voxel; what no voxel covers is `background`.
+    holds every voxel. Voxels outside and padding weigh nothing: what is beside them is interpolated from the others.
 
     Args:
         array: `[D, H, W]`, slices along axis 0.
         affine: of `array`.
-        background: value outside.
+        background: value of voxels that are mostly outside or padding.
+        padding: bool `[D, H, W]`, voxels of `array` that hold no measurement.
+
+    Returns:
+        The array, its affine, and where it is `background`.
     """
     from scipy.ndimage import affine_transform
 
@@ -99,7 +117,17 @@ def deskew(array: NDArray[np.float32], affine: Affine, background: float) -> tup
     straight[:3, 3] += straight[:3, :3] @ low
     mapping = np.linalg.inv(affine) @ straight
     shape = tuple(int(n) for n in high - low + 1)
-    result = affine_transform(
-        array, mapping[:3, :3], mapping[:3, 3], output_shape=shape, order=1, mode="grid-constant", cval=background
-    )
-    return result.astype(np.float32, copy=False), straight
+
+    def resampled(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = affine_transform(
+            values, mapping[:3, :3], mapping[:3, 3], output_shape=shape, order=1, mode="grid-constant", cval=0.0
+        )
+        return result
+
+    valid = np.ones(array.shape, np.float32) if padding is None else (~padding).astype(np.float32)
+    weight = resampled(valid)
+    result = resampled(array * valid)
+    outside = weight < 0.5
+    np.divide(result, weight, out=result, where=~outside)
+    result[outside] = background
+    return result, straight, outside

@@ -12,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvlp.io.dicom_header import item, number, numbers, text
+from medvlp.io.dicom_header import number, numbers, text
 from medvlp.io.intensity import FUNCTIONS, window_values
-from medvlp.io.lookup_table import in_blocks, read_lookup_table
-from medvlp.io.pixel_layout import PixelLayout
+from medvlp.io.lookup_table import LookupTable, in_blocks, lut_item, read_lookup_table
+from medvlp.io.pixel_layout import PixelLayout, padding_range
 
 Values = NDArray[Any]
+_LOSSY_NOISE = 0.1  # of the range of the pixels: how far a codec strays from a padding value
+_CODEC_BLOCK = 8  # pixels: JPEG mixes what lies in one block
 
 
 def display_values(
-    stored: Values, layout: PixelLayout, header: Dataset, little_endian: bool
+    stored: Values, layout: PixelLayout, header: Dataset, little_endian: bool, lossy: bool = False
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Modality LUT or rescale, VOI LUT or window, inversion of MONOCHROME1, padding to black: in this order.
 
@@ -30,13 +32,15 @@ def display_values(
         layout: its Image Pixel module.
         header: the elements of the object, of one frame where it has several.
         little_endian: byte order of the data set, for the tables in it.
+        lossy: the pixels went through a lossy codec, which leaves noise around padding.
 
     Returns:
         float32 `[H, W]` between 0 and 1, and the steps in words.
     """
     padding = padding_range(layout, header)
-    ends_will_do = item(header, "ModalityLUTSequence", 0) is None  # a rescale keeps the order, a table need not
-    present = _present(stored, padding, ends_will_do)
+    ends_will_do = lut_item(header, "ModalityLUTSequence", []) is None  # a rescale keeps the order, a table need not
+    body = _away_from_padding(stored, padding) if lossy and padding is not None and stored.dtype.kind != "f" else stored
+    present = _present(body, padding, ends_will_do)
 
     def pipeline(values: Values) -> tuple[NDArray[np.float64], tuple[str, ...]]:
         return _pipeline(values.astype(np.float64), present, padding, layout, header, little_endian)
@@ -58,13 +62,18 @@ def modality_values(
     values: NDArray[np.float64], layout: PixelLayout, header: Dataset, little_endian: bool, steps: list[str]
 ) -> NDArray[np.float64]:
     """Modality LUT sequence or rescale (PS3.3 C.11.1); nothing where the file has neither."""
-    lut = item(header, "ModalityLUTSequence", 0)
-    if lut is not None:
-        table = read_lookup_table(lut, layout.signed, little_endian)
+    table = modality_lut(header, layout.signed, little_endian, steps)
+    if table is not None:
         steps.append(f"modality LUT of {len(table.entries)} entries")
         return table(values)
     slope, intercept = rescale(header, steps)
     return values if (slope, intercept) == (1.0, 0.0) else values * slope + intercept
+
+
+def modality_lut(header: Dataset, signed: bool, little_endian: bool, steps: list[str]) -> LookupTable | None:
+    """The table of the Modality LUT Sequence (0028,3000); None where there is none."""
+    found = lut_item(header, "ModalityLUTSequence", steps)
+    return None if found is None else read_lookup_table(found, signed, little_endian)
 
 
 def rescale(header: Dataset, steps: list[str]) -> tuple[float, float]:
@@ -78,20 +87,10 @@ def rescale(header: Dataset, steps: list[str]) -> tuple[float, float]:
     return slope, intercept
 
 
-def padding_range(layout: PixelLayout, header: Dataset) -> tuple[int, int] | None:
-    """Lowest and highest stored value that stands for no image (PS3.3 C.7.5.1.1.2), None where the file names none."""
-    value = numbers(header, "PixelPaddingValue")
-    if not value or layout.kind != "integer":
-        return None
-    limit = numbers(header, "PixelPaddingRangeLimit") or value
-    ends = [_as_stored(int(end[0]), layout) for end in (value, limit)]
-    return min(ends), max(ends)
-
-
 def _pipeline(
     values: NDArray[np.float64],
     present: NDArray[np.float64],
-    padding: tuple[int, int] | None,
+    padding: tuple[float, float] | None,
     layout: PixelLayout,
     header: Dataset,
     little_endian: bool,
@@ -115,9 +114,10 @@ def _pipeline(
 
 def _voi(values: NDArray[np.float64], header: Dataset, little_endian: bool, steps: list[str]) -> Values | None:
     """VOI LUT sequence before window (PS3.3 C.11.2); None where the file has neither or a forbidden window."""
-    lut = item(header, "VOILUTSequence", 0)
+    lut = lut_item(header, "VOILUTSequence", steps)
     if lut is not None:
         table = read_lookup_table(lut, bool(values.min() < 0), little_endian)
+        steps += [table.remark] if table.remark else []
         steps.append(f"VOI LUT of {len(table.entries)} entries, {table.bits} bits")
         return np.clip(table(values) / ((1 << table.bits) - 1), 0, 1)
     centers, widths = numbers(header, "WindowCenter"), numbers(header, "WindowWidth")
@@ -141,10 +141,11 @@ def _full_range(values: NDArray[np.float64], low: float, high: float, steps: lis
     return np.clip((values - low) / (high - low), 0, 1) if high > low else np.zeros_like(values)
 
 
-def _present(stored: Values, padding: tuple[int, int] | None, ends_will_do: bool) -> NDArray[np.float64]:
+def _present(stored: Values, padding: tuple[float, float] | None, ends_will_do: bool) -> NDArray[np.float64]:
     """The stored values that are present (or their ends), padding left out unless there is nothing else."""
     if stored.dtype.kind == "f":
-        finite = [rows[np.isfinite(rows)] for rows in stored]
+        low, high = padding or (np.inf, -np.inf)
+        finite = [rows[np.isfinite(rows) & ~((rows >= low) & (rows <= high))] for rows in stored]
         ends = [(rows.min(), rows.max()) for rows in finite if rows.size]
         return np.array(ends or [(0, 0)], np.float64).reshape(-1)
     if padding is None and ends_will_do:
@@ -159,10 +160,18 @@ def _present(stored: Values, padding: tuple[int, int] | None, ends_will_do: bool
     return (inside if inside.size else values).astype(np.float64)
 
 
-def _as_stored(value: int, layout: PixelLayout) -> int:
-    """A padding value as the pixels hold it: some writers give 63536 for -2000."""
-    value %= 1 << layout.bits_stored
-    return value - (1 << layout.bits_stored) if layout.signed and value >> (layout.bits_stored - 1) else value
+def _away_from_padding(stored: Values, padding: tuple[float, float]) -> Values:
+    """The pixels `[N]` that no lossy codec mixed with padding: none within a block of it; all where none is left."""
+    from scipy.ndimage import binary_dilation
+
+    spread = float(stored.max()) - float(stored.min())
+    near = (stored >= padding[0] - _LOSSY_NOISE * spread) & (stored <= padding[1] + _LOSSY_NOISE * spread)
+    # A darker or brighter pixel of the body that happens to be near in value stays, unless it lies beside padding.
+    margin = 0.1 * _LOSSY_NOISE * spread
+    core = (stored >= padding[0] - margin) & (stored <= padding[1] + margin)
+    touched = binary_dilation(core, iterations=_CODEC_BLOCK, mask=near)
+    inside = stored[~binary_dilation(touched, np.ones((3, 3), np.bool_), iterations=_CODEC_BLOCK)]
+    return inside if inside.size else stored.reshape(-1)
 
 
 def _first_of(count: int) -> str:

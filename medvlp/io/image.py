@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,13 @@ class Image:
             it.
         frame: index of the frame that was read from a multi-frame object, else None.
         affine: float64 `[4, 4]`, volumes alone: `(d, h, w, 1)` to RAS millimeters; None where unknown.
+        padding: bool, of the shape of `array`: pixels that hold no measurement; nothing interpolates them. None where
+            every pixel is one.
+
+    Examples:
+        >>> image = Image(np.zeros((2, 3), np.float32), spacing=(0.5, 0.5))
+        >>> image.shape, np.asarray(image).dtype, float(image[0, 0])
+        ((2, 3), dtype('float32'), 0.0)
     """
 
     array: NDArray[np.float32]
@@ -36,6 +44,7 @@ class Image:
     steps: tuple[str, ...] = field(default=())
     frame: int | None = None
     affine: NDArray[np.float64] | None = None
+    padding: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if self.array.dtype != np.float32 or self.array.ndim not in (2, 3):
@@ -44,3 +53,27 @@ class Image:
             raise ValueError(f"Image.spacing needs {self.array.ndim} values for {self.array.shape}; got {self.spacing}")
         if self.affine is not None and (self.affine.shape != (4, 4) or self.array.ndim != 3):
             raise ValueError(f"Image.affine is [4, 4], for volumes alone; got {self.affine.shape}")
+        if self.padding is not None and self.padding.shape != self.array.shape:
+            raise ValueError(f"Image.padding has the shape of array, {self.array.shape}; got {self.padding.shape}")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """`np.asarray(image)` is `image.array`."""
+        return np.array(self.array, dtype) if copy else np.asarray(self.array, dtype)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.array[index]
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]:
+        return self.array.dtype

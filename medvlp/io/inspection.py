@@ -65,7 +65,7 @@ def _volumes_of(path: Path, files: list[Path]) -> list[int]:
     """Slices of each volume, where most files of the folder are slices of volumes; else []."""
     try:
         with as_read_error(path):
-            volumes, _ = find_volumes(files)
+            volumes = find_volumes(files).volumes
     except ReadError:
         return []  # a damaged file: described one by one, it says itself what is wrong with it
     in_volumes = {one.path for volume in volumes if len(volume) > 2 for one in volume}

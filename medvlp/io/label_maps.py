@@ -12,9 +12,12 @@ from PIL import Image as Picture
 
 from medvlp.io.errors import FormatError, read_bytes
 from medvlp.io.nifti import read_nifti
-from medvlp.io.pixel_layout import MAX_FRAME_SAMPLES
+from medvlp.io.picture import DecodedPicture, decode_picture
 from medvlp.io.segmentation import Segmentation
 
+_MAX_COLORS = 256
+_MAX_BETWEEN = 0.05  # of the pixels: what the edges of a mask may take
+_DIMMEST_MASK = 64
 _CANONICAL = [2, 1, 0]  # [D, H, W] to NIfTI's x, y, z
 
 
@@ -28,22 +31,54 @@ def read_nifti_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
 
 
 def read_picture_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
-    """A picture whose gray values are labels; one with black and another value alone is one region, 1."""
-    data = read_bytes(path)
-    from io import BytesIO
+    """A picture whose gray values or palette indices are labels.
 
-    try:
-        picture = Picture.open(BytesIO(data))
-        if picture.width * picture.height > MAX_FRAME_SAMPLES:
-            raise FormatError("the picture is beyond the limit")
-        values = np.asarray(picture if picture.mode in ("L", "P", "I;16", "I", "1") else picture.convert("L"))
-    except FormatError:
-        raise
-    except Exception as error:  # Pillow's plugins raise whatever a damaged file makes them meet
-        raise FormatError(f"the picture is damaged or none ({type(error).__name__})") from None
-    present = np.unique(values)
-    labels = (values > 0).astype(np.uint16) if len(present) <= 2 and not names else _labels(values)
-    return Segmentation(labels[None], _named(labels, names), source=(picture.format or "picture").lower())
+    One with black and another value alone is one region, 1. Colors are regions named by their code, such as `#ff0000`.
+    A lossy picture (JPEG) can hold one region, cut at half its brightness.
+
+    Raises:
+        FormatError: no picture, or one that holds no labels: a lossy one of several levels, a photograph.
+    """
+    picture = decode_picture(read_bytes(path), indices=True)
+    values = picture.values
+    if values.ndim == 3:
+        values = np.where(values[..., -1:] > 0, values[..., :-1], 0) if values.shape[2] in (2, 4) else values
+        equal = all(np.array_equal(values[..., 0], values[..., channel]) for channel in range(1, values.shape[2]))
+        if not (equal or picture.lossy):
+            return _colors(values, picture)
+        values = values[..., 0] if equal else values.max(axis=2)
+    if picture.lossy:
+        labels = _from_lossy(values, names)
+    elif len(np.unique(values)) <= 2 and not names:
+        labels = (values > 0).astype(np.uint16)
+    else:
+        labels = _labels(values)
+    labels = np.ascontiguousarray(labels)
+    return Segmentation(labels[None], _named(labels, names), source=picture.kind, notes=picture.steps)
+
+
+def _from_lossy(values: NDArray[Any], names: Mapping[int, str]) -> NDArray[np.uint16]:
+    """One region out of a picture whose codec blurred its edges: what is brighter than half."""
+    bright = int(values.max())
+    between = float(np.mean((values > 0.25 * bright) & (values < 0.75 * bright)))
+    if len(names) > 1 or between > _MAX_BETWEEN or 0 < bright < _DIMMEST_MASK:
+        raise FormatError("a lossy picture (JPEG) of several levels holds no labels: save the mask as PNG")
+    value = next(iter(names), 1)
+    return np.where(values > bright // 2, value, 0).astype(np.uint16)
+
+
+def _colors(values: NDArray[Any], picture: DecodedPicture) -> Segmentation:
+    """Each color but black is a region."""
+    if values.dtype.itemsize > 1:
+        raise FormatError("a mask of 16-bit colors: save it with one gray value or palette index a region")
+    codes = values.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    colors = np.unique(codes)
+    if len(colors) > _MAX_COLORS:
+        raise FormatError(f"{len(colors):,} colors are no regions: a photograph, or a mask with blurred edges")
+    colors = colors[colors > 0]
+    labels = np.where(codes > 0, np.searchsorted(colors, codes) + 1, 0).astype(np.uint16)
+    names = {number: f"#{int(color):06x}" for number, color in enumerate(colors, 1)}
+    return Segmentation(labels[None], names, source=picture.kind, notes=picture.steps)
 
 
 def write_labels(found: Segmentation, path: str | Path) -> None:

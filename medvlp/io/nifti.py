@@ -18,7 +18,7 @@ from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
 
 from medvlp.io.color import LUMA
-from medvlp.io.dicom_volume import MAX_VOXELS
+from medvlp.io.dicom_volume import MAX_VOXELS, undeclared_padding
 from medvlp.io.errors import FormatError, open_file
 from medvlp.io.geometry import (
     AXES,
@@ -26,9 +26,11 @@ from medvlp.io.geometry import (
     Affine,
     axis_order,
     deskew,
+    grid_difference,
     reorient,
     reorient_affine,
     restore_axes,
+    same_grid,
     shear_degrees,
     spacing_of,
 )
@@ -73,8 +75,8 @@ def read_nifti(path: Path, frame: int | None) -> Image:
             flat = np.frombuffer(stream.read(voxels * item.itemsize), item)
     steps = [f"volume {index} of {times}"] if times > 1 else []
     stored = flat.reshape(shape[2::-1])  # Fortran order: the last axis is the slowest
-    affine = _affine(header, steps)
-    array, affine = _placed(stored, header, affine, steps)
+    affine = _affine(header, stored.shape, steps)
+    array, affine, padding = _oriented(stored, header, affine, steps)
     sizes = [abs(float(value)) or 1.0 for value in header["pixdim"][3:0:-1]]
     return Image(
         array,
@@ -84,29 +86,30 @@ def read_nifti(path: Path, frame: int | None) -> Image:
         steps=tuple(steps),
         frame=index if times > 1 else None,
         affine=affine,
+        padding=padding,
     )
 
 
-def _placed(
+def _oriented(
     stored: NDArray[Any], header: Any, affine: Affine | None, steps: list[str]
-) -> tuple[NDArray[np.float32], Affine | None]:
+) -> tuple[NDArray[np.float32], Affine | None, NDArray[np.bool_] | None]:
     """Scaled values with their axes along `AXES`, written there at once; as stored where there is no affine."""
+    order = (0, 1, 2) if affine is None else axis_order(affine)[0]
+    array: NDArray[np.float32] = np.empty([stored.shape[old] for old in order], np.float32)
+    scaled = array if affine is None else restore_axes(array, affine)
+    padding = _scale(stored, header, scaled, steps)
+    if padding is None:
+        padding = undeclared_padding(scaled)
     if affine is None:
-        plain = np.empty(stored.shape, np.float32)
-        _scale(stored, header, plain, steps)
-        return plain, None
+        return array, None, padding
     shear = shear_degrees(affine)
     if shear > MAX_SHEAR_DEGREES:
-        sheared = np.empty(stored.shape, np.float32)
-        _scale(stored, header, sheared, steps)
         steps.append(f"shear of {shear:.2f} degrees straightened")
-        straight, affine = deskew(sheared, affine, float(sheared.min()))
-        view, affine = reorient(straight, affine)
-        return np.ascontiguousarray(view), affine
-    order, _ = axis_order(affine)
-    array: NDArray[np.float32] = np.empty([stored.shape[old] for old in order], np.float32)
-    _scale(stored, header, restore_axes(array, affine), steps)
-    return array, reorient_affine(affine, stored.shape)
+        scaled, affine, padding = deskew(scaled, affine, float(scaled.min()), padding)
+        array = np.ascontiguousarray(reorient(scaled, affine)[0])
+    if padding is not None:
+        padding = np.ascontiguousarray(reorient(padding, affine)[0])
+    return array, reorient_affine(affine, scaled.shape), padding
 
 
 def _check_length(length: int, needed: int) -> None:
@@ -179,14 +182,20 @@ def _inflated(data: bytes, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _scale(stored: NDArray[Any], header: Any, target: NDArray[np.float32], steps: list[str]) -> None:
-    """Write voxels times the header's slope plus its intercept into `target`; a slope of 0 or NaN means none."""
+def _scale(
+    stored: NDArray[Any], header: Any, target: NDArray[np.float32], steps: list[str]
+) -> NDArray[np.bool_] | None:
+    """Write voxels times the header's slope plus its intercept into `target`; a slope of 0 or NaN means none.
+
+    Returns:
+        Which voxels are not finite; None where all are.
+    """
     if stored.dtype.names:
         for name, weight in zip(stored.dtype.names, LUMA, strict=False):
             share = stored[name] * weight
             target[:] = share if name == stored.dtype.names[0] else target + share
         steps.append("RGB reduced to luma")
-        return
+        return None
     slope, intercept = float(header["scl_slope"]), float(np.nan_to_num(header["scl_inter"]))
     with np.errstate(over="ignore", invalid="ignore"):
         if slope != 0 and np.isfinite(slope) and (slope, intercept) != (1.0, 0.0):
@@ -203,23 +212,39 @@ def _scale(stored: NDArray[Any], header: Any, target: NDArray[np.float32], steps
             lowest = target[finite].min()
             steps.append(f"{int((~finite).sum()):,} voxels that are not finite set to the smallest value, {lowest:g}")
             target[~finite] = lowest
+            return ~finite
+    return None
 
 
-def _affine(header: Any, steps: list[str]) -> Affine | None:
+def _affine(header: Any, shape: tuple[int, ...], steps: list[str]) -> Affine | None:
     """Array indices (k, j, i) to RAS millimeters; None where the header gives no orientation."""
-    if int(header["sform_code"]) > 0:
-        affine, which = np.asarray(header.get_sform(), np.float64), "sform"
-    elif int(header["qform_code"]) > 0:
-        try:
-            affine, which = np.asarray(header.get_qform(), np.float64), "qform"
-        except Exception:  # nibabel refuses quaternions longer than 1
-            raise FormatError("the quaternion of the qform is impossible") from None
-    else:
+    sform, qform = (_form(header, which) for which in ("sform", "qform"))
+    if sform is not None and qform is not None and not same_grid(sform, qform, shape):
+        difference = grid_difference(sform, qform, shape)
+        steps.append(f"sform and qform differ by up to {difference:.3g} mm: the sform is taken")
+    affine = qform if sform is None else sform
+    if affine is None:
         steps.append("neither sform nor qform: left and right unknown")
         return None
-    affine = affine[:, [2, 1, 0, 3]]
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise FormatError(f"the {which} maps voxels nowhere")
-    affine[:3] *= _MILLIMETERS.get(int(header["xyzt_units"]) & 7, 1.0)
-    steps.append(f"geometry of the {which}")
+    steps.append(f"geometry of the {'qform' if sform is None else 'sform'}")
     return affine
+
+
+def _form(header: Any, which: str) -> Affine | None:
+    """The affine of the sform or qform; None where its code is 0, or, beside a sform, where the qform is impossible."""
+    if int(header[f"{which}_code"]) <= 0:
+        return None
+    try:
+        affine = np.asarray(header.get_sform() if which == "sform" else header.get_qform(), np.float64)[:, [2, 1, 0, 3]]
+    except Exception:  # nibabel refuses quaternions longer than 1
+        affine = np.full((4, 4), np.nan)
+    affine[:3] *= _MILLIMETERS.get(int(header["xyzt_units"]) & 7, 1.0)
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    # Directions alone: the volume of a voxel of micro-CT in meters is as small as an error of rounding.
+    if np.isfinite(affine).all() and lengths.min() > 0 and abs(np.linalg.det(affine[:3, :3] / lengths)) > 1e-6:
+        return affine
+    if which == "qform" and int(header["sform_code"]) > 0:
+        return None
+    raise FormatError(
+        "the quaternion of the qform is impossible" if which == "qform" else "the sform maps voxels nowhere"
+    )

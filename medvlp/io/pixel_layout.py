@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pydicom.dataset import Dataset
 
 from medvlp.io.dicom_file import DicomFile
-from medvlp.io.dicom_header import integer, text
+from medvlp.io.dicom_header import integer, numbers, text
 from medvlp.io.errors import FormatError
 
 MAX_FRAME_SAMPLES = 100_000_000  # 10,000 squared; the largest mammography detectors have a quarter of it
@@ -95,3 +95,32 @@ def _frames(file: DicomFile, one: PixelLayout) -> int:
     if frames < 1 or (file.encapsulated and frames > file.pixels_length // 8):
         raise FormatError(f"Number of Frames (0028,0008) is {frames:,}: impossible for this file")
     return frames
+
+
+def padding_range(layout: PixelLayout, header: Dataset) -> tuple[float, float] | None:
+    """Lowest and highest stored value that stands for no image (PS3.3 C.7.5.1.1.2), None where the file names none.
+
+    A value is compared with whole words of Bits Allocated, before the bits outside Bits Stored are dropped: a padding
+    value of 65535 in a file of 12 bits is no pixel's 4095.
+    """
+    prefix = {"integer": "Pixel", "float": "FloatPixel", "double": "DoubleFloatPixel"}[layout.kind]
+    value = numbers(header, f"{prefix}PaddingValue")
+    if not value:
+        return None
+    limit = numbers(header, f"{prefix}PaddingRangeLimit") or value
+    ends = [value[0], limit[0]]
+    if layout.kind == "integer":
+        ends = [_as_word(int(end), layout) for end in ends]
+    return min(ends), max(ends)
+
+
+def fits_stored_bits(value: float, layout: PixelLayout) -> bool:
+    """A word of `value` survives the loss of the bits outside Bits Stored."""
+    low = -(1 << layout.bits_stored - 1) if layout.signed else 0
+    return low <= value < low + (1 << layout.bits_stored)
+
+
+def _as_word(value: int, layout: PixelLayout) -> int:
+    """A padding value as a word of the pixels: some writers give 63536 for -2000, others -2000 for 63536."""
+    value %= 1 << layout.bits_allocated
+    return value - (1 << layout.bits_allocated) if layout.signed and value >> (layout.bits_allocated - 1) else value

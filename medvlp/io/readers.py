@@ -10,6 +10,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from medvlp.io.color import color_values, palette_values
+from medvlp.io.decoders import LOSSY_SYNTAXES
 from medvlp.io.dicom_file import looks_like_dicom, parse_dicom
 from medvlp.io.dicom_header import frame_header, numbers, text
 from medvlp.io.errors import FormatError, as_read_error, open_file, read_bytes
@@ -19,7 +20,7 @@ from medvlp.io.picture import read_picture
 from medvlp.io.pixel_layout import COLOR, read_layout
 from medvlp.io.segmentation import Segmentation, match_grid
 from medvlp.io.stored_values import stored_values
-from medvlp.io.walk import find_images
+from medvlp.io.walk import find_images, kind_of
 
 _CODE = re.compile(r"[A-Z0-9 _\\]{1,16}")  # what a value of VR CS may be; anything else could be somebody's name
 THREADS = min(4, os.cpu_count() or 1)
@@ -47,6 +48,10 @@ def read_image(path: str | Path, *, frame: int | None = None, isolated: bool = F
         data = read_bytes(file)
         if looks_like_dicom(data):
             return _read_dicom(data, frame, isolated)
+        kind = kind_of(data)
+        if kind == "nifti":
+            raise FormatError("a NIfTI volume and no radiograph: read it with read_volume")
+        _refuse_foreign(kind)
         if isolated:
             from medvlp.io.process_pool import SANDBOX
 
@@ -68,7 +73,8 @@ def _read_dicom(data: bytes, frame: int | None, isolated: bool) -> Image:
     elif layout.photometric == "PALETTE COLOR":
         array, steps = palette_values(stored, layout, header, file.little_endian)
     else:
-        array, steps = display_values(stored, layout, header, file.little_endian)
+        lossy = file.syntax in LOSSY_SYNTAXES or text(file.header, "LossyImageCompression") == "01"
+        array, steps = display_values(stored, layout, header, file.little_endian, lossy)
     if layout.frames > 1:
         steps = (f"frame {index} of {layout.frames}", *steps)
     return Image(
@@ -98,7 +104,12 @@ def _code(header: Dataset, keyword: str) -> str:
 
 
 def read_volume(
-    path: str | Path, *, frame: int | None = None, series: int | None = None, isolated: bool = False
+    path: str | Path,
+    *,
+    frame: int | None = None,
+    series: int | None = None,
+    isolated: bool = False,
+    skip_broken: bool = False,
 ) -> Image:
     """Read a volume.
 
@@ -111,6 +122,8 @@ def read_volume(
         frame: time point of a NIfTI file with four dimensions, from 0; None reads the first.
         series: which volume of a folder that has several, from 0, the largest first; None reads the largest.
         isolated: decode in a process of its own, so that a decoder that crashes or hangs is only a `ReadError`.
+        skip_broken: go on without the files of a series that cannot be read; they are counted in `Image.steps`, and
+            the slices that they leave out are interpolated.
 
     Returns:
         Image with `array` float32 `[D, H, W]`, axes to the head, the front and the right (`SAR`: what RAS is when the
@@ -128,14 +141,46 @@ def read_volume(
                 raise FormatError(
                     f"no DICOM slice in the folder: {found}" if found.left_out else "the folder has no files"
                 )
-            return read_dicom_volume(found.files, series, isolated, sum(found.left_out.values()))
-        if file.name.lower().endswith((".nii", ".nii.gz")):
+            return read_dicom_volume(found.files, series, isolated, sum(found.left_out.values()), skip_broken)
+        kind = _kind(file)
+        if kind == "nifti":
             from medvlp.io.nifti import read_nifti
 
             return read_nifti(file, frame)
+        if kind != "dicom":
+            raise FormatError(f"a picture ({kind}) and no volume: read it with read_image" if kind else _UNKNOWN)
         from medvlp.io.dicom_volume import read_dicom_volume
 
         return read_dicom_volume([file], series, isolated)
+
+
+_UNKNOWN = "neither DICOM nor NIfTI: nothing here can read it"
+_FOREIGN = {
+    "nifti pair": "the header of a NIfTI pair (.hdr and .img): convert it to one .nii file",
+    "analyze": "an Analyze header (.hdr), which says nothing of left and right: convert it to NIfTI",
+    "nrrd": "an NRRD file: convert it to NIfTI (.nii.gz)",
+    "metaimage": "a MetaImage file (.mha, .mhd): convert it to NIfTI (.nii.gz)",
+    "dicomdir": "a DICOMDIR, the table of contents of a medium: read the folder beside it",
+}
+
+
+def _refuse_foreign(kind: str) -> None:
+    if kind in _FOREIGN:
+        raise FormatError(_FOREIGN[kind])
+
+
+def _kind(file: Path) -> str:
+    """`dicom`, `nifti` or the kind of picture, by content; by name where the content is damaged; "" for other files."""
+    with open_file(file) as stream:
+        start = stream.read(1024)
+    if not start:
+        raise FormatError("the file is empty")
+    kind = kind_of(start)
+    _refuse_foreign(kind)
+    name = file.name.lower()
+    if not kind and name.endswith((".nii", ".nii.gz")):
+        return "nifti"  # its reader says what is wrong with it
+    return kind or ("dicom" if looks_like_dicom(start) or name.endswith((".dcm", ".dicom", ".ima")) else "")
 
 
 def read_segmentation(
@@ -153,13 +198,12 @@ def read_segmentation(
         ReadError: the file is damaged, or does not lie on `like`.
     """
     with as_read_error(path) as file:
-        with open_file(file) as stream:
-            start = stream.read(1 << 12)
-        if file.name.lower().endswith((".nii", ".nii.gz")):
+        kind = _kind(file)
+        if kind == "nifti":
             from medvlp.io.label_maps import read_nifti_labels
 
             found = read_nifti_labels(file, names or {})
-        elif start[128:132] == b"DICM":
+        elif kind == "dicom":
             from medvlp.io.dicom_regions import read_dicom_regions
 
             found = read_dicom_regions(file, like)

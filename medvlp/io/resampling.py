@@ -23,7 +23,8 @@ def resample(
     """Resample along every axis.
 
     Linear where the grid gets finer; where it gets coarser, the triangle grows with the new voxels, so that nothing
-    thin falls between them. The center of the field of view stays where it is.
+    thin falls between them. The center of the field of view stays where it is. Padding (`Image.padding`) weighs
+    nothing: beside it a voxel is made of the others, and where most of it is padding it stays padding.
 
     Args:
         image: `spacing` has to be known.
@@ -46,21 +47,42 @@ def resample(
     if shape is not None and (len(shape) != axes or min(shape) < 1):
         raise ValueError(f"shape needs {axes} positive numbers; got {tuple(shape)}")
     array, affine = image.array, image.affine.copy() if image.affine is not None else None
+    valid = None if image.padding is None else (~image.padding).astype(np.float32)
+    level = np.float32(0) if valid is None else array[image.padding].min(initial=np.inf)
+    if valid is not None and not labels:
+        array = array * valid
+    edges: list[NDArray[np.bool_] | None] = []
     for axis, (old, new) in enumerate(zip(image.spacing, spacing, strict=True)):
         count = array.shape[axis]
         wanted = max(1, round(count * old / new)) if shape is None else shape[axis]
         if new == old and wanted == count:
+            edges.append(None)
             continue
         weights, first, outside = _weights(count, wanted, new / old, labels)
         array = _along(array, axis, weights)
-        if outside.any():
-            np.moveaxis(array, axis, 0)[outside] = fill
+        edges.append(outside)
+        if valid is not None:
+            valid = _along(valid, axis, weights)
         if affine is not None:
             affine[:3, 3] += affine[:3, axis] * first
             affine[:3, axis] *= new / old
+    padding = None
+    if valid is not None:
+        padding = valid < 0.5
+        if not labels:
+            np.divide(array, valid, out=array, where=~padding)
+            array[padding] = level
+    for axis, edge in enumerate(edges):
+        if edge is not None and edge.any():
+            np.moveaxis(array, axis, 0)[edge] = fill
     step = f"resampled to {' x '.join(f'{value:g}' for value in spacing)} mm"
     return replace(
-        image, array=array, spacing=tuple(float(value) for value in spacing), affine=affine, steps=(*image.steps, step)
+        image,
+        array=array,
+        spacing=tuple(float(value) for value in spacing),
+        affine=affine,
+        steps=(*image.steps, step),
+        padding=padding,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlp.io.errors import FormatError
+from medvlp.io.geometry import same_grid
 from medvlp.io.image import Image
 
 
@@ -78,7 +79,7 @@ def match_grid(found: Segmentation, like: Image) -> Segmentation:
         if found.shape != like.array.shape:
             raise FormatError(f"the regions are {found.shape} and the image is {like.array.shape}")
         return found
-    if found.shape == like.array.shape and np.allclose(found.affine, like.affine, atol=1e-2):
+    if found.shape == like.array.shape and same_grid(found.affine, like.affine, found.shape):
         return found
     from scipy.ndimage import affine_transform
 

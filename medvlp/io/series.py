@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,13 @@ from pydicom.dataset import Dataset
 
 from medvlp.io.dicom_file import DEFLATED, DicomFile, looks_like_dicom, parse_dicom
 from medvlp.io.dicom_header import frame_header, integer, numbers, text
-from medvlp.io.errors import FormatError, as_read_error, open_file, read_bytes
+from medvlp.io.errors import FormatError, ReadError, as_read_error, open_file, read_bytes
 from medvlp.io.pixel_layout import PixelLayout, read_layout
 
-SAME_POSITION_MM = 1e-2
+_SAME_PLACE_MM = 1e-2
+_SAME_COSINE = 5e-3  # 0.3 degrees
+_SAME_SPACING = 5e-3
+_REPEATED = 0.25  # of a part's places
 _HEADER_BYTES = 1 << 16  # most headers of slices are shorter
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
@@ -51,34 +53,76 @@ class Slice:
     down: NDArray[np.float64]
     spacing: tuple[float, float]
 
-    @cached_property
-    def height(self) -> float:
-        """Millimetres along the normal of the slice."""
-        return float(self.position @ np.cross(self.across, self.down))
+
+@dataclass
+class FoundVolumes:
+    """What DICOM files hold.
+
+    Attributes:
+        volumes: slices of each volume, sorted along their normal, the largest first.
+        left_out: files that are no slice of a volume: other objects, color, screenshots without a place in space.
+        broken: files that cannot be read, with the reason; empty unless they were to be skipped.
+    """
+
+    volumes: list[list[Slice]]
+    left_out: int = 0
+    broken: list[ReadError] = field(default_factory=list)
 
 
-def find_volumes(paths: Iterable[Path]) -> tuple[list[list[Slice]], int]:
-    """Group the slices of DICOM files into volumes, the largest first.
+def find_volumes(paths: Iterable[Path], *, skip_broken: bool = False) -> FoundVolumes:
+    """Group the slices of DICOM files into volumes.
 
-    Slices belong together when series, size, spacing and orientation agree. Where slices then share positions,
-    acquisition, time, echo or image type tell the volumes apart, whichever of them leaves no position twice.
+    Slices belong together when series and size agree, and spacing and orientation within a tolerance. Where slices then
+    share positions, acquisition, time, echo or image type tell repeated scans of one region apart (`_split`).
 
-    Returns:
-        Slices of each volume, sorted along their normal, and the number of files that are no slice of a volume: other
-        objects, color, screenshots without a place in space.
+    Args:
+        paths: the files.
+        skip_broken: go on without files that cannot be read.
 
     Raises:
-        ReadError: a DICOM file is damaged.
+        ReadError: a DICOM file is damaged, a file of 0 bytes among them too.
     """
-    groups: dict[tuple[Any, ...], list[Slice]] = defaultdict(list)
-    left_out = 0
+    found = FoundVolumes([])
+    groups: dict[tuple[Any, ...], list[list[Slice]]] = defaultdict(list)
     for path in paths:
-        slices = _slices(path)
-        left_out += not slices
+        try:
+            slices = _slices(path)
+        except ReadError as error:
+            if not skip_broken:
+                raise
+            found.broken.append(error)
+            continue
+        found.left_out += not slices
         for one in slices:
-            groups[_geometry(one)].append(one)
-    volumes = [part for group in groups.values() for part in _apart(sorted(group, key=lambda one: one.height))]
-    return sorted(volumes, key=len, reverse=True), left_out
+            same_size = groups[text(one.header, "SeriesInstanceUID"), one.layout.rows, one.layout.columns]
+            # Compared with the first of each group within a tolerance: rounded numbers would fall on two sides of it.
+            group = next((group for group in same_size if same_plane(group[0], one)), None)
+            if group is None:
+                group = []
+                same_size.append(group)
+            group.append(one)
+    for same_size in groups.values():
+        for group in same_size:
+            normal = np.cross(group[0].across, group[0].down)  # one for all: their own may differ in the last digits
+            group.sort(key=lambda one: float(one.position @ normal))
+            found.volumes += _split(group)
+    found.volumes.sort(key=len, reverse=True)
+    return found
+
+
+def heights_of(slices: Sequence[Slice]) -> NDArray[np.float64]:
+    """Millimeters of each slice along the normal of the first."""
+    return np.array([one.position for one in slices]) @ np.cross(slices[0].across, slices[0].down)
+
+
+def same_place_mm(one: Slice) -> float:
+    """Slices nearer than this lie at one place; a tenth of a pixel where that is less, as in micro-CT."""
+    return min(_SAME_PLACE_MM, 0.1 * min(one.spacing))
+
+
+def places_of(slices: Sequence[Slice]) -> NDArray[np.int64]:
+    """Which place along the normal each of sorted slices lies at: slices at one place share the number."""
+    return np.concatenate([[0], np.cumsum(np.diff(heights_of(slices)) >= same_place_mm(slices[0]))]).astype(np.int64)
 
 
 def load_pixels(one: Slice) -> DicomFile:
@@ -98,15 +142,22 @@ def _slices(path: Path) -> list[Slice]:
         layout = read_layout(file)
         if layout.samples != 1:
             return []
-        places = [frame_slice(path, file, layout, frame) for frame in range(layout.frames)]
-        return [one for one in places if one is not None]
+        frames = [frame_slice(path, file, layout, frame) for frame in range(layout.frames)]
+        placed = [one for one in frames if one is not None]
+        if placed and len(placed) < len(frames):
+            raise FormatError(f"{len(frames) - len(placed)} of {len(frames)} frames say no position or orientation")
+        return placed
 
 
 def _header(path: Path) -> DicomFile | None:
     """A file without its pixels where they need not stay in memory; None where it is no DICOM."""
     with open_file(path) as stream:
         start = stream.read(_HEADER_BYTES)
+        if not start:
+            raise FormatError("the file is empty")
         if not looks_like_dicom(start):
+            if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
+                raise FormatError("named as DICOM, and its content is not")
             return None
         size = os.fstat(stream.fileno()).st_size
     if size > _HEADER_BYTES and DEFLATED not in start[:1156]:
@@ -149,28 +200,37 @@ def frame_slice(path: Path, file: DicomFile, layout: PixelLayout, frame: int) ->
     )
 
 
-def _geometry(one: Slice) -> tuple[Any, ...]:
-    directions = tuple(np.round([*one.across, *one.down], 2) + 0.0)
-    spacing = tuple(round(value, 3) for value in one.spacing)
-    return text(one.header, "SeriesInstanceUID"), one.layout.rows, one.layout.columns, spacing, directions
+def same_plane(one: Slice, other: Slice) -> bool:
+    """Orientation and spacing agree within what writers round away; a scan around an axis turns by more."""
+    turned = max(np.abs(one.across - other.across).max(), np.abs(one.down - other.down).max())
+    return turned <= _SAME_COSINE and bool(np.allclose(one.spacing, other.spacing, rtol=_SAME_SPACING, atol=0))
 
 
-def _apart(slices: list[Slice]) -> list[list[Slice]]:
-    """Split slices that share positions into volumes; returns them together where nothing tells them apart."""
-    if not _twice(slices):
+def _split(slices: list[Slice]) -> list[list[Slice]]:
+    """Split sorted slices that share places into the volumes that they cover; [all of them] where they are one volume.
+
+    A header element tells volumes apart when its values repeat the same region: most slices belong to a part that
+    shares at least `_REPEATED` of its places with other parts. Where only single places are shared (a slice sent twice,
+    a seam between two acquisitions), the slices stay together, and the reader compares those that share a place.
+    """
+    places = places_of(slices)
+    surplus = len(slices) - len(set(places))
+    if not surplus:
         return [slices]
-    for tell in _DIFFERENCES:
-        parts: dict[Any, list[Slice]] = defaultdict(list)
-        for one in slices:
-            parts[tell(one)].append(one)
-        if len(parts) > 1 and not any(_twice(part) for part in parts.values()):
-            return list(parts.values())
+    for value_of in _DIFFERENCES:
+        parts: dict[Any, list[int]] = defaultdict(list)
+        for index, one in enumerate(slices):
+            parts[value_of(one)].append(index)
+        covered = [set(places[part]) for part in parts.values()]
+        inner_surplus = len(slices) - sum(map(len, covered))
+        pieces = len(slices) < _REPEATED * len(parts) * (places[-1] + 1)  # each covers next to nothing of the region
+        if len(parts) < 2 or pieces or inner_surplus >= surplus:
+            continue
+        count = np.bincount(np.concatenate([list(part) for part in covered]), minlength=places[-1] + 1)
+        repeats = [np.mean(count[list(part)] > 1) >= _REPEATED for part in covered]
+        if 2 * sum(len(part) for part, repeated in zip(parts.values(), repeats, strict=True) if repeated) > len(slices):
+            return [volume for part in parts.values() for volume in _split([slices[index] for index in part])]
     return [slices]
-
-
-def _twice(slices: list[Slice]) -> bool:
-    heights = np.array([one.height for one in slices])
-    return bool((np.diff(heights) < SAME_POSITION_MM).any())
 
 
 def _by(keyword: str) -> Callable[[Slice], str]:

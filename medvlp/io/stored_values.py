@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from medvlp.io.decoders import DEFLATED_FRAMES, PLAIN_FRAMES, DecodedFrame, decode_frame, inflate_frame, syntax_name
 from medvlp.io.dicom_file import DicomFile
+from medvlp.io.dicom_header import frame_header
 from medvlp.io.errors import FormatError
-from medvlp.io.pixel_layout import PixelLayout
+from medvlp.io.pixel_layout import PixelLayout, fits_stored_bits, padding_range
 
 Stored = NDArray[Any]
 
@@ -59,7 +60,9 @@ def stored_values(
         else:
             decoded = decode_frame(frame_bytes, file.syntax, layout, threads)
         layout = replace(layout, photometric=decoded.photometric)
-    return (_significant(decoded, layout) if layout.kind == "integer" else decoded.array), layout
+    if layout.kind != "integer":
+        return decoded.array, layout
+    return _significant(decoded, layout, padding_range(layout, frame_header(file.header, frame))), layout
 
 
 def _in_byte_order(file: DicomFile, layout: PixelLayout) -> memoryview:
@@ -100,8 +103,8 @@ def _packed_12(data: NDArray[np.uint8], layout: PixelLayout) -> Stored:
     return pairs[: layout.rows * layout.columns].reshape(layout.rows, layout.columns)
 
 
-def _significant(decoded: DecodedFrame, layout: PixelLayout) -> Stored:
-    """Drop the bits outside Bits Stored and extend the sign."""
+def _significant(decoded: DecodedFrame, layout: PixelLayout, padding: tuple[float, float] | None) -> Stored:
+    """Drop the bits outside Bits Stored and extend the sign; words of padding that need those bits stay whole."""
     raw = decoded.array
     size = raw.dtype.itemsize
     bits = decoded.sign_at if layout.signed and raw.dtype.kind == "u" and decoded.sign_at else layout.bits_stored
@@ -112,12 +115,19 @@ def _significant(decoded: DecodedFrame, layout: PixelLayout) -> Stored:
     if shift and not decoded.sign_at:
         values = values >> shift
     spare = size * 8 - bits
+    words = values.view(values.dtype.str.replace("u", "i")) if layout.signed else values
+    if not spare:
+        return words
+    whole = None
+    if padding is not None and not all(fits_stored_bits(end, layout) for end in padding):
+        whole = (words >= padding[0]) & (words <= padding[1])
     if layout.signed:
-        signed = values.view(values.dtype.str.replace("u", "i"))
-        return (signed << spare) >> spare if spare else signed
-    if spare and int(values.max()) >> bits:
-        return values & np.array((1 << bits) - 1, values.dtype)
-    return values
+        kept = (words << spare) >> spare
+    elif int(values.max()) >> bits:
+        kept = values & np.array((1 << bits) - 1, values.dtype)
+    else:
+        return values
+    return kept if whole is None else np.where(whole, words, kept)
 
 
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"

@@ -17,6 +17,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 _HEADER_BYTES = 1024
 _DICOMDIR = b"1.2.840.10008.1.3.10"  # Media Storage Directory (PS3.4 table B.5-1)
+_DIMENSIONS = (b"\x02", b"\x03", b"\x04", b"\x05")
 _STARTS = {
     b"\x89PNG\r\n": "png",
     b"\xff\xd8\xff": "jpeg",
@@ -27,6 +28,7 @@ _STARTS = {
     b"\0\0\0\x0cjP": "jpeg2000",
     b"\xff\x4f\xff\x51": "jpeg2000",
     b"NRRD000": "nrrd",
+    b"ObjectType": "metaimage",
 }
 
 
@@ -124,15 +126,28 @@ def image_kind(path: Path) -> str:
     """
     with path.open("rb") as stream:
         start = stream.read(_HEADER_BYTES)
+    return kind_of(start)
+
+
+def kind_of(start: bytes) -> str:
+    """`image_kind` of the first bytes of a file, a kilobyte or more."""
     if start[:2] == b"\x1f\x8b":
         try:
             start = zlib.decompressobj(31).decompress(start, _HEADER_BYTES)
         except zlib.error:
             return ""
     if start[128:132] == b"DICM":
-        return "dicomdir" if _DICOMDIR in start else "dicom"
+        return "dicomdir" if _DICOMDIR in start[:_HEADER_BYTES] else "dicom"
+    if (start[344:348] == b"ni1\0" and _is_nifti(start)) or start[4:7] == b"ni2":
+        return "nifti pair"
     if _is_nifti(start):
         return "nifti"
+    if (
+        start[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c")
+        and start[40:42].strip(b"\0") in _DIMENSIONS
+        and len(start) >= 348
+    ):
+        return "analyze"
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "webp"
     if start[:2] == b"BM" and start[6:10] == bytes(4):

@@ -34,7 +34,20 @@ def test_forms(files: Path, cell: str) -> None:
 
 def test_all_regions_and_an_absent_one(files: Path) -> None:
     assert read_mask(str(files / "labels.png"), IMAGE).sum() == LEFT.sum() + 1
-    assert not read_mask(str(files / "labels.png#7"), IMAGE).any()
+    with pytest.raises(ReadError, match="no region 7; there are 1, 2"):
+        read_mask(str(files / "labels.png#7"), IMAGE)
+    PillowImage.fromarray(np.zeros((6, 5), np.uint8)).save(files / "nothing.png")
+    assert not read_mask(str(files / "nothing.png#7"), IMAGE).any()
+
+
+def test_a_mask_of_colors_is_read_by_color_alone(files: Path) -> None:
+    colors = np.zeros((6, 5, 3), np.uint8)
+    colors[LEFT] = (255, 0, 0)
+    colors[5, 4] = (0, 0, 7)
+    PillowImage.fromarray(colors).save(files / "colors.png")
+    np.testing.assert_array_equal(read_mask(str(files / "colors.png##ff0000"), IMAGE), LEFT)
+    with pytest.raises(ReadError, match="no region '2'; there are #000007, #ff0000"):
+        read_mask(str(files / "colors.png#2"), IMAGE)
 
 
 @pytest.mark.parametrize(

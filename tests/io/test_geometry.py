@@ -71,7 +71,7 @@ def test_a_sheared_volume_is_straightened_onto_its_objects() -> None:
 
     tilted = ball(places_of((40, 64, 80), affine))
     assert shear_degrees(affine) == pytest.approx(20, abs=1e-6)
-    straight, grid = deskew(tilted, affine, 0.0)
+    straight, grid, _ = deskew(tilted, affine, 0.0)
     assert shear_degrees(grid) == pytest.approx(0, abs=1e-6)
     assert straight.shape[1] > 64  # the grid grew to hold the shifted slices
     expected = ball(places_of(straight.shape, grid))

@@ -144,7 +144,7 @@ def series_rows(slices: Iterable[Path]) -> Iterator[SeriesRow]:
         try:
             with as_read_error(folder):
                 found = find_images(folder).files
-                volumes = [volume for volume in find_volumes(found)[0] if len(volume) >= _FEWEST]
+                volumes = [volume for volume in find_volumes(found).volumes if len(volume) >= _FEWEST]
         except ReadError:
             volumes = []
         inside = {path for path in slices if folder in path.parents}
