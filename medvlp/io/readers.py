@@ -175,11 +175,10 @@ def _kind(file: Path) -> str:
         start = stream.read(1024)
     if not start:
         raise FormatError("the file is empty")
-    kind = kind_of(start)
-    _refuse_foreign(kind)
-    name = file.name.lower()
-    if not kind and name.endswith((".nii", ".nii.gz")):
+    kind, name = kind_of(start), file.name.lower()
+    if kind in ("", "analyze") and name.endswith((".nii", ".nii.gz")):
         return "nifti"  # its reader says what is wrong with it
+    _refuse_foreign(kind)
     return kind or ("dicom" if looks_like_dicom(start) or name.endswith((".dcm", ".dicom", ".ima")) else "")
 
 

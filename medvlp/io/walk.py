@@ -142,11 +142,7 @@ def kind_of(start: bytes) -> str:
         return "nifti pair"
     if _is_nifti(start):
         return "nifti"
-    if (
-        start[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c")
-        and start[40:42].strip(b"\0") in _DIMENSIONS
-        and len(start) >= 348
-    ):
+    if start[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c") and start[40:42].strip(b"\0") in _DIMENSIONS:
         return "analyze"
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "webp"
