@@ -1,4 +1,4 @@
-"""`folder`: any folder of images, with a table beside them or without.
+"""Any folder of images, with a table beside them or without.
 
 Layout: DICOM files (by their content, whatever their names), pictures and NIfTI files, at any depth. A table (CSV, TSV,
 parquet) in the folder or one below is taken where it names the images; see the source `table`.

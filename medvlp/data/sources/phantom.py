@@ -1,8 +1,9 @@
-"""Generated studies (`medvlp data phantom`): MIMIC-CXR's layout read by its own source, with the masks and boxes that
-only a generator knows.
+"""Generated studies (`medvlp data phantom`), with the masks and boxes that only a generator knows.
 
-The labels of a phantom are those of its parsed reports, as they would be for a hospital without annotations; the
-truth of the images stays in `truth/images.csv`, for evaluation alone.
+Layout: that of MIMIC-CXR, with `phantom.json` and `truth/`.
+
+Known, and handled here: the labels of a phantom are those of its parsed reports, as they would be for a hospital without
+annotations; the truth of the images stays in `truth/images.csv`, for evaluation alone.
 """
 
 from __future__ import annotations

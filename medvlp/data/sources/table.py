@@ -1,4 +1,4 @@
-"""`table`: a table of your own (CSV, TSV or parquet) whose rows name images, with whatever column names.
+"""A table of your own (CSV, TSV or parquet) whose rows name images, with whatever column names.
 
 Layout: one file; its images lie where its cells say, from the table's folder, or anywhere below that folder under a
 name that stands there once.
