@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -205,3 +205,15 @@ def layout(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return write
+
+
+@pytest.fixture
+def restored_sources() -> Iterator[None]:
+    """Sources that a test registers are forgotten afterwards."""
+    from medvlp.data import SOURCES
+
+    SOURCES.names()
+    before = dict(SOURCES._members)
+    yield
+    SOURCES._members.clear()
+    SOURCES._members.update(before)

@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +24,6 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), fla
 
 def blocks(language: str) -> list[str]:
     return [text for kind, text in BLOCKS if kind == language]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def only_here() -> Iterator[None]:
-    """What the page registers is forgotten afterwards."""
-    SOURCES.names()
-    before = dict(SOURCES._members)
-    yield
-    SOURCES._members.clear()
-    SOURCES._members.update(before)
 
 
 def pictures(folder: Path) -> None:
@@ -69,6 +59,7 @@ def test_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.states(["pneumonia"], "table")[:, 0].tolist() == [0, 0, 2]
 
 
+@pytest.mark.usefixtures("restored_sources")
 def test_a_source(layout: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -2,7 +2,7 @@
 
 Layout: that of MIMIC-CXR, with `phantom.json` and `truth/`.
 
-Known, and handled here: the labels of a phantom are those of its parsed reports, as they would be for a hospital without
+Known, and handled here: the labels of a phantom come from its parsed reports, as they would for a hospital without
 annotations; the truth of the images stays in `truth/images.csv`, for evaluation alone.
 """
 

@@ -65,6 +65,7 @@ def test_help_names_every_source() -> None:
     assert all(name in text for name in SOURCES)
 
 
+@pytest.mark.usefixtures("restored_sources")
 def test_a_source_of_the_users_own_code(layout: Callable[..., Path]) -> None:
     name = "archive_of_this_test"
     with pytest.raises(UnknownMemberError):
