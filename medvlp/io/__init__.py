@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from medvlp.io.atomic_write import DiskFullError, atomic_file, atomic_folder
     from medvlp.io.dicom_export import write_dicom_seg, write_labels_sr
     from medvlp.io.errors import ReadError
+    from medvlp.io.header import Header, read_header
     from medvlp.io.image import Image
     from medvlp.io.inspection import FileInfo, inspect_path
     from medvlp.io.intensity import to_hounsfield, window
@@ -30,6 +31,7 @@ _LAZY = {
     "DiskFullError": "atomic_write",
     "FileInfo": "inspection",
     "FoundFiles": "walk",
+    "Header": "header",
     "Image": "image",
     "ProcessPool": "process_pool",
     "ReadError": "errors",
@@ -43,6 +45,7 @@ _LAZY = {
     "encode_siim": "run_length",
     "find_images": "walk",
     "inspect_path": "inspection",
+    "read_header": "header",
     "read_image": "readers",
     "read_segmentation": "readers",
     "read_table": "tables",
@@ -60,6 +63,7 @@ __all__ = [
     "DiskFullError",
     "FileInfo",
     "FoundFiles",
+    "Header",
     "Image",
     "ProcessPool",
     "ReadError",
@@ -73,6 +77,7 @@ __all__ = [
     "encode_siim",
     "find_images",
     "inspect_path",
+    "read_header",
     "read_image",
     "read_segmentation",
     "read_table",

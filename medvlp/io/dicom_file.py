@@ -6,27 +6,34 @@ anything is read or inflated (PS3.5 section 7.1, A.5; PS3.10 section 7.1).
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from io import BytesIO
+from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from medvlp.io.errors import FormatError
+from medvlp.io.dicom_header import integer
+from medvlp.io.errors import FormatError, open_file, read_bytes
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 GE_BIG_ENDIAN_PIXELS = "1.2.840.113619.5.2"
+_HEADER_BYTES = 1 << 16  # most headers are shorter
 MAX_INFLATED = 1 << 29  # bytes: half a GiB holds every radiograph and most enhanced objects
 UNDEFINED = 0xFFFFFFFF
 PIXEL_TAGS = {0x7FE00008: "float", 0x7FE00009: "double", 0x7FE00010: "integer"}
 
 _KEYWORDS = """
-SOPClassUID SOPInstanceUID SeriesInstanceUID Modality ImageType ViewPosition PatientOrientation ViewCodeSequence
+SOPClassUID SOPInstanceUID SeriesInstanceUID Modality ImageType
+BodyPartExamined BurnedInAnnotation Laterality ImageLaterality
+ViewPosition PatientOrientation ViewCodeSequence
 RescaleIntercept RescaleSlope ModalityLUTSequence WindowCenter WindowWidth VOILUTFunction VOILUTSequence
 PixelPaddingValue PixelPaddingRangeLimit FloatPixelPaddingValue FloatPixelPaddingRangeLimit
 DoubleFloatPixelPaddingValue DoubleFloatPixelPaddingRangeLimit LossyImageCompression
@@ -133,6 +140,19 @@ def parse_dicom(data: bytes, size: int | None = None) -> DicomFile:
         pixels_at=start if data is in_file else -1,
         pixels_length=max(0, end - start),
     )
+
+
+def open_dicom(path: Path) -> DicomFile:
+    """A file by its header; its pixels stay on the disk where they are of one frame and not deflated."""
+    with open_file(path) as stream:
+        start = stream.read(_HEADER_BYTES)
+        size = os.fstat(stream.fileno()).st_size
+    if size > _HEADER_BYTES and DEFLATED not in start[:1156]:
+        with suppress(FormatError):  # a header that goes on is not damaged
+            file = parse_dicom(start, size)
+            if file.pixel_kind and integer(file.header, "NumberOfFrames", 1) == 1:
+                return replace(file, pixels=memoryview(b""))
+    return parse_dicom(read_bytes(path))
 
 
 def looks_like_dicom(data: bytes) -> bool:

@@ -6,6 +6,7 @@ A number is a number, or a `FormatError` that names the tag and quotes no value.
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from pydicom.datadict import dictionary_description, tag_for_keyword
@@ -56,6 +57,12 @@ def text(header: Dataset, keyword: str) -> str:
     return str(value).strip(" \0")
 
 
+def code(header: Dataset, keyword: str) -> str:
+    """A code string (VR CS); "" where it is missing or holds anything but a code, which could be somebody's name."""
+    value = text(header, keyword)
+    return value if _CODE.fullmatch(value) else ""
+
+
 def item(header: Dataset, keyword: str, index: int) -> Dataset | None:
     """One item of a sequence; None where the sequence or the item is missing."""
     value = _value(header, keyword)
@@ -78,6 +85,7 @@ def _value(header: Dataset, keyword: str) -> Any:
         raise FormatError(f"{name(keyword)} cannot be read ({type(error).__name__})") from None
 
 
+_CODE = re.compile(r"[A-Z0-9 _\\]{1,16}")  # PS3.5 section 6.2
 _GROUPS = {  # each with what it replaces in the object itself
     "PixelValueTransformationSequence": "ModalityLUTSequence",  # C.7.6.16.2.9: rescale
     "FrameVOILUTSequence": "VOILUTSequence",  # C.7.6.16.2.10: window

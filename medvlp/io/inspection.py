@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydicom.uid import UID
-
 from medvlp.io.decoders import syntax_name
-from medvlp.io.dicom_file import looks_like_dicom, parse_dicom
-from medvlp.io.dicom_header import text
-from medvlp.io.errors import FormatError, ReadError, as_read_error, open_file, read_bytes
+from medvlp.io.dicom_file import open_dicom
+from medvlp.io.errors import FormatError, ReadError, as_read_error, open_file
+from medvlp.io.header import read_header
 from medvlp.io.image import Image
 from medvlp.io.pixel_layout import read_layout
 from medvlp.io.readers import read_image, read_volume
@@ -95,14 +93,13 @@ def _file(path: Path) -> FileInfo:
 
 def _of_header(path: Path) -> dict[str, Any]:
     """Facts of a DICOM header that reading does not change; the kind alone for other files."""
-    with open_file(path) as stream:
-        if not looks_like_dicom(stream.read(256)):
-            return {"kind": "NIfTI" if path.name.lower().endswith((".nii", ".nii.gz")) else "picture"}
-    file = parse_dicom(read_bytes(path))
-    object_class = UID(text(file.header, "SOPClassUID"))
+    header = read_header(path)
+    if header.kind != "dicom":
+        return {"kind": "NIfTI" if header.kind == "nifti" else "picture"}
+    file = open_dicom(path)
     facts: dict[str, Any] = {
         "kind": "DICOM",
-        "object": object_class.name if object_class.name != object_class else "not known",
+        "object": header.sop_class_name or "not known",
         "transfer syntax": syntax_name(file.syntax),
     }
     if not file.pixel_kind:
@@ -113,6 +110,9 @@ def _of_header(path: Path) -> dict[str, Any]:
         "stored": f"{layout.rows} x {layout.columns}, {layout.photometric}",
         "bits": f"{bits}{', signed' if layout.signed and layout.kind == 'integer' else ''}",
         "frames": layout.frames,
+        "body part": header.body_part,
+        "laterality": header.laterality,
+        "burned-in text": {True: "yes", False: "no", None: ""}[header.burned_in_annotation],
     }
 
 

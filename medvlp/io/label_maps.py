@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ _CANONICAL = [2, 1, 0]  # [D, H, W] to NIfTI's x, y, z
 
 def read_nifti_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
     """A NIfTI label map, its axes turned as `read_volume` turns those of the image."""
-    image = read_nifti(path, None)
+    image = read_nifti(path, None, labels=True)
     labels = _labels(image.array)
     return Segmentation(
         labels[None], _named(labels, names), image.spacing, image.orientation, image.affine, "nifti", image.steps
@@ -40,6 +41,8 @@ def read_picture_labels(path: Path, names: Mapping[int, str]) -> Segmentation:
         FormatError: no picture, or one that holds no labels: a lossy one of several levels, a photograph.
     """
     picture = decode_picture(read_bytes(path), indices=True)
+    if picture.pages > 1:
+        picture = replace(picture, steps=(f"page 0 of {picture.pages}", *picture.steps))
     values = picture.values
     if values.ndim == 3:
         values = np.where(values[..., -1:] > 0, values[..., :-1], 0) if values.shape[2] in (2, 4) else values

@@ -42,10 +42,22 @@ _COLOR = {128: 3, 2304: 4}  # data type codes of RGB24 and RGBA32
 _MILLIMETERS = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # low three bits of xyzt_units
 
 
-def read_nifti(path: Path, frame: int | None) -> Image:
+def nifti_shape(path: Path) -> tuple[int, ...]:
+    """Dimensions as the file orders them, three at least."""
+    with open_file(path) as stream:
+        start = stream.read(1 << 12)
+    return _shape(_header(_inflated_start(start) if start[:2] == b"\x1f\x8b" else start))[0]
+
+
+def read_nifti(path: Path, frame: int | None, *, labels: bool = False) -> Image:
     """Read one volume of a `.nii` or `.nii.gz` file; see `read_volume`.
 
     NaN and infinite voxels take the smallest finite value, which is air in CT; 0 would be water.
+
+    Args:
+        path: the file.
+        frame: time point, from 0; None reads the first.
+        labels: the values are names: a sheared grid stays as it is, since names cannot be interpolated.
     """
     with open_file(path) as stream:
         start = stream.read(_HEADER_BYTES)
@@ -76,7 +88,7 @@ def read_nifti(path: Path, frame: int | None) -> Image:
     steps = [f"volume {index} of {times}"] if times > 1 else []
     stored = flat.reshape(shape[2::-1])  # Fortran order: the last axis is the slowest
     affine = _affine(header, stored.shape, steps)
-    array, affine, padding = _oriented(stored, header, affine, steps)
+    array, affine, padding = _oriented(stored, header, affine, labels, steps)
     sizes = [abs(float(value)) or 1.0 for value in header["pixdim"][3:0:-1]]
     return Image(
         array,
@@ -91,7 +103,7 @@ def read_nifti(path: Path, frame: int | None) -> Image:
 
 
 def _oriented(
-    stored: NDArray[Any], header: Any, affine: Affine | None, steps: list[str]
+    stored: NDArray[Any], header: Any, affine: Affine | None, labels: bool, steps: list[str]
 ) -> tuple[NDArray[np.float32], Affine | None, NDArray[np.bool_] | None]:
     """Scaled values with their axes along `AXES`, written there at once; as stored where there is no affine."""
     order = (0, 1, 2) if affine is None else axis_order(affine)[0]
@@ -103,7 +115,7 @@ def _oriented(
     if affine is None:
         return array, None, padding
     shear = shear_degrees(affine)
-    if shear > MAX_SHEAR_DEGREES:
+    if shear > MAX_SHEAR_DEGREES and not labels:
         steps.append(f"shear of {shear:.2f} degrees straightened")
         scaled, affine, padding = deskew(scaled, affine, float(scaled.min()), padding)
         array = np.ascontiguousarray(reorient(scaled, affine)[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from pydicom.dataset import Dataset
 from medvlp.io.color import color_values, palette_values
 from medvlp.io.decoders import LOSSY_SYNTAXES
 from medvlp.io.dicom_file import looks_like_dicom, parse_dicom
-from medvlp.io.dicom_header import frame_header, numbers, text
+from medvlp.io.dicom_header import code, frame_header, numbers, text
 from medvlp.io.errors import FormatError, as_read_error, open_file, read_bytes
 from medvlp.io.grayscale import display_values
 from medvlp.io.image import Image
@@ -22,7 +21,6 @@ from medvlp.io.segmentation import Segmentation, match_grid
 from medvlp.io.stored_values import stored_values
 from medvlp.io.walk import find_images, kind_of
 
-_CODE = re.compile(r"[A-Z0-9 _\\]{1,16}")  # what a value of VR CS may be; anything else could be somebody's name
 THREADS = min(4, os.cpu_count() or 1)
 
 
@@ -80,9 +78,9 @@ def _read_dicom(data: bytes, frame: int | None, isolated: bool) -> Image:
     return Image(
         array,
         spacing=_spacing(header),
-        orientation=_code(header, "PatientOrientation"),
-        modality=_code(header, "Modality") or "OT",
-        view=_code(header, "ViewPosition"),
+        orientation=code(header, "PatientOrientation"),
+        modality=code(header, "Modality") or "OT",
+        view=code(header, "ViewPosition"),
         source="dicom",
         steps=steps,
         frame=index if layout.frames > 1 else None,
@@ -96,11 +94,6 @@ def _spacing(header: Dataset) -> tuple[float, float] | None:
         if len(values) == 2 and min(values) > 0:
             return values[0], values[1]
     return None
-
-
-def _code(header: Dataset, keyword: str) -> str:
-    value = text(header, keyword)
-    return value if _CODE.fullmatch(value) else ""
 
 
 def read_volume(

@@ -6,10 +6,8 @@ frames of enhanced objects.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from medvlp.io.dicom_file import DEFLATED, DicomFile, looks_like_dicom, parse_dicom
-from medvlp.io.dicom_header import frame_header, integer, numbers, text
-from medvlp.io.errors import FormatError, ReadError, as_read_error, open_file, read_bytes
+from medvlp.io.dicom_file import DicomFile, looks_like_dicom, open_dicom
+from medvlp.io.dicom_header import frame_header, numbers, text
+from medvlp.io.errors import FormatError, ReadError, as_read_error, open_file
 from medvlp.io.pixel_layout import PixelLayout, read_layout
 
 _SAME_PLACE_MM = 1e-2
 _SAME_COSINE = 5e-3  # 0.3 degrees
 _SAME_SPACING = 5e-3
 _REPEATED = 0.25  # of a part's places
-_HEADER_BYTES = 1 << 16  # most headers of slices are shorter
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -136,8 +133,16 @@ def load_pixels(one: Slice) -> DicomFile:
 
 def _slices(path: Path) -> list[Slice]:
     with as_read_error(path):
-        file = _header(path)
-        if file is None or not file.pixel_kind:
+        with open_file(path) as stream:
+            start = stream.read(256)
+        if not start:
+            raise FormatError("the file is empty")
+        if not looks_like_dicom(start):
+            if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
+                raise FormatError("named as DICOM, and its content is not")
+            return []
+        file = open_dicom(path)
+        if not file.pixel_kind:
             return []
         layout = read_layout(file)
         if layout.samples != 1:
@@ -147,25 +152,6 @@ def _slices(path: Path) -> list[Slice]:
         if placed and len(placed) < len(frames):
             raise FormatError(f"{len(frames) - len(placed)} of {len(frames)} frames say no position or orientation")
         return placed
-
-
-def _header(path: Path) -> DicomFile | None:
-    """A file without its pixels where they need not stay in memory; None where it is no DICOM."""
-    with open_file(path) as stream:
-        start = stream.read(_HEADER_BYTES)
-        if not start:
-            raise FormatError("the file is empty")
-        if not looks_like_dicom(start):
-            if path.suffix.lower() in (".dcm", ".dicom", ".ima"):
-                raise FormatError("named as DICOM, and its content is not")
-            return None
-        size = os.fstat(stream.fileno()).st_size
-    if size > _HEADER_BYTES and DEFLATED not in start[:1156]:
-        with suppress(FormatError):  # a header that goes on is not damaged
-            file = parse_dicom(start, size)
-            if file.pixel_kind and integer(file.header, "NumberOfFrames", 1) == 1:
-                return replace(file, pixels=memoryview(b""))
-    return parse_dicom(read_bytes(path))
 
 
 def frame_slice(path: Path, file: DicomFile, layout: PixelLayout, frame: int) -> Slice | None:

@@ -452,3 +452,25 @@ def test_micro_ct_in_nifti_has_its_spacing_in_any_unit(tmp_path: Path, unit: int
     image.header["xyzt_units"] = unit
     nib.save(image, tmp_path / "x.nii")
     np.testing.assert_allclose(read_volume(tmp_path / "x.nii").spacing or (), [0.005] * 3, rtol=1e-5)
+
+
+def test_labels_on_a_sheared_grid_are_not_interpolated(tmp_path: Path) -> None:
+    labels = np.zeros((12, 12, 6), np.uint8)
+    labels[3:8, 3:8, 1:5] = 3
+    labels[8:10, 3:8, 1:5] = 5
+    affine = np.diag([-0.5, -0.5, 2.0, 1.0])
+    affine[1, 2] = 0.6
+    nib.save(nib.Nifti1Image(labels, affine), tmp_path / "labels.nii.gz")
+    nib.save(nib.Nifti1Image((labels * 100).astype(np.int16), affine), tmp_path / "image.nii.gz")
+    image = read_volume(tmp_path / "image.nii.gz")
+    found = read_segmentation(tmp_path / "labels.nii.gz", like=image)
+    assert found.shape == image.shape
+    assert dict(found.names) == {3: "3", 5: "5"}
+    differs = found.layers.any(axis=0) != (image.array > 150)
+    assert differs.mean() < 0.03
+
+
+def test_the_page_of_a_mask_of_several_pages_is_named(tmp_path: Path) -> None:
+    pages = [Picture.fromarray(np.full((4, 5), value, np.uint8)) for value in (0, 9)]
+    pages[0].save(tmp_path / "x.tiff", save_all=True, append_images=pages[1:])
+    assert read_segmentation(tmp_path / "x.tiff").notes == ("page 0 of 2",)
