@@ -461,7 +461,7 @@ def test_labels_on_a_sheared_grid_are_not_interpolated(tmp_path: Path) -> None:
     affine = np.diag([-0.5, -0.5, 2.0, 1.0])
     affine[1, 2] = 0.6
     nib.save(nib.Nifti1Image(labels, affine), tmp_path / "labels.nii.gz")
-    nib.save(nib.Nifti1Image((labels * 100).astype(np.int16), affine), tmp_path / "image.nii.gz")
+    nib.save(nib.Nifti1Image(labels.astype(np.int16) * 100, affine), tmp_path / "image.nii.gz")
     image = read_volume(tmp_path / "image.nii.gz")
     found = read_segmentation(tmp_path / "labels.nii.gz", like=image)
     assert found.shape == image.shape
