@@ -92,13 +92,13 @@ def _page(store: Store, found: list[DataIssue]) -> Page:
     if store.labels:
         page.section("Labels")
         page.table(
-            ["finding", "present", "absent", "uncertain", "unmentioned", "label and report speak", "contradict"],
+            ["finding", "present", "absent", "uncertain", "unmentioned", "both definite", "contradict"],
             [
                 [
                     row.finding,
                     *(int((data[row.finding] == state).sum()) for state in (1, 0, 2, -1)),
                     row.both,
-                    row.present_denied + row.absent_stated,
+                    row.label_present + row.label_absent,
                 ]
                 for row in disagreement_table(store).itertuples()
             ],

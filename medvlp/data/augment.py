@@ -25,13 +25,18 @@ class Augment:
     """Strengths of the augmentations; zero (or (1, 1) for `area`) switches one off.
 
     Attributes:
-        area: share of the image's area that is kept, drawn between the two.
+        area: fraction of the image's area that is kept, drawn between the two.
         stretch: aspect is drawn between 1 / (1 + stretch) and 1 + stretch.
         degrees: rotation is drawn between minus and plus this.
         brightness: shift, on the scale of 0 to 1.
-        contrast: gain around middle grey is drawn between 1 - contrast and 1 + contrast.
+        contrast: gain around middle gray is drawn between 1 - contrast and 1 + contrast.
         gamma: exponent is drawn between 1 / (1 + gamma) and 1 + gamma.
         noise: largest standard deviation of Gaussian noise, on the scale of 0 to 1.
+
+    Examples:
+        >>> drawn = Augment().draw(2, np.random.default_rng(0))
+        >>> drawn.images(np.zeros((2, 8, 8), np.uint8)).shape  # float32, 0 to 1
+        torch.Size([2, 8, 8])
     """
 
     area: tuple[float, float] = (0.7, 1.0)
@@ -91,15 +96,15 @@ class Draw:
 
     def images(self, pixels: NDArray[np.uint8]) -> Tensor:
         """uint8 `[B, H, W]` -> float32 `[B, H, W]` between 0 and 1."""
-        made = torch.empty(pixels.shape)
+        out = torch.empty(pixels.shape)
         for start in range(0, len(pixels), _AT_ONCE):  # what lies between the steps stays in the cache
             some = slice(start, start + _AT_ONCE)
-            made[some] = self[some]._images(pixels[some])
-        return made
+            out[some] = self[some]._images(pixels[some])
+        return out
 
     def _images(self, pixels: NDArray[np.uint8]) -> Tensor:
-        grey = np.arange(256, dtype=np.float32)[None] / 255
-        curve = grey ** self.exponent[:, None] * self.gain[:, None] + self.offset[:, None]
+        gray = np.arange(256, dtype=np.float32)[None] / 255
+        curve = gray ** self.exponent[:, None] * self.gain[:, None] + self.offset[:, None]
         curve[:, 0] = 0  # the letterbox stays black
         toned = np.empty(pixels.shape, np.float32)
         for table, picture, out in zip(curve.astype(np.float32), pixels, toned, strict=True):
@@ -137,25 +142,30 @@ def _noise_field() -> NDArray[np.float32]:
 def random_view(
     images: Tensor, area: tuple[float, float] = (0.6, 1.0), degrees: float = 10.0, tone: float = 0.3
 ) -> Tensor:
-    """The same radiographs, cut, turned and toned otherwise; left stays left.
+    """The same radiographs with another random window, rotation and contrast; left stays left.
 
     What a loader does to an image, `Augment` does better and ahead of time; this is for methods that compare two views
     of one image, and costs one resampling.
 
     Args:
         images: `[B, 1, H, W]`, normalized.
-        area: share of the image that is kept, drawn between the two. degrees: rotation is drawn between minus and plus
-            this. tone: contrast is drawn between 1 - tone and 1 + tone, and brightness between -tone and tone standard
-            deviations of the image.
+        area: fraction of the image that is kept, drawn between the two.
+        degrees: rotation is drawn between minus and plus this.
+        tone: contrast is drawn between 1 - tone and 1 + tone, and brightness between -tone and tone standard deviations
+            of the image.
 
     Returns:
         `[B, 1, H, W]`; what comes in from outside repeats the border.
 
     Raises:
         ValueError: these are no radiographs.
+
+    Examples:
+        >>> random_view(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 1, 8, 8])
     """
     if images.ndim != 4:
-        raise ValueError(f"a second view is made of radiographs [B, 1, H, W]; got {list(images.shape)}")
+        raise ValueError(f"a random view is made of radiographs [B, 1, H, W]; got {list(images.shape)}")
     drawn = torch.rand(6, len(images), device=images.device)
     side = (area[0] + (area[1] - area[0]) * drawn[0]).sqrt()
     angle = math.radians(degrees) * (2 * drawn[1] - 1)

@@ -40,23 +40,23 @@ class ConceptTable:
     first: NDArray[np.int64]
 
     @classmethod
-    def of(
+    def from_reports(
         cls, reports: ReportTable, read: SelectedSentences, tokenizer: OffsetTokenizer, max_length: int
     ) -> ConceptTable:
         """The mentions of the sentences that are read, found again in the tokens of the reports' texts.
 
         Args:
             reports: R parsed reports, whose mentions point into the raw text.
-            read: what of them is tokenised, with white space made single.
+            read: what of them is tokenized, with white space made single.
             tokenizer: of the reports. max_length: of one report; a mention that is cut off there is left out.
         """
         texts = read.texts(len(reports))
         report, begin, end, concept, state = _characters(reports, read)
         first = np.searchsorted(report, np.arange(len(texts) + 1))
-        spoken = np.flatnonzero(np.diff(first))
+        mentioning = np.flatnonzero(np.diff(first))
         spans = np.stack([begin, end, concept, state], axis=1).astype(np.int32)
-        for at in range(0, len(spoken), _TEXTS_AT_ONCE):
-            some = spoken[at : at + _TEXTS_AT_ONCE]
+        for at in range(0, len(mentioning), _TEXTS_AT_ONCE):
+            some = mentioning[at : at + _TEXTS_AT_ONCE]
             for number, offsets in zip(some, tokenizer.offsets([texts[i] for i in some], max_length), strict=True):
                 mine = slice(first[number], first[number + 1])
                 spans[mine, :2] = _tokens(begin[mine], end[mine], offsets)
@@ -67,10 +67,10 @@ class ConceptTable:
         """Concepts of some reports `[B]`, -1 for none -> `[B, K, 4]`, K the most of one; `(0, 0, -1, -1)` fills up."""
         inside = np.where(reports < 0, 0, reports)
         counts = np.where(reports < 0, 0, self.first[inside + 1] - self.first[inside])
-        places = np.arange(max(1, counts.max(initial=0)))
-        mask = places < counts[:, None]
+        position = np.arange(max(1, counts.max(initial=0)))
+        mask = position < counts[:, None]
         gathered = np.tile(_NOTHING.astype(np.int64), (*mask.shape, 1))
-        gathered[mask] = self.spans[(self.first[inside][:, None] + places)[mask]]
+        gathered[mask] = self.spans[(self.first[inside][:, None] + position)[mask]]
         return gathered
 
 

@@ -16,7 +16,7 @@ from medvlp.data.store import Store
 from medvlp.reports.states import FindingState
 
 SAME_IMAGE = 34  # bits of 256 in which copies of an image may differ
-CONSTANT = 2.0  # grey levels of standard deviation: nothing can be seen
+CONSTANT = 2.0  # gray levels of standard deviation: nothing can be seen
 INVERTED = -0.1  # correlation with the mean frontal chest
 _SLACK = 1.0  # pixels that a box may reach over the edge by rounding
 _FRONTAL_VIEWS = ("PA", "AP", "")
@@ -136,7 +136,7 @@ def duplicate_pairs(codes: NDArray[np.uint8], bits: int, queries: NDArray[np.uin
 def _pixels(store: Store, measured: ImageStatistics) -> Iterator[DataIssue]:
     constant = measured.spread < CONSTANT
     if constant.any():
-        message = f"{int(constant.sum())} images are of one grey: look at the files, and drop them from the manifest"
+        message = f"{int(constant.sum())} images are of one gray: look at the files, and drop them from the manifest"
         yield DataIssue("constant", message, np.flatnonzero(constant))
     frontal = store.table["view"].isin(_FRONTAL_VIEWS).to_numpy() & (store.table["modality"] != "CT").to_numpy()
     frontal &= isinstance(store.preprocess, Preprocess)
@@ -147,21 +147,21 @@ def _pixels(store: Store, measured: ImageStatistics) -> Iterator[DataIssue]:
 
 
 def disagreement_table(store: Store) -> pd.DataFrame:
-    """For each labelled finding: in how many images label and report both speak, and in how many they contradict.
+    """For each labeled finding: in how many images both label and report are definite, and in how many they contradict.
 
-    Columns `finding, both, present_denied, absent_stated`: the label says present and the report absent, and the
+    Columns `finding, both, label_present, label_absent`: the label says present and the report absent, and the
     reverse.
     """
     findings = store.labels
-    labels, said = store.states(findings, "table"), store.states(findings, "report")
+    labels, reports = store.states(findings, "table"), store.states(findings, "report")
     present, absent = FindingState.PRESENT, FindingState.ABSENT
-    definite = np.isin(labels, [present, absent]) & np.isin(said, [present, absent])
+    definite = np.isin(labels, [present, absent]) & np.isin(reports, [present, absent])
     return pd.DataFrame(
         {
             "finding": findings,
             "both": definite.sum(0),
-            "present_denied": ((labels == present) & (said == absent)).sum(0),
-            "absent_stated": ((labels == absent) & (said == present)).sum(0),
+            "label_present": ((labels == present) & (reports == absent)).sum(0),
+            "label_absent": ((labels == absent) & (reports == present)).sum(0),
         }
     )
 
@@ -169,18 +169,20 @@ def disagreement_table(store: Store) -> pd.DataFrame:
 def _disagreements(store: Store) -> Iterator[DataIssue]:
     table = disagreement_table(store)
     for row in table.itertuples():
-        wrong = row.present_denied + row.absent_stated
+        wrong = row.label_present + row.label_absent
         if wrong:
-            label, said = (store.states([row.finding], origin)[:, 0] for origin in ("table", "report"))
-            rows = np.flatnonzero(((label == 1) & (said == 0)) | ((label == 0) & (said == 1)))
-            message = f"{row.finding}: label and report contradict in {wrong} of {row.both} images where both speak"
+            label, report = (store.states([row.finding], origin)[:, 0] for origin in ("table", "report"))
+            rows = np.flatnonzero(((label == 1) & (report == 0)) | ((label == 0) & (report == 1)))
+            message = (
+                f"{row.finding}: label and report contradict in {wrong} of {row.both} images where both are definite"
+            )
             yield DataIssue("disagreement", message, rows)
 
 
 def _reports(store: Store) -> Iterator[DataIssue]:
     numbers = store.table["report"].to_numpy()
     mentions = np.bincount(store.reports.flat("mentions")["report"], minlength=len(store.reports))
-    silent = np.flatnonzero((numbers >= 0) & (mentions[np.maximum(numbers, 0)] == 0)) if len(mentions) else numbers[:0]
-    if len(silent):
-        message = f"{len(silent)} images have a report in which no finding was recognised: read some of them"
-        yield DataIssue("report", message, silent.astype(np.int64))
+    unread = np.flatnonzero((numbers >= 0) & (mentions[np.maximum(numbers, 0)] == 0)) if len(mentions) else numbers[:0]
+    if len(unread):
+        message = f"{len(unread)} images have a report in which no finding was recognized: read some of them"
+        yield DataIssue("report", message, unread.astype(np.int64))

@@ -46,7 +46,7 @@ def prepare_on(
         raise ValueError(f"an executor needs at least one part and one worker a part; got {parts} and {workers}")
     out, sizes = Path(out), sizes_of(manifest, preprocess)
     table = manifest.save(out / "executor_manifest.parquet")  # its paths are absolute: they hold in every process
-    layout = StoreLayout.of(Manifest.load(table), sizes)
+    layout = StoreLayout.from_manifest(Manifest.load(table), sizes)
     layout.write_or_verify(out)
     tasks = [executor.submit(_part, str(table), str(out), i, parts, sizes, workers) for i in range(1, parts + 1)]
     waiting: set[Future[int]] = set(tasks)

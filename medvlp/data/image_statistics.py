@@ -41,12 +41,12 @@ class ImageStatistics:
     """What was measured on N images, without their letterbox.
 
     Attributes:
-        mean, spread: grey level and its standard deviation, on the scale of 0 to 255, `[N]`.
+        mean, spread: gray level and its standard deviation, on the scale of 0 to 255, `[N]`.
         frontal: correlation with the mean frontal chest, `[N]`; clearly negative where black and white are exchanged.
         hash: 256 bits as 32 bytes, `[N, 32]`: signs of the low frequencies. A copy after recompression, resizing or a
             change of tone differs by at most 34 bits, other radiographs by 52 and more (800 real images).
         trimmed: `[N, T, 32]`, the same of the image without 1.5, 3, 4.5, 6 and 8 % at each side: one of these is near
-            to the hash of a copy that was cut so.
+            to the hash of a copy that was cropped so.
     """
 
     mean: NDArray[np.float32]
@@ -80,7 +80,7 @@ def _measure(pixels: NDArray[np.uint8]) -> tuple[float, float, float, NDArray[np
 
 
 def _code(pixels: NDArray[np.uint8], side: float = 0.0) -> NDArray[np.uint8]:
-    """The hash of the image without this share of its height and width at each side."""
+    """The hash of the image without this fraction of its height and width at each side."""
     top, left = (side * n for n in pixels.shape)
     low = dctn(_shrunk(pixels, _THUMBNAIL, (left, top)), norm="ortho")[:_FREQUENCIES, :_FREQUENCIES].ravel()
     return np.packbits(low > np.median(low[1:]))

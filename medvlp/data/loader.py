@@ -86,7 +86,7 @@ class BatchLoader:
         self.states = torch.from_numpy(store.states(self.findings))
         self.texts: TokenizedReports | None = None
         if tokenizer is not None:
-            self.texts = TokenizedReports.of(
+            self.texts = TokenizedReports.from_store(
                 store,
                 store.table["report"].to_numpy()[self.rows],
                 tokenizer,
@@ -149,7 +149,7 @@ class BatchLoader:
             images=self.store.preprocess.normalize(images),
             findings=self.states[rows],
             masks=masks,
-            **(self.texts.of_rows(rows) if self.texts else _no_texts(self._has_report[rows], len(self.findings))),
+            **(self.texts.rows(rows) if self.texts else _no_texts(self._has_report[rows], len(self.findings))),
             image_ids=list(self._ids["image_id"][rows]),
             study_ids=list(self._ids["study_id"][rows]),
             patient_ids=list(self._ids["patient_id"][rows]),

@@ -49,6 +49,12 @@ class Manifest:
 
     Raises:
         ManifestError: with all problems found, each with row, column and remedy.
+
+    Examples:
+        >>> ids = dict(patient_id=["7", "8"], study_id=["a", "b"], image_id=["1", "2"], path=["1.png", "2.png"])
+        >>> manifest = Manifest(pd.DataFrame({**ids, "edema": ["1", ""]}))
+        >>> len(manifest), manifest.labels, manifest.table["edema"].tolist()
+        (2, ['edema'], [1, -1])
     """
 
     table: pd.DataFrame
@@ -189,6 +195,10 @@ def splits_by_patient(
         patient_ids: one a row.
         fractions: of patients for train, validate and test; they sum to 1.
         seed: another seed, another split.
+
+    Examples:
+        >>> splits_by_patient(["7", "7", "11", "30"]).tolist()
+        ['train', 'train', 'validate', 'test']
     """
     if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ValueError(f"fractions are three numbers that sum to 1 (train, validate, test); got {tuple(fractions)}")

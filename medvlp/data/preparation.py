@@ -1,4 +1,4 @@
-"""`prepare`: a manifest becomes a store, once. Parallel, in bounded memory, resumable, cut for a cluster.
+"""`prepare`: a manifest becomes a store, once. Parallel, in bounded memory, resumable, in parts for a cluster.
 
 Each shard is written whole or not at all, and the file that says what became of its rows is written last: a run that
 was killed goes on with the shards that lack it. `prepare_part(i, n)` does every n-th shard, on as many machines as
@@ -83,7 +83,7 @@ def prepare_part(
     if not 1 <= part <= parts:
         raise StoreError(f"part {part}/{parts}: the first number goes from 1 to the second")
     sizes = sizes_of(manifest, preprocess)
-    out, layout = Path(out), StoreLayout.of(manifest, sizes)
+    out, layout = Path(out), StoreLayout.from_manifest(manifest, sizes)
     out.mkdir(parents=True, exist_ok=True)
     layout.write_or_verify(out)
     workers = (os.cpu_count() or 1) if workers is None else workers

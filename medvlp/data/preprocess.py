@@ -18,11 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preprocess(BasePreprocess):
-    """Letterbox: aspect kept, antialiased bilinear resize so that the long side is `size`, centred, padded with black.
+    """Letterbox: aspect kept, antialiased bilinear resize so that the long side is `size`, centered, padded with black.
 
     Attributes:
         size: pixels of both sides of the square.
         mean, std: what `normalize` subtracts and divides by, on the scale of 0 (black) to 1 (white).
+
+    Examples:
+        >>> from medvlp.io import Image
+        >>> image = Image(np.ones((40, 20), np.float32))
+        >>> preprocess = Preprocess(size=32)
+        >>> preprocess.apply(image).shape, preprocess.content((40, 20))  # top, left, height, width of the image
+        ((32, 32), (0, 8, 32, 16))
     """
 
     kind: ClassVar[str] = "radiograph letterbox"
@@ -67,7 +74,7 @@ class Preprocess(BasePreprocess):
     def apply_mask(self, mask: NDArray[np.bool_], spacing: tuple[float, ...] | None = None) -> NDArray[np.uint8]:
         """Mask `[H, W]` of the same file -> uint8 `[size, size]` of 0 and 1: a pixel is in when half of it is.
 
-        `spacing` is not asked: a radiograph is letterboxed in pixels.
+        `spacing` is not used: a radiograph is letterboxed in pixels.
         """
         return (self._letterbox(mask.astype(np.float32)) >= 0.5).astype(np.uint8)
 
@@ -84,7 +91,7 @@ class Preprocess(BasePreprocess):
         """A map over the square, at any resolution -> float32 of the original file's shape (bilinear)."""
         height, width = original_shape
         top, left, h, w = self.content(original_shape)
-        if map2d.shape == (self.size, self.size):  # cut exactly, so that the padding does not bleed into the border
+        if map2d.shape == (self.size, self.size):  # crop exactly, so that the padding does not bleed into the border
             map2d, top, left, (h, w) = map2d[top : top + h, left : left + w], 0, 0, (self.size, self.size)
         across, down = map2d.shape[1] / self.size, map2d.shape[0] / self.size
         box = (left * across, top * down, (left + w) * across, (top + h) * down)

@@ -22,10 +22,10 @@ from medvlp.reports.report import Mention, Report, Section, Sentence
 from medvlp.reports.states import FindingState
 
 
-def _struct(noun: type) -> pa.DataType:
+def _struct(record: type) -> pa.DataType:
     """The columns of a dataclass of the report: numbers as numbers, all else (names, words, None) as text."""
     kinds = {"int": pa.int32(), "float": pa.float64()}
-    return pa.struct([(f.name, kinds.get(str(f.type).split(" ")[0], pa.string())) for f in fields(noun)])
+    return pa.struct([(f.name, kinds.get(str(f.type).split(" ")[0], pa.string())) for f in fields(record)])
 
 
 _SCHEMA = pa.schema(
@@ -69,9 +69,9 @@ def failed_report_row(text: str, reason: str) -> dict[str, Any]:
 
 def _states(report: Report) -> list[dict[str, Any]]:
     findings = tuple(load_findings())
-    spoken = sorted({m.sentence for m in report.mentions})
-    parts = [(WHOLE, report)] if spoken else []
-    for sentence in spoken:
+    mentioning = sorted({m.sentence for m in report.mentions})
+    parts = [(WHOLE, report)] if mentioning else []
+    for sentence in mentioning:
         mentions = tuple(m for m in report.mentions if m.sentence == sentence)
         parts.append((sentence, Report(report.text, report.sections, report.sentences, mentions)))
     return [

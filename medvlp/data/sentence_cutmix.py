@@ -41,7 +41,7 @@ class Contradictions:
 
 
 @dataclass(frozen=True)
-class Pasted:
+class PastedSentences:
     """One sentence for each image of a batch.
 
     Attributes:
@@ -56,7 +56,7 @@ class Pasted:
     mixed: Tensor
 
 
-def may_be_pasted(batch: Batch, states: Tensor, owner: Tensor, rules: Contradictions) -> Tensor:
+def compatible_sentences(batch: Batch, states: Tensor, owner: Tensor, rules: Contradictions) -> Tensor:
     """bool `[B, N]`: which sentences bring a finding that an image has not, and deny none that it has.
 
     Args:
@@ -72,7 +72,7 @@ def may_be_pasted(batch: Batch, states: Tensor, owner: Tensor, rules: Contradict
     return (new & ~denies & ~normal & stranger & batch.report_mask.any(1)).t()
 
 
-def sentence_cutmix(batch: Batch, pasted: Pasted, rules: Contradictions, longest: int) -> Batch:
+def sentence_cutmix(batch: Batch, pasted: PastedSentences, rules: Contradictions, longest: int) -> Batch:
     """The batch after each mixed report has taken in a sentence of another one.
 
     Sentences that deny what is pasted (or an ancestor of it), or that call the chest normal, go. A mixed report is put
@@ -95,8 +95,8 @@ def sentence_cutmix(batch: Batch, pasted: Pasted, rules: Contradictions, longest
     tokens = torch.cat([batch.sentence_tokens, pasted.tokens[:, None]], dim=1)
     mask = torch.cat([batch.sentence_mask & ~gone[..., None], (pasted.mask & mixed[:, None])[:, None]], dim=1)
     findings = torch.where((batch.findings == UNMENTIONED) | (added == PRESENT), added, batch.findings)
-    unsaid = (findings == ABSENT) & implied & (added != ABSENT)
-    findings = findings.masked_fill(unsaid, UNMENTIONED)
+    now_unmentioned = (findings == ABSENT) & implied & (added != ABSENT)
+    findings = findings.masked_fill(now_unmentioned, UNMENTIONED)
     findings = torch.where((findings == PRESENT) & rules.normal & implied.any(1, keepdim=True), ABSENT, findings)
     reports, report_mask = _reports(batch, tokens.roll(1, 1), mask.roll(1, 1), mixed, rules, longest)
     return replace(
@@ -107,7 +107,7 @@ def sentence_cutmix(batch: Batch, pasted: Pasted, rules: Contradictions, longest
         sentence_mask=mask,
         sentence_findings=torch.cat([kept, added[:, None]], dim=1).to(torch.int8),
         findings=findings.to(torch.int8),
-        places=None if batch.places is None else _places(batch.places, added, unsaid, pasted.donor),
+        places=None if batch.places is None else _places(batch.places, added, now_unmentioned, pasted.donor),
         concepts=None if batch.concepts is None else _no_concepts(batch.concepts, mixed),
     )
 
@@ -122,19 +122,19 @@ def _reports(
     joined = tokens.flatten(1).gather(1, in_order)
     joined = F.pad(joined, (1, max(0, width - joined.shape[1])), value=rules.cls_id)[:, :width]
     last = (words.sum(1, keepdim=True) + 1).clamp_max(width - 1)
-    place = torch.arange(width, device=tokens.device)
-    joined = torch.where(place == last, rules.sep_id, joined)
+    position = torch.arange(width, device=tokens.device)
+    joined = torch.where(position == last, rules.sep_id, joined)
     spare = width - batch.report_tokens.shape[1]
     own, own_mask = F.pad(batch.report_tokens, (0, spare)), F.pad(batch.report_mask, (0, spare))
     row = mixed[:, None]
-    return torch.where(row, joined, own), torch.where(row, place <= last, own_mask)
+    return torch.where(row, joined, own), torch.where(row, position <= last, own_mask)
 
 
-def _places(places: Tensor, added: Tensor, unsaid: Tensor, donor: Tensor) -> Tensor:
+def _places(places: Tensor, added: Tensor, now_unmentioned: Tensor, donor: Tensor) -> Tensor:
     """States `[B, F, P]`: of what is pasted those of either image, of what nobody denies any more none."""
     brought = torch.where(places == PRESENT, places, places[donor])
     mixed = torch.where((added == PRESENT)[..., None], brought, places)
-    return mixed.masked_fill(unsaid[..., None], UNMENTIONED)
+    return mixed.masked_fill(now_unmentioned[..., None], UNMENTIONED)
 
 
 def _no_concepts(concepts: Tensor, mixed: Tensor) -> Tensor:

@@ -39,6 +39,19 @@ class Store:
         generated: made by a generator, not by a hospital.
         hash: of table, pixels' checksums and preprocessing.
         quarantined: how many images, masks and reports could not be read; `quarantine.csv` says which and why.
+
+    Examples:
+        >>> import pandas as pd, tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from medvlp.data import Manifest, Preprocess, prepare
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Image.new("L", (20, 30), 255).save(folder / "1.png")
+        >>> ids = dict(patient_id=["7"], study_id=["a"], image_id=["1"], path=[str(folder / "1.png")])
+        >>> manifest = Manifest(pd.DataFrame({**ids, "report": ["FINDINGS: Mild edema."]}))
+        >>> store = prepare(manifest, folder / "store", Preprocess(size=32), workers=0)
+        >>> store.images([0]).shape, store.states(["edema"]).tolist()
+        ((1, 32, 32), [[1]])
     """
 
     def __init__(self, path: str | Path, size: int | str | None = None) -> None:
@@ -150,7 +163,7 @@ class Store:
         return out
 
     def states(self, findings: Sequence[str], origin: Literal["table", "report", "both"] = "both") -> NDArray[np.int8]:
-        """What is said of each finding, `[N, F]` in the codes of `FindingState`.
+        """The state of each finding, `[N, F]` in the codes of `FindingState`.
 
         Args:
             findings: ids of the knowledge base, any of them, whether the manifest labels them or not.
@@ -162,20 +175,20 @@ class Store:
         """
         for finding in findings:
             get_finding(finding)
-        spoken = self._report_states(findings)
+        from_reports = self._report_states(findings)
         if origin == "report":
-            return spoken
+            return from_reports
         states = np.full((len(self), len(findings)), FindingState.UNMENTIONED, np.int8)
         sources, _ = pd.factorize(self.table["source"])
         for f, finding in enumerate(findings):
-            labelled = np.zeros(len(self), bool)
+            labeled = np.zeros(len(self), bool)
             if finding in self.table:
                 column = self.table[finding].to_numpy()
                 has = np.bincount(sources, column != FindingState.UNMENTIONED) > 0  # data sets that label it at all
-                labelled = has[sources]
-                states[labelled, f] = column[labelled]
+                labeled = has[sources]
+                states[labeled, f] = column[labeled]
             if origin == "both":
-                states[~labelled, f] = spoken[~labelled, f]
+                states[~labeled, f] = from_reports[~labeled, f]
         return states
 
     def _report_states(self, findings: Sequence[str]) -> NDArray[np.int8]:
@@ -187,12 +200,12 @@ class Store:
     def report_states(self, findings: Sequence[str]) -> NDArray[np.int8]:
         """What each distinct report says of each finding, `[R, F]`."""
         states = np.full((len(self.reports), len(findings)), FindingState.UNMENTIONED, np.int8)
-        flat = self._spoken
+        flat = self._flat_states
         column = pd.Index(list(findings)).get_indexer(flat["finding"])
         keep = (column >= 0) & (flat["sentence"] == WHOLE)
         states[flat["report"][keep], column[keep]] = flat["state"][keep]
         return states
 
     @cached_property
-    def _spoken(self) -> dict[str, np.ndarray]:
+    def _flat_states(self) -> dict[str, np.ndarray]:
         return self.reports.flat("states")

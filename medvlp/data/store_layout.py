@@ -54,7 +54,7 @@ class StoreLayout:
     made_by: str = __version__
 
     @classmethod
-    def of(cls, manifest: Manifest, preprocess: Sequence[AnyPreprocess]) -> StoreLayout:
+    def from_manifest(cls, manifest: Manifest, preprocess: Sequence[AnyPreprocess]) -> StoreLayout:
         """The layout of a manifest: shards hold as many images as stay below a size in the largest preprocessing."""
         largest = max(math.prod(p.file_shape) * np.dtype(p.dtype).itemsize for p in preprocess)
         texts = manifest.table["report"]

@@ -1,4 +1,4 @@
-"""`TokenizedReports`: what a batch holds of a store's reports, laid out so that making it is a few gathers."""
+"""`TokenizedReports`: the reports of a store as tokens, in arrays from which a batch is a few gathers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TokenizedReports:
         group: a number for each distinct text, `[R + 1]`; the last is of no report.
         reports: tokens of the reports; sentences: tokens of the sentences.
         first: where each report's sentences begin, `[R + 1]`.
-        said: what each sentence says of each finding, int8 `[M, F]`.
+        sentence_states: the state of each finding in each sentence, int8 `[M + 1, F]`; the last row is padding.
         places: int8 `[R, F, P]`, or None.
         concepts: where the reports name findings, or None.
         max_sentences: of one report in a batch.
@@ -54,13 +54,13 @@ class TokenizedReports:
     reports: TokenTable
     sentences: TokenTable
     first: NDArray[np.int64]
-    said: NDArray[np.int8]
+    sentence_states: NDArray[np.int8]
     places: NDArray[np.int8] | None
     max_sentences: int
     concepts: ConceptTable | None = None
 
     @classmethod
-    def of(
+    def from_store(
         cls,
         store: Store,
         used: NDArray[np.integer],
@@ -73,42 +73,46 @@ class TokenizedReports:
         places: bool,
         concepts: bool = False,
     ) -> TokenizedReports:
-        """Tokenise the reports that are used; the others keep their numbers and stay empty."""
+        """Tokenize the reports that are used; the others keep their numbers and stay empty."""
         count = len(store.reports)
         wanted = np.zeros(count, bool)
         wanted[used[used >= 0]] = True
         read = select_sentences(store.reports, sections, wanted)
         texts = read.texts(count)
-        spans = ConceptTable.of(store.reports, read, cast(OffsetTokenizer, tokenizer), max_tokens) if concepts else None
+        spans = (
+            ConceptTable.from_reports(store.reports, read, cast(OffsetTokenizer, tokenizer), max_tokens)
+            if concepts
+            else None
+        )
         return cls(
             report=store.table["report"].to_numpy(np.int64),
             group=np.append(pd.factorize(np.array(texts, dtype=object))[0], -1).astype(np.int64),
-            reports=TokenTable.of(texts, tokenizer, max_tokens),
-            sentences=TokenTable.of(read.words, tokenizer, max_sentence_tokens),
+            reports=TokenTable.from_texts(texts, tokenizer, max_tokens),
+            sentences=TokenTable.from_texts(read.words, tokenizer, max_sentence_tokens),
             first=np.searchsorted(read.report, np.arange(count + 1)),
-            said=_said(store.reports, read, findings),
+            sentence_states=_sentence_states(store.reports, read, findings),
             places=_places(store.reports, findings) if places else None,
             max_sentences=max_sentences,
             concepts=spans,
         )
 
-    def of_rows(self, rows: NDArray[np.int64]) -> dict[Field, Tensor]:
+    def rows(self, rows: NDArray[np.int64]) -> dict[Field, Tensor]:
         """The text fields of a `Batch`."""
         numbers = self.report[rows]
         has, begins = numbers >= 0, self.first[numbers]
         ids, mask = self.reports.gather(numbers)
         counts = np.where(has, np.minimum(self.first[numbers + 1] - begins, self.max_sentences), 0)
-        places = np.arange(max(1, counts.max(initial=0)))
-        sentences = np.where(places < counts[:, None], begins[:, None] + places, -1)
+        position = np.arange(max(1, counts.max(initial=0)))
+        sentences = np.where(position < counts[:, None], begins[:, None] + position, -1)
         sentence_ids, sentence_mask = self.sentences.gather(sentences)
-        said = self.said[sentences]  # -1 takes the last row, which is unmentioned throughout
+        states = self.sentence_states[sentences]  # -1 takes the last row, which is unmentioned throughout
         group = np.where(has, self.group[numbers], len(self.group) + rows)  # images without report are alone
         fields: dict[Field, NDArray] = {
             "report_tokens": ids,
             "report_mask": mask,
             "sentence_tokens": sentence_ids,
             "sentence_mask": sentence_mask,
-            "sentence_findings": said,
+            "sentence_findings": states,
             "text_group": group,
         }
         if self.places is not None:
@@ -118,15 +122,15 @@ class TokenizedReports:
         return {name: torch.from_numpy(values) for name, values in fields.items()}
 
 
-def _said(reports: ReportTable, read: SelectedSentences, findings: Sequence[str]) -> NDArray[np.int8]:
+def _sentence_states(reports: ReportTable, read: SelectedSentences, findings: Sequence[str]) -> NDArray[np.int8]:
     """States of each read sentence, `[M + 1, F]`; the last row is for padding."""
-    said = np.full((len(read.words) + 1, len(findings)), FindingState.UNMENTIONED, np.int8)
+    states = np.full((len(read.words) + 1, len(findings)), FindingState.UNMENTIONED, np.int8)
     flat = reports.flat("states")
     column = pd.Index(list(findings)).get_indexer(flat["finding"])
     row = read.rows(flat["report"], flat["sentence"])
     keep = (row >= 0) & (column >= 0)
-    said[row[keep], column[keep]] = flat["state"][keep]
-    return said
+    states[row[keep], column[keep]] = flat["state"][keep]
+    return states
 
 
 def _places(reports: ReportTable, findings: Sequence[str]) -> NDArray[np.int8]:
@@ -138,8 +142,8 @@ def _places(reports: ReportTable, findings: Sequence[str]) -> NDArray[np.int8]:
     finding = pd.Index(list(findings)).get_indexer(flat["finding"])
     place = pd.Index(list(PLACES)).get_indexer(flat["place"])
     keep = (finding >= 0) & (place >= 0)
-    said = np.array([_STRENGTH.get(a, 0) for a in flat["assertion"][keep]], np.int8)
-    np.maximum.at(strength, (flat["report"][keep], finding[keep], place[keep]), said)
+    strengths = np.array([_STRENGTH.get(a, 0) for a in flat["assertion"][keep]], np.int8)
+    np.maximum.at(strength, (flat["report"][keep], finding[keep], place[keep]), strengths)
     return _STATE[strength]
 
 
@@ -162,8 +166,8 @@ class TokenTable:
     pad: int
 
     @classmethod
-    def of(cls, texts: Sequence[str], tokenizer: Tokenizer, max_length: int) -> TokenTable:
-        """Tokenise `texts`, each distinct one once. An empty text has no tokens, not even the special ones."""
+    def from_texts(cls, texts: Sequence[str], tokenizer: Tokenizer, max_length: int) -> TokenTable:
+        """Tokenize `texts`, each distinct one once. An empty text has no tokens, not even the special ones."""
         distinct = {text: i for i, text in enumerate(dict.fromkeys(texts))}
         pieces: list[NDArray[np.int32]] = []
         pad = 0
@@ -186,8 +190,8 @@ class TokenTable:
         """Tokens of some texts `[...]`, -1 for no text: ids `[..., T]` and mask, T the longest among them."""
         starts = self.offsets[texts]
         lengths = np.where(texts < 0, 0, self.offsets[texts + 1] - starts)
-        places = np.arange(max(1, lengths.max(initial=0)))
-        mask = places < lengths[..., None]
+        position = np.arange(max(1, lengths.max(initial=0)))
+        mask = position < lengths[..., None]
         ids = np.full(mask.shape, self.pad, np.int64)
-        ids[mask] = self.tokens[(starts[..., None] + places)[mask]]
+        ids[mask] = self.tokens[(starts[..., None] + position)[mask]]
         return ids, mask

@@ -21,10 +21,15 @@ class VolumeAugment:
     """Strengths of the augmentations; zero switches one off.
 
     Attributes:
-        shift: of the volume along each axis, drawn between minus and plus this share of the axis, in whole voxels; what
-            comes in from outside is air.
+        shift: of the volume along each axis, drawn between minus and plus this fraction of the axis, in whole voxels;
+            what comes in from outside is air.
         hounsfield: offset, drawn between minus and plus this, in HU: scanners drift by some of these.
         contrast: gain around water (0 HU), drawn between 1 - contrast and 1 + contrast.
+
+    Examples:
+        >>> drawn = VolumeAugment().draw(1, np.random.default_rng(0))
+        >>> drawn.images(np.zeros((1, 8, 8, 8), np.int16)).shape  # float32, in HU
+        torch.Size([1, 8, 8, 8])
     """
 
     shift: float = 0.06
@@ -42,7 +47,7 @@ class VolumeDraw:
     """Parameters of B volumes: what was drawn, so that masks move with their volumes and a batch can be replayed.
 
     Attributes:
-        shift: `[B, 3]`, shares of the axes.
+        shift: `[B, 3]`, fractions of the axes.
         gain, offset: `[B]`.
     """
 

@@ -35,6 +35,11 @@ class VolumePreprocess(BasePreprocess):
         spacing: millimeters along the same axes; one number stands for all three.
         center, width: the window of `normalize`, in HU: -1000 to 1000 is shown from 0 to 1, and what is beyond is cut.
         mean, std: what `normalize` then subtracts and divides by, on the scale of 0 to 1.
+
+    Examples:
+        >>> scan = Image(np.zeros((20, 24, 28), np.float32), (4.0, 3.0, 3.0), AXES)
+        >>> VolumePreprocess(size=16, spacing=6).apply(scan).shape
+        (16, 16, 16)
     """
 
     kind: ClassVar[str] = "CT volume in HU"

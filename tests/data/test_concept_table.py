@@ -47,7 +47,7 @@ def expected(reports: ReportTable, number: int) -> list[tuple[str, str, int]]:
 
 def test_the_tokens_of_a_span_spell_the_mention(reports: ReportTable, tokenizer: ReportTokenizer) -> None:
     read = select_sentences(reports)
-    table = ConceptTable.of(reports, read, tokenizer, 64)
+    table = ConceptTable.from_reports(reports, read, tokenizer, 64)
     spans = table.gather(np.arange(len(TEXTS)))
     ids, _ = tokenizer(read.texts(len(TEXTS)), 64)
     names = list(load_findings())
@@ -63,7 +63,7 @@ def test_the_tokens_of_a_span_spell_the_mention(reports: ReportTable, tokenizer:
 
 
 def test_what_fills_up_is_nothing(reports: ReportTable, tokenizer: ReportTokenizer) -> None:
-    table = ConceptTable.of(reports, select_sentences(reports), tokenizer, 64)
+    table = ConceptTable.from_reports(reports, select_sentences(reports), tokenizer, 64)
     spans = table.gather(np.array([2, -1, 0]))
     assert spans.shape == (3, 3, 4)
     assert (spans[:2] == [0, 0, -1, -1]).all()
@@ -72,11 +72,11 @@ def test_what_fills_up_is_nothing(reports: ReportTable, tokenizer: ReportTokeniz
 
 def test_mentions_beyond_the_last_token_are_left_out(reports: ReportTable, tokenizer: ReportTokenizer) -> None:
     read = select_sentences(reports)
-    whole = ConceptTable.of(reports, read, tokenizer, 64).gather(np.array([0]))[0]
+    whole = ConceptTable.from_reports(reports, read, tokenizer, 64).gather(np.array([0]))[0]
     length = int(whole[1, 1]) + 1  # [SEP] takes the place after the second mention
-    cut = ConceptTable.of(reports, read, tokenizer, length).gather(np.array([0]))[0]
+    cut = ConceptTable.from_reports(reports, read, tokenizer, length).gather(np.array([0]))[0]
     assert cut.tolist() == whole[:2].tolist()
-    shorter = ConceptTable.of(reports, read, tokenizer, length - 1).gather(np.array([0]))[0]
+    shorter = ConceptTable.from_reports(reports, read, tokenizer, length - 1).gather(np.array([0]))[0]
     assert shorter.tolist() == whole[:1].tolist()  # a mention of which half is cut off
 
 

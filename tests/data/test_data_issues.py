@@ -94,7 +94,7 @@ def test_a_leak_is_called_a_leak(planted: Store) -> None:
 
 def test_disagreements_are_counted_over_what_both_say(planted: Store) -> None:
     assert disagreement_table(planted).to_dict("records") == [
-        {"finding": "edema", "both": 2, "present_denied": 1, "absent_stated": 0}
+        {"finding": "edema", "both": 2, "label_present": 1, "label_absent": 0}
     ]
 
 

@@ -33,8 +33,10 @@ class Here(Executor):
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = StoreLayout.of
-    monkeypatch.setattr(StoreLayout, "of", lambda *a: replace(whole(*a), images_a_shard=3, reports_a_shard=2))
+    whole = StoreLayout.from_manifest
+    monkeypatch.setattr(
+        StoreLayout, "from_manifest", lambda *a: replace(whole(*a), images_a_shard=3, reports_a_shard=2)
+    )
 
 
 def pixels(store: Store) -> bytes:

@@ -150,7 +150,7 @@ def test_unused_iterator_is_given_up_quietly(small_store: Store) -> None:
 
 def test_token_table_gathers_what_the_tokenizer_gave() -> None:
     texts = ["a bb", "", "ccc dd e f", "a bb"]
-    table = TokenTable.of(texts, words, 4)
+    table = TokenTable.from_texts(texts, words, 4)
     ids, mask = table.gather(np.array([[2, 0], [1, -1]]))
     assert ids.tolist() == [[[99, 3, 2, 1], [99, 1, 2, 7]], [[7] * 4, [7] * 4]]
     assert mask.sum(-1).tolist() == [[4, 3], [0, 0]]

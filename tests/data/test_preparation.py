@@ -28,14 +28,14 @@ def files(store: Path) -> dict[str, bytes]:
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shards of three images, so that the small data set has several."""
-    whole = StoreLayout.of
+    whole = StoreLayout.from_manifest
 
     def of(manifest: Manifest, preprocess: tuple[Preprocess, ...]) -> StoreLayout:
         from dataclasses import replace
 
         return replace(whole(manifest, preprocess), images_a_shard=3, reports_a_shard=2)
 
-    monkeypatch.setattr(StoreLayout, "of", of)
+    monkeypatch.setattr(StoreLayout, "from_manifest", of)
 
 
 def test_pixels_are_those_of_the_preprocessing(small_store: Store, small_table: pd.DataFrame) -> None:
@@ -119,7 +119,7 @@ def test_another_manifest_or_size_is_refused(small_manifest: Manifest, small_sto
 def test_unfinished_store_says_so(small_manifest: Manifest, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no store at"):
         Store.open(tmp_path)
-    StoreLayout.of(small_manifest, (Preprocess(),)).write_or_verify(tmp_path)
+    StoreLayout.from_manifest(small_manifest, (Preprocess(),)).write_or_verify(tmp_path)
     with pytest.raises(FileNotFoundError, match="unfinished store"):
         Store.open(tmp_path)
 

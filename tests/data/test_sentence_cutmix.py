@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medvlp.data.batch import Batch
-from medvlp.data.sentence_cutmix import Contradictions, Pasted, may_be_pasted, sentence_cutmix
+from medvlp.data.sentence_cutmix import Contradictions, PastedSentences, compatible_sentences, sentence_cutmix
 
 CLS, SEP = 1, 2
 # Findings: opacity, its child consolidation, effusion, no finding.
@@ -65,7 +65,7 @@ def batch():
 
 def paste(batch, donors, mixed):
     rows = torch.tensor(donors)
-    return Pasted(
+    return PastedSentences(
         batch.sentence_tokens[rows, 0],
         batch.sentence_mask[rows, 0],
         batch.sentence_findings[rows, 0],
@@ -124,20 +124,20 @@ def test_a_report_that_grows_too_long_loses_its_end_and_not_what_is_new(batch):
 
 def test_which_sentences_may_be_pasted(batch):
     states, owner = batch.sentence_findings[:, 0], torch.arange(4)
-    assert may_be_pasted(batch, states, owner, RULES).tolist() == [
+    assert compatible_sentences(batch, states, owner, RULES).tolist() == [
         [False, True, True, False],  # consolidation and effusion are new; "no opacity" is no finding
         [False, False, False, False],  # effusion comes with "no consolidation", which it has
         [False, True, False, False],
         [False, False, False, False],  # no report
     ]
     normal = batch.sentence_findings[:, 2]
-    assert not may_be_pasted(batch, normal, torch.full((4,), 3), RULES).any()
+    assert not compatible_sentences(batch, normal, torch.full((4,), 3), RULES).any()
 
 
 def test_a_partner_with_the_same_disease_gives_nothing(batch):
     batch.findings[0] = batch.findings[1]
     states, owner = batch.sentence_findings[:, 0], torch.arange(4)
-    assert not may_be_pasted(batch, states, owner, RULES)[0, 1]
+    assert not compatible_sentences(batch, states, owner, RULES)[0, 1]
 
 
 def test_places_and_concepts_are_optional(batch):

@@ -146,8 +146,8 @@ def user_manifest(table: UserTable, header: pd.DataFrame | None = None) -> Manif
         if role in table.columns:
             return cells[table.columns[role]].str.strip()
         name = {"patient": "patient_id", "study": "study_id"}.get(role, role)
-        said = header[name] if header is not None and name in header else pd.Series("", cells.index)
-        return said.reset_index(drop=True)
+        values = header[name] if header is not None and name in header else pd.Series("", cells.index)
+        return values.reset_index(drop=True)
 
     names = pd.Series([_image_id(table, file) for file in table.files])
     images = column("image") if "image" in table.columns else names

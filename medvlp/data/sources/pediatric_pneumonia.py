@@ -1,4 +1,4 @@
-"""Paediatric chest radiographs with and without pneumonia (Kermany et al.), frontal, one to five years of age.
+"""Pediatric chest radiographs with and without pneumonia (Kermany et al.), frontal, one to five years of age.
 
 Layout: `chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, or `{NORMAL,PNEUMONIA}` directly or below `images/`.
 

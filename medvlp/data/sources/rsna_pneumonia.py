@@ -28,7 +28,7 @@ FINDING = "lung_opacity"
 
 @register_source("rsna_pneumonia")
 def manifest(root: Path) -> Manifest:
-    """Index the labelled images of the challenge."""
+    """Index the labeled images of the challenge."""
     root = Path(root).absolute()
     rows = find_table(root, ["stage_2_train_labels.csv"], ["patientId", "x", "y", "width", "height", "Target"])
     images = rows.drop_duplicates("patientId").reset_index(drop=True)

@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.data.sentence_cutmix import Contradictions, Pasted, may_be_pasted, sentence_cutmix
+from medvlp.data.sentence_cutmix import Contradictions, PastedSentences, compatible_sentences, sentence_cutmix
 from medvlp.knowledge import get_finding
 from medvlp.methods.auxiliary.base import Augmentation, AugmentedBatch, AuxiliaryOptions
 from medvlp.methods.auxiliary.registry import register_auxiliary
@@ -96,7 +96,7 @@ class MedCutMix(Augmentation):
         vectors = self.sentence_head(text_encoder(drawn.tokens, drawn.mask).global_)
         rules = Contradictions(self.is_a, self.normal, *self.special)
         chosen, mixed = self._choose(batch, drawn, rules)
-        pasted = Pasted(
+        pasted = PastedSentences(
             drawn.tokens[chosen], drawn.mask[chosen], drawn.states[chosen], drawn.image_index[chosen], mixed
         )
         changed = sentence_cutmix(batch, pasted, rules, text_encoder.max_tokens)
@@ -108,7 +108,7 @@ class MedCutMix(Augmentation):
 
     def _choose(self, batch: Batch, drawn: SampledSentences, rules: Contradictions) -> tuple[Tensor, Tensor]:
         """For each image a sentence `[B]` that fits it, and whether it is mixed, bool `[B]`."""
-        fits = may_be_pasted(batch, drawn.states, drawn.image_index, rules) & drawn.exists
+        fits = compatible_sentences(batch, drawn.states, drawn.image_index, rules) & drawn.exists
         drawn_value, chosen = torch.rand(fits.shape, device=fits.device).masked_fill(~fits, -1.0).max(1)
         wanted = torch.rand(len(batch), device=fits.device) < self.options.share
         return chosen, (drawn_value >= 0) & wanted & self.training

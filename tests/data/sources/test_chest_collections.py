@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14, COVID images, paediatric pneumonia: official layouts, known defects, real reduced folders."""
+"""NIH ChestX-ray14, COVID images, pediatric pneumonia: official layouts, known defects, real reduced folders."""
 
 from __future__ import annotations
 
