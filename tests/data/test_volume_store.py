@@ -286,9 +286,8 @@ def test_spacing_of_radiographs_is_a_mistake(small_manifest: Manifest, tmp_path:
 
 
 def test_what_works_on_radiographs_says_so(volume_store: Store, tmp_path: Path) -> None:
-    from medvlp.training.pretrain import pretrain
-
     from medvlp.training.model_folder import PreprocessingError, check_preprocessing
+    from medvlp.training.pretraining import pretrain
     from medvlp.training.recipe import Recipe
     from medvlp.training.recipe_errors import RecipeError
 
