@@ -31,7 +31,13 @@ TINY = {
 }
 PLAN = {
     "title": "A toy comparison",
-    "data": [{"name": "phantom", "options": {"patients": 24, "size": 64, "seed": 3}, "split": [0.5, 0.1, 0.4]}],
+    "data": [
+        {
+            "name": "phantom",
+            "options": {"patients": 40, "size": 64, "seed": 3, "prevalence": 2.0},
+            "split": [0.5, 0.1, 0.4],
+        }
+    ],
     "size": 64,
     "recipe": "tiny.yaml",
     "changes": {"training": {"learning_rate": 0.002}},

@@ -24,7 +24,13 @@ TINY = {
 }
 PLAN = {
     "title": "A toy experiment",
-    "data": [{"name": "phantom", "options": {"patients": 24, "size": 64, "seed": 3}, "split": [0.5, 0.1, 0.4]}],
+    "data": [
+        {
+            "name": "phantom",
+            "options": {"patients": 40, "size": 64, "seed": 3, "prevalence": 2.0},
+            "split": [0.5, 0.1, 0.4],
+        }
+    ],
     "size": 64,
     "models": {"devide": "devide.yaml", "unimodal": "unimodal.yaml"},
     "main": "devide",
