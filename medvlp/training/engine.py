@@ -12,6 +12,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from medvlp.data.store import Store
 from medvlp.training.checkpoint import ResumeError, RunState, check_same_run, load_state
+from medvlp.training.precision import choose_precision
 from medvlp.training.recipe import LoopRecipe, RunRecipe
 from medvlp.training.recipe_errors import RecipeError
 from medvlp.training.run import Run
@@ -55,19 +56,28 @@ def train(
         raise RecipeError("training.max_minutes: ranks would stop at different steps; use training.max_steps.")
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
+    chosen = choose_precision(settings.precision, _device_type(settings.accelerator))
     fabric = Fabric(
         accelerator=settings.accelerator,
         devices=settings.devices,
         strategy=_ranks(settings) if settings.devices > 1 else "auto",
-        precision={"bf16": "bf16-mixed", "32": "32-true"}[settings.precision],  # type: ignore[arg-type]
+        precision=chosen.fabric,
     )
     fabric.launch()
     store = _open(recipe)
     state = load_state(out) if resume else None
     if state is not None:
         check_same_run(state, recipe, store.hash, out)
-    Run(recipe, store, make_task(recipe, store, state, fabric), out, fabric, state).train(show=progress)
+    Run(recipe, store, make_task(recipe, store, state, fabric), out, fabric, state, chosen.reason).train(show=progress)
     return out
+
+
+def _device_type(accelerator: str) -> str:
+    """What Lightning Fabric runs on."""
+    if accelerator in ("auto", "gpu"):
+        has_gpu = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
+        return has_gpu or "cpu"
+    return accelerator
 
 
 def _ranks(settings: LoopRecipe) -> DDPStrategy:

@@ -26,6 +26,7 @@ class RunPlan:
         steps, steps_per_epoch: updates of the weights, in all and in an epoch (at least 1).
         limit: the setting that ends the run.
         validate_every, checkpoint_every: steps between them.
+        precision: the number format, and why.
     """
 
     images: int
@@ -39,9 +40,10 @@ class RunPlan:
     limit: str
     validate_every: int
     checkpoint_every: int
+    precision: str
 
     @classmethod
-    def of(cls, settings: LoopRecipe, loader: BatchLoader, validation_images: int) -> RunPlan:
+    def of(cls, settings: LoopRecipe, loader: BatchLoader, validation_images: int, precision: str) -> RunPlan:
         """The plan of a run on the batches of a loader."""
         table = loader.store.table.iloc[loader.rows]
         present = (loader.states[loader.rows] == FindingState.PRESENT).sum(0).tolist()
@@ -60,6 +62,7 @@ class RunPlan:
             limit=limit,
             validate_every=validate_every,
             checkpoint_every=settings.checkpoint_every or validate_every,
+            precision=precision,
         )
 
     def __str__(self) -> str:
@@ -69,6 +72,7 @@ class RunPlan:
             f"{self.validation_images} validation images",
             f"{self.steps} steps of {self.images_per_step} images ({self.steps / self.steps_per_epoch:.1f} epochs), "
             f"ended by {self.limit}; validation every {self.validate_every}, checkpoint every {self.checkpoint_every}",
+            self.precision,
         ]
         if found:
             lines.insert(1, "positives: " + ", ".join(f"{name} {count}" for name, count in found))

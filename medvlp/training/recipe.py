@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from medvlp.training.precision import Precision
 from medvlp.training.recipe_file import RecipeFile, RecipePart
 
 SectionName = Literal[
@@ -131,7 +132,7 @@ class LoopRecipe(RecipePart):
         learning_rate: after `warmup_steps` of linear warm-up; a cosine brings it to zero at the last step.
         weight_decay: of AdamW, on matrices only (not on biases, norms and scales).
         clip_norm: largest global gradient norm; None leaves gradients alone.
-        precision: `bf16` (mixed, autocast) or `32`.
+        precision: `auto` (bfloat16 where the device has units for it, else float32), `bf16` (mixed, autocast) or `32`.
         accumulate: batches a step.
         ema: decay of an exponential moving average of the weights (0.999, ...), which is then what is validated and
             saved; None trains without.
@@ -153,7 +154,7 @@ class LoopRecipe(RecipePart):
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_steps: int = Field(default=100, ge=0)
     clip_norm: float | None = Field(default=1.0, gt=0)
-    precision: Literal["bf16", "32"] = "bf16"
+    precision: Precision = "auto"
     accumulate: int = Field(default=1, ge=1)
     ema: float | None = Field(default=None, gt=0, lt=1)
     validate_every: int | None = Field(default=None, ge=1)

@@ -31,6 +31,7 @@ class Run:
         out: the run's folder.
         fabric: launched.
         state: of the run that is continued, or None for a new one.
+        precision: the number format of the fabric, and why, for the plan and the card.
 
     Attributes:
         plan: what it will do.
@@ -40,7 +41,14 @@ class Run:
     """
 
     def __init__(
-        self, recipe: RunRecipe, store: Store, task: TrainingTask, out: Path, fabric: Fabric, state: RunState | None
+        self,
+        recipe: RunRecipe,
+        store: Store,
+        task: TrainingTask,
+        out: Path,
+        fabric: Fabric,
+        state: RunState | None,
+        precision: str,
     ) -> None:
         self.recipe, self.store, self.task, self.out, self.fabric = recipe, store, task, out, fabric
         self.settings = settings = recipe.training
@@ -49,7 +57,7 @@ class Run:
                 f"training.patience needs validation images; the store has none in the split "
                 f'"{recipe.data.validate_split}" (data.validate_split).'
             )
-        self.plan = RunPlan.of(settings, task.loader, task.validation_images)
+        self.plan = RunPlan.of(settings, task.loader, task.validation_images, precision)
         self.clock = TrainingClock(settings.max_minutes, state.trained_seconds if state else 0.0)
         self.total_steps = self.clock.fitted_steps(state.step if state else 0, self.plan.steps)
         self.best = BestModel(task.larger_is_better, settings.patience)
@@ -134,6 +142,7 @@ class Run:
                     "step": self.trainer.step,
                     "samples": self.trainer.step * self.plan.images_per_step,
                     "trained_seconds": round(self.clock.seconds, 3),
+                    "precision": self.plan.precision,
                     **result,
                 },
             )
