@@ -27,6 +27,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     Raises:
         DiskFullError: no room (or a file size limit); an earlier file is intact.
+
+    Examples:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "table.csv"
+        >>> with atomic_file(target) as partial:
+        ...     _ = partial.write_text("a,b")
+        >>> target.read_text()
+        'a,b'
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -25,8 +25,8 @@ def color_values(stored: NDArray[Any], layout: PixelLayout) -> tuple[NDArray[np.
     """
     white = np.float32((1 << layout.bits_stored) - 1)
     if layout.photometric == "RGB":
-        shown = in_blocks(lambda rows: np.minimum(rows.astype(np.float32) @ LUMA / white, 1), stored)
-        return shown, ("RGB reduced to luma",)
+        display = in_blocks(lambda rows: np.minimum(rows.astype(np.float32) @ LUMA / white, 1), stored)
+        return display, ("RGB reduced to luma",)
     middle = np.float32((1 << layout.bits_stored - 1) / white)
     partial = layout.photometric.startswith("YBR_PARTIAL")  # Y from 16 to 235, Cb and Cr from 16 to 240 of 8 bits
 

@@ -15,7 +15,7 @@ from medvlp.io.geometry import AXES, axis_order, reorient_affine, restore_axes, 
 from medvlp.io.image import Image
 from medvlp.io.pixel_layout import PixelLayout, read_layout
 from medvlp.io.segmentation import Segmentation, pack_layers
-from medvlp.io.series import Slice, frame_slice, heights_of, places_of, same_plane
+from medvlp.io.series import Slice, frame_slice, heights_of, position_index, same_plane
 from medvlp.io.stored_values import stored_values
 
 MAX_REGION_VOXELS = 1 << 28
@@ -34,7 +34,7 @@ def read_dicom_regions(path: Path, like: Image | None) -> Segmentation:
 
 
 def _segments(path: Path, file: DicomFile) -> Segmentation:
-    """Frames of a SEG, each of one segment at one place, laid on the grid that their positions make."""
+    """Frames of a SEG, each of one segment at one position, put on the grid that their positions make."""
     layout = read_layout(file)
     names = {
         integer(segment, "SegmentNumber"): text(segment, "SegmentLabel")[:64]
@@ -50,11 +50,11 @@ def _segments(path: Path, file: DicomFile) -> Segmentation:
         raise FormatError("the frames have several orientations or spacings, which no one grid holds")
     heights = heights_of(placed)
     in_order = [placed[index] for index in np.argsort(heights)]
-    places = np.sort(heights)[np.unique(places_of(in_order), return_index=True)[1]]  # one height a place
-    gaps = np.diff(places)
+    positions = np.sort(heights)[np.unique(position_index(in_order), return_index=True)[1]]
+    gaps = np.diff(positions)
     step = float(gaps[gaps <= 1.05 * gaps.min()].mean()) if gaps.size else 0.0
     step = step or max(number(placed[0].header, "SliceThickness", 1.0), 1e-3)
-    rows = [round((height - places[0]) / step) for height in heights]
+    rows = [round((height - positions[0]) / step) for height in heights]
     shape = (max(rows) + 1, layout.rows, layout.columns)
     if int(np.prod(shape, dtype=np.int64)) > MAX_REGION_VOXELS:
         raise FormatError(f"segments over {shape[0]} slices of {shape[1]} x {shape[2]} are beyond the limit")
@@ -75,7 +75,7 @@ def _segments(path: Path, file: DicomFile) -> Segmentation:
 def _flat_segments(
     file: DicomFile, layout: PixelLayout, names: dict[int, str], threshold: float, kind: str
 ) -> Segmentation:
-    """Segments of a radiograph, which has no place in space: every frame is the whole image."""
+    """Segments of a radiograph, which has no position in space: every frame is the whole image."""
     shape = (layout.rows, layout.columns)
     regions: dict[int, NDArray[np.bool_]] = {}
     for index in range(layout.frames):
@@ -107,7 +107,7 @@ def _affine(lowest: Slice, step: float) -> NDArray[np.float64]:
 def _structures(header: Dataset, like: Image) -> Segmentation:
     """Outlines of an RTSTRUCT filled on the grid of `like`; holes are outlines inside outlines (even-odd)."""
     if like.affine is None:
-        raise FormatError("the image has no place in space, so outlines in millimeters cannot be laid on it")
+        raise FormatError("the image has no position in space, so outlines in millimeters cannot be drawn on it")
     names = {integer(roi, "ROINumber"): text(roi, "ROIName")[:64] for roi in _items(header, "StructureSetROISequence")}
     to_voxels = np.linalg.inv(like.affine) @ np.diag([-1.0, -1.0, 1.0, 1.0])  # outlines are in LPS
     regions: dict[int, NDArray[np.bool_]] = {}

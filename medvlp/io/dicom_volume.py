@@ -28,7 +28,7 @@ from medvlp.io.geometry import (
 from medvlp.io.grayscale import modality_lut, modality_values, rescale
 from medvlp.io.image import Image
 from medvlp.io.pixel_layout import padding_range
-from medvlp.io.series import Slice, find_volumes, heights_of, load_pixels, places_of
+from medvlp.io.series import Slice, find_volumes, heights_of, load_pixels, position_index
 from medvlp.io.stored_values import stored_values
 
 MAX_VOXELS = 300_000_000  # 1.2 GB of float32: 1,144 slices of 512 x 512
@@ -59,7 +59,7 @@ def read_dicom_volume(
         slices, undecodable = _decodable(slices, isolated)
         broken += undecodable
     steps += [f"{broken.count(reason)} broken files left out: {reason}" for reason in dict.fromkeys(broken)]
-    slices = _without_twins(slices, isolated, steps)
+    slices = _without_duplicates(slices, isolated, steps)
     grid = plan_grid(slices)
     shape = (len(slices), slices[0].layout.rows, slices[0].layout.columns)
     if len(grid.heights) * shape[1] * shape[2] > MAX_VOXELS:
@@ -100,7 +100,7 @@ def read_dicom_volume(
 
 
 def _chosen(volumes: list[list[Slice]], series: int | None) -> tuple[list[Slice], list[str]]:
-    """The volume asked for, or the largest; a tie is for the caller to settle."""
+    """The volume of this number, or the largest; of several as large the caller has to choose."""
     if not volumes:
         raise FormatError("no DICOM slice with Image Position (0020,0032), Orientation (0020,0037) and Pixel Spacing")
     sizes = ", ".join(str(len(volume)) for volume in volumes[:8])
@@ -128,22 +128,22 @@ def _decodable(slices: list[Slice], isolated: bool) -> tuple[list[Slice], list[s
     return kept, reasons
 
 
-def _without_twins(slices: list[Slice], isolated: bool, steps: list[str]) -> list[Slice]:
-    """Drop slices that repeat another's place and values; refuse where the values differ."""
-    places = places_of(slices)
-    if len(slices) > 1 and places[-1] == 0:
+def _without_duplicates(slices: list[Slice], isolated: bool, steps: list[str]) -> list[Slice]:
+    """Drop slices that repeat another's position and values; refuse where the values differ."""
+    positions = position_index(slices)
+    if len(slices) > 1 and positions[-1] == 0:
         raise FormatError(
             f"all {len(slices)} slices lie at one place: a sequence over time or of several contrasts, not a volume; "
             "read its images one by one with read_image"
         )
     kept = slices[:1]
-    for place, before, one in zip(places[1:], places[:-1], slices[1:], strict=True):
-        if place != before:
+    for position, previous, one in zip(positions[1:], positions[:-1], slices[1:], strict=True):
+        if position != previous:
             kept.append(one)
             continue
-        twin = kept[-1]
-        same_scale = rescale(one.header, []) == rescale(twin.header, [])
-        if not same_scale or not np.array_equal(_stored(one, isolated), _stored(twin, isolated)):
+        duplicate = kept[-1]
+        same_scale = rescale(one.header, []) == rescale(duplicate.header, [])
+        if not same_scale or not np.array_equal(_stored(one, isolated), _stored(duplicate, isolated)):
             raise FormatError(
                 f"two of {len(slices)} slices have the same place and different pixels "
                 f"({heights_of([slices[0], one])[1] - heights_of([slices[0]])[0]:g} mm from the first): several scans "
@@ -176,7 +176,7 @@ def plan_grid(slices: list[Slice]) -> Grid:
 
 
 def _distances(first: Slice, heights: NDArray[np.float64]) -> tuple[float, int, tuple[str, ...]]:
-    """Millimetres between the slices of the regular grid, their number, and what has to be said about it."""
+    """Millimeters between the slices of the regular grid, their number, and remarks."""
     if len(heights) == 1:
         thickness = number(first.header, "SliceThickness", 0.0)
         return (thickness, 1, ()) if thickness > 0 else (1.0, 1, ("no Slice Thickness (0018,0050): taken as 1 mm",))

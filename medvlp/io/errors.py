@@ -20,6 +20,10 @@ class ReadError(MedVLPError):
     Attributes:
         path: the file.
         reason: what is wrong and what to do, without any identifying value; it goes to the quarantine table.
+
+    Examples:
+        >>> ReadError("x.dcm", "the file is empty").reason
+        'the file is empty'
     """
 
     def __init__(self, path: str | Path, reason: str) -> None:
@@ -34,7 +38,7 @@ class ReadError(MedVLPError):
 class FormatError(Exception):
     """Raised inside `medvlp.io` where the path is not known; the reader that knows it turns it into a `ReadError`.
 
-    Its text is the reason: it names tags and syntaxes, never a value that could identify somebody.
+    Its text is the reason: it names tags and syntaxes, never a value that could identify a patient.
     """
 
 

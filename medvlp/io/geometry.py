@@ -57,7 +57,7 @@ def restore_axes(out: NDArray[Any], affine: Affine) -> NDArray[Any]:
 
 
 def spacing_of(affine: Affine) -> tuple[float, float, float]:
-    """Millimetres along each axis."""
+    """Millimeters along each axis."""
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     return float(lengths[0]), float(lengths[1]), float(lengths[2])
 
@@ -70,7 +70,7 @@ def shear_degrees(affine: Affine) -> float:
 
 
 def same_grid(one: Affine, other: Affine, shape: tuple[int, ...]) -> bool:
-    """Two grids of `shape` put every voxel at one place, within a tenth of a voxel."""
+    """Two grids of `shape` put every voxel at the same position, within a tenth of a voxel."""
     return grid_difference(one, other, shape) <= 0.1 * min(spacing_of(one))
 
 

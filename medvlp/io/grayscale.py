@@ -99,17 +99,17 @@ def _pipeline(
     steps: list[str] = []
     is_padding = None if padding is None else (values >= padding[0]) & (values <= padding[1])
     output = modality_values(values, layout, header, little_endian, steps)
-    shown = _voi(output, header, little_endian, steps)
-    if shown is None:
+    display = _voi(output, header, little_endian, steps)
+    if display is None:
         ends = modality_values(present, layout, header, little_endian, [])
-        shown = _full_range(output, float(ends.min()), float(ends.max()), steps)
+        display = _full_range(output, float(ends.min()), float(ends.max()), steps)
     if layout.photometric == "MONOCHROME1":
-        shown = 1 - shown
+        display = 1 - display
         steps.append("inverted (MONOCHROME1)")
     if is_padding is not None and padding is not None:
-        shown[is_padding] = 0
+        display[is_padding] = 0
         steps.append(f"padding {_interval(*padding)} set to black")
-    return shown, tuple(steps)
+    return display, tuple(steps)
 
 
 def _voi(values: NDArray[np.float64], header: Dataset, little_endian: bool, steps: list[str]) -> Values | None:
@@ -128,12 +128,12 @@ def _voi(values: NDArray[np.float64], header: Dataset, little_endian: bool, step
         steps.append("VOI LUT Function (0028,1056) is not known: taken as LINEAR")
         function = "LINEAR"
     try:
-        shown = window_values(values, centers[0], widths[0], function)
+        display = window_values(values, centers[0], widths[0], function)
     except ValueError:
         steps.append(f"window {centers[0]:g}/{widths[0]:g} {function} is not allowed: left out")
         return None
     steps.append(f"window {centers[0]:g}/{widths[0]:g} {function}" + _first_of(len(centers)))
-    return shown
+    return display
 
 
 def _full_range(values: NDArray[np.float64], low: float, high: float, steps: list[str]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""`Image`: what every reader returns, and all that is known of it that identifies nobody."""
+"""`Image`: what every reader returns: pixels, geometry and metadata, nothing that identifies a patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file or a folder is, and what reading does to its values; never whose it is."""
+"""What a file or a folder is and what reading does to its values, without anything that identifies a patient."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def inspect_path(path: str | Path, progress: Callable[[int, int], None] = lambda
 
     Raises:
         ReadError: there is nothing at `path`.
+
+    Examples:
+        >>> from pydicom.data import get_testdata_file
+        >>> inspect_path(get_testdata_file("CT_small.dcm")).facts["object"]
+        'CT Image Storage'
     """
     path = Path(path)
     if not path.is_dir():

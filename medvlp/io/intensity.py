@@ -25,6 +25,12 @@ def window(image: Image, center: float, width: float, function: str = "LINEAR_EX
 
     Raises:
         ValueError: the function is unknown or its width is not allowed.
+
+    Examples:
+        >>> import numpy as np
+        >>> image = Image(np.float32([[-600, 150]]))
+        >>> window(image, center=-600, width=1500).array
+        array([[0.5, 1. ]], dtype=float32)
     """
     array = window_values(image.array, center, width, function).astype(np.float32, copy=False)
     return replace(image, array=array, steps=(*image.steps, f"window {center:g}/{width:g} {function}"))
@@ -79,6 +85,11 @@ def to_hounsfield(image: Image, slope: float, intercept: float) -> Image:
 
     Raises:
         ValueError: the values are in Hounsfield units already, or the slope is 0.
+
+    Examples:
+        >>> import numpy as np
+        >>> to_hounsfield(Image(np.float32([[0, 1064]])), slope=1, intercept=-1024).array
+        array([[-1024.,    40.]], dtype=float32)
     """
     if slope == 0:
         raise ValueError("a slope of 0 makes every voxel the same")

@@ -89,6 +89,14 @@ def write_labels(found: Segmentation, path: str | Path) -> None:
 
     Raises:
         ValueError: regions overlap, which one label map cannot hold, or the suffix does not fit the dimensions.
+
+    Examples:
+        >>> import tempfile
+        >>> labels = Segmentation(np.array([[[0, 2]]], np.uint16), {2: "lung"})
+        >>> file = Path(tempfile.mkdtemp()) / "labels.png"
+        >>> write_labels(labels, file)
+        >>> read_picture_labels(file, {2: "lung"}).names
+        {2: 'lung'}
     """
     path = Path(path)
     if len(found.layers) > 1:
@@ -113,7 +121,7 @@ def write_labels(found: Segmentation, path: str | Path) -> None:
 
 def _labels(values: NDArray[Any]) -> NDArray[np.uint16]:
     """Whole numbers from 0 to 65,535."""
-    labels = np.rint(values)
+    labels = np.rint(values) if values.dtype.kind == "f" else values
     if labels.min() < 0 or labels.max() > 65535 or np.abs(labels - values).max() > 1e-3:
         raise FormatError("the values are no labels: whole numbers from 0 to 65,535 are")
     return labels.astype(np.uint16)

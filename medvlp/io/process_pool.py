@@ -71,8 +71,8 @@ class ProcessPool:
 
     Examples:
         >>> import math
-        >>> with ProcessPool(math.sqrt, workers=1) as pool:
-        ...     sorted(pool.map([4.0, 9.0]))
+        >>> with ProcessPool(math.sqrt, workers=0) as pool:  # 0: in this process
+        ...     list(pool.map([4.0, 9.0]))
         [(0, 2.0), (1, 3.0)]
     """
 

@@ -41,6 +41,12 @@ def read_image(path: str | Path, *, frame: int | None = None, isolated: bool = F
 
     Raises:
         ReadError: the file cannot be read or cannot be trusted; `reason` says why.
+
+    Examples:
+        >>> from pydicom.data import get_testdata_file
+        >>> image = read_image(get_testdata_file("CT_small.dcm"))
+        >>> image.shape, image.modality
+        ((128, 128), 'CT')
     """
     with as_read_error(path) as file:
         data = read_bytes(file)
@@ -107,8 +113,8 @@ def read_volume(
     """Read a volume.
 
     DICOM: slices are grouped by series and geometry, sorted along their normal and rescaled one by one (PS3.3 C.11.1).
-    Duplicates are dropped, missing slices and uneven distances interpolated, gantry tilt deskew, and each is said
-    in `Image.steps`. NIfTI: scaled by its own slope and intercept, and by nothing else.
+    Duplicates are dropped, missing slices and uneven distances interpolated, gantry tilt deskewed; `Image.steps` names
+    each step. NIfTI: scaled by its own slope and intercept, and by nothing else.
 
     Args:
         path: a folder of DICOM files, one DICOM file, `.nii` or `.nii.gz`.
@@ -124,6 +130,12 @@ def read_volume(
 
     Raises:
         ReadError: a file is damaged, or the slices make no volume; `reason` says why.
+
+    Examples:
+        >>> from pydicom.data import get_testdata_file
+        >>> volume = read_volume(get_testdata_file("CT_small.dcm"))
+        >>> volume.shape, volume.orientation, volume.spacing
+        ((1, 128, 128), 'SAR', (5.0, 0.661468, 0.661468))
     """
     with as_read_error(path) as file:
         if file.is_dir():

@@ -38,6 +38,11 @@ def resample(
 
     Raises:
         ValueError: the spacing of the image is unknown, or the new one has not one positive value an axis, or `shape`.
+
+    Examples:
+        >>> image = Image(np.ones((4, 4), np.float32), spacing=(1.0, 1.0))
+        >>> resample(image, (2.0, 0.5)).shape
+        (2, 8)
     """
     axes = image.array.ndim
     if image.spacing is None:

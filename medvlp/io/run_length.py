@@ -17,6 +17,10 @@ def decode_siim(text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
     Raises:
         ValueError: no pairs of whole numbers, or runs past the end of the image.
+
+    Examples:
+        >>> decode_siim("1 2", (3, 2)).astype(int).tolist()
+        [[0, 0], [1, 0], [1, 0]]
     """
     numbers = np.array(text.split() or ["-1"], dtype=np.str_)
     try:
@@ -39,7 +43,12 @@ def decode_siim(text: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def encode_siim(mask: NDArray[np.bool_]) -> str:
-    """The run-length string of a mask `[H, W]`; `-1` where it is empty."""
+    """The run-length string of a mask `[H, W]`; `-1` where it is empty.
+
+    Examples:
+        >>> encode_siim(np.array([[False, False], [True, False], [True, False]]))
+        '1 2'
+    """
     flat = np.concatenate([[False], mask.T.reshape(-1).astype(np.bool_), [False]])
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     if not edges.size:
@@ -52,6 +61,10 @@ def boxes_to_mask(boxes: Iterable[Sequence[float]], shape: tuple[int, int]) -> N
 
     Raises:
         ValueError: a box without four numbers or with a negative size.
+
+    Examples:
+        >>> boxes_to_mask([(1, 0, 2, 1)], (2, 4)).astype(int).tolist()
+        [[0, 1, 1, 0], [0, 0, 0, 0]]
     """
     mask = np.zeros(shape, np.bool_)
     for box in boxes:

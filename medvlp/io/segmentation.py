@@ -24,6 +24,11 @@ class Segmentation:
         spacing, orientation, affine: as in `Image`, of one layer.
         source: the file's kind (`png`, `nifti`, `dicom seg`, `rtstruct`, ...).
         notes: what had to be done to read it, in words.
+
+    Examples:
+        >>> regions = Segmentation(np.array([[[0, 2], [2, 0]]], np.uint16), {2: "lung"})
+        >>> regions.mask("lung").tolist()
+        [[False, True], [True, False]]
     """
 
     layers: NDArray[np.uint16]

@@ -21,10 +21,10 @@ from medvlp.io.dicom_header import frame_header, numbers, text
 from medvlp.io.errors import FormatError, ReadError, as_read_error, open_file
 from medvlp.io.pixel_layout import PixelLayout, read_layout
 
-_SAME_PLACE_MM = 1e-2
+_SAME_POSITION_MM = 1e-2
 _SAME_COSINE = 5e-3  # 0.3 degrees
 _SAME_SPACING = 5e-3
-_REPEATED = 0.25  # of a part's places
+_REPEATED = 0.25  # of a part's positions
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -57,7 +57,7 @@ class FoundVolumes:
 
     Attributes:
         volumes: slices of each volume, sorted along their normal, the largest first.
-        left_out: files that are no slice of a volume: other objects, color, screenshots without a place in space.
+        left_out: files that are no slice of a volume: other objects, color, screenshots without a position in space.
         broken: files that cannot be read, with the reason; empty unless they were to be skipped.
     """
 
@@ -70,7 +70,7 @@ def find_volumes(paths: Iterable[Path], *, skip_broken: bool = False) -> FoundVo
     """Group the slices of DICOM files into volumes.
 
     Slices belong together when series and size agree, and spacing and orientation within a tolerance. Where slices then
-    share positions, acquisition, time, echo or image type tell repeated scans of one region apart (`_split`).
+    share positions, acquisition, time, echo or image type separate repeated scans of one region (`_split`).
 
     Args:
         paths: the files.
@@ -112,14 +112,14 @@ def heights_of(slices: Sequence[Slice]) -> NDArray[np.float64]:
     return np.array([one.position for one in slices]) @ np.cross(slices[0].across, slices[0].down)
 
 
-def same_place_mm(one: Slice) -> float:
-    """Slices nearer than this lie at one place; a tenth of a pixel where that is less, as in micro-CT."""
-    return min(_SAME_PLACE_MM, 0.1 * min(one.spacing))
+def same_position_mm(one: Slice) -> float:
+    """Slices nearer than this lie at one position; a tenth of a pixel where that is less, as in micro-CT."""
+    return min(_SAME_POSITION_MM, 0.1 * min(one.spacing))
 
 
-def places_of(slices: Sequence[Slice]) -> NDArray[np.int64]:
-    """Which place along the normal each of sorted slices lies at: slices at one place share the number."""
-    return np.concatenate([[0], np.cumsum(np.diff(heights_of(slices)) >= same_place_mm(slices[0]))]).astype(np.int64)
+def position_index(slices: Sequence[Slice]) -> NDArray[np.int64]:
+    """Number of the position along the normal of each of sorted slices; slices at one position share it."""
+    return np.concatenate([[0], np.cumsum(np.diff(heights_of(slices)) >= same_position_mm(slices[0]))]).astype(np.int64)
 
 
 def load_pixels(one: Slice) -> DicomFile:
@@ -155,7 +155,7 @@ def _slices(path: Path) -> list[Slice]:
 
 
 def frame_slice(path: Path, file: DicomFile, layout: PixelLayout, frame: int) -> Slice | None:
-    """One frame with its place in space; None where the file does not give it one.
+    """One frame with its position in space; None where the file does not give it one.
 
     Frames of a dose grid lie at Grid Frame Offset Vector (3004,000C) along the normal (PS3.3 C.8.8.3.2).
     """
@@ -170,16 +170,16 @@ def frame_slice(path: Path, file: DicomFile, layout: PixelLayout, frame: int) ->
         raise FormatError("Image Orientation (0020,0037) is not two unit vectors at a right angle")
     if min(spacing) <= 0:
         raise FormatError("Pixel Spacing (0028,0030) is not positive")
-    place = np.array(position)
+    origin = np.array(position)
     if layout.frames > 1 and len(offsets) == layout.frames:
-        place = place + (offsets[frame] - offsets[0]) * np.cross(across, down)
+        origin = origin + (offsets[frame] - offsets[0]) * np.cross(across, down)
     return Slice(
         path=path,
         file=file,
         layout=layout,
         frame=frame,
         header=header,
-        position=place * _LPS_TO_RAS,
+        position=origin * _LPS_TO_RAS,
         across=across / lengths[0] * _LPS_TO_RAS,
         down=down / lengths[1] * _LPS_TO_RAS,
         spacing=(spacing[0], spacing[1]),
@@ -193,26 +193,26 @@ def same_plane(one: Slice, other: Slice) -> bool:
 
 
 def _split(slices: list[Slice]) -> list[list[Slice]]:
-    """Split sorted slices that share places into the volumes that they cover; [all of them] where they are one volume.
+    """Split sorted slices that share positions into the volumes that they cover; one list where they are one volume.
 
-    A header element tells volumes apart when its values repeat the same region: most slices belong to a part that
-    shares at least `_REPEATED` of its places with other parts. Where only single places are shared (a slice sent twice,
-    a seam between two acquisitions), the slices stay together, and the reader compares those that share a place.
+    A header element separates volumes when its values repeat the same region: most slices belong to a part that
+    shares at least `_REPEATED` of its positions with other parts. Where only single positions are shared (a slice sent
+    twice, a seam between two acquisitions), the slices stay together, and the reader compares those at one position.
     """
-    places = places_of(slices)
-    surplus = len(slices) - len(set(places))
+    positions = position_index(slices)
+    surplus = len(slices) - len(set(positions))
     if not surplus:
         return [slices]
     for value_of in _DIFFERENCES:
         parts: dict[Any, list[int]] = defaultdict(list)
         for index, one in enumerate(slices):
             parts[value_of(one)].append(index)
-        covered = [set(places[part]) for part in parts.values()]
+        covered = [set(positions[part]) for part in parts.values()]
         inner_surplus = len(slices) - sum(map(len, covered))
-        pieces = len(slices) < _REPEATED * len(parts) * (places[-1] + 1)  # each covers next to nothing of the region
+        pieces = len(slices) < _REPEATED * len(parts) * (positions[-1] + 1)  # each covers next to nothing of the region
         if len(parts) < 2 or pieces or inner_surplus >= surplus:
             continue
-        count = np.bincount(np.concatenate([list(part) for part in covered]), minlength=places[-1] + 1)
+        count = np.bincount(np.concatenate([list(part) for part in covered]), minlength=positions[-1] + 1)
         repeats = [np.mean(count[list(part)] > 1) >= _REPEATED for part in covered]
         if 2 * sum(len(part) for part, repeated in zip(parts.values(), repeats, strict=True) if repeated) > len(slices):
             return [volume for part in parts.values() for volume in _split([slices[index] for index in part])]

@@ -155,7 +155,7 @@ def native_frame(pixels: memoryview, layout: PixelLayout, frame: int) -> tuple[m
 def encapsulated_frame(file: DicomFile, layout: PixelLayout, frame: int) -> bytes:
     """The compressed bytes of one frame, its fragments joined.
 
-    Frames are told apart by the extended offset table, the basic offset table, one fragment a frame, or the start of a
+    Frames are separated by the extended offset table, the basic offset table, one fragment a frame, or the start of a
     codestream, in this order (PS3.5 section A.4, PS3.3 section C.7.6.3.1.8).
     """
     items = _items(file.pixels)

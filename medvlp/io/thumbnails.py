@@ -20,26 +20,35 @@ def thumbnail(image: Image, side: int = 512) -> NDArray[np.uint8]:
 
     A volume is shown as its middle axial, coronal and sagittal slices, in true proportions, head up, the patient's
     right on the left of the picture; Hounsfield units in a soft tissue window, anything else over its range.
+
+    Examples:
+        >>> thumbnail(Image(np.zeros((100, 50), np.float32)), side=20).shape
+        (20, 10)
     """
     if image.array.ndim == 2:
         return _fit(image.array, (1.0, 1.0), side)
     array = image.array
     if image.modality == "CT" or array.min() < _AIR:
-        shown = window_values(array, *_SOFT_TISSUE, "LINEAR_EXACT")
+        display = window_values(array, *_SOFT_TISSUE, "LINEAR_EXACT")
     else:
         low, high = float(array.min()), float(array.max())
-        shown = (array - low) / (high - low or 1)
+        display = (array - low) / (high - low or 1)
     depth, height, width = image.spacing or (1.0, 1.0, 1.0)
     middle = [n // 2 for n in array.shape]
-    axial = shown[middle[0], ::-1, ::-1], (height, width)
-    coronal = shown[::-1, middle[1], ::-1], (depth, width)
-    sagittal = shown[::-1, :, middle[2]][:, ::-1], (depth, height)
+    axial = display[middle[0], ::-1, ::-1], (height, width)
+    coronal = display[::-1, middle[1], ::-1], (depth, width)
+    sagittal = display[::-1, :, middle[2]][:, ::-1], (depth, height)
     planes = [_fit(plane, spacing, side // 3) for plane, spacing in (axial, coronal, sagittal)]
     return contact_sheet(planes, columns=3)
 
 
 def contact_sheet(pictures: Sequence[NDArray[np.uint8]], columns: int = 4) -> NDArray[np.uint8]:
-    """Pictures in rows, each centerd in a cell of the largest one's size."""
+    """Pictures in rows, each centerd in a cell of the largest one's size.
+
+    Examples:
+        >>> contact_sheet([np.zeros((4, 8), np.uint8)] * 5, columns=3).shape
+        (8, 24)
+    """
     height, width = max(p.shape[0] for p in pictures), max(p.shape[1] for p in pictures)
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
