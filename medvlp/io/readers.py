@@ -16,7 +16,7 @@ from medvlp.io.errors import FormatError, as_read_error, open_file, read_bytes
 from medvlp.io.grayscale import display_values
 from medvlp.io.image import Image
 from medvlp.io.picture import read_picture
-from medvlp.io.pixel_layout import COLOR, read_layout
+from medvlp.io.pixel_layout import COLOR, padding_range, read_layout
 from medvlp.io.segmentation import Segmentation, match_grid
 from medvlp.io.stored_values import stored_values
 from medvlp.io.walk import find_images, kind_of
@@ -72,6 +72,8 @@ def _read_dicom(data: bytes, frame: int | None, isolated: bool) -> Image:
     index = frame or 0
     stored, layout = stored_values(file, layout, index, isolated=isolated, threads=THREADS)
     header = frame_header(file.header, index)
+    ends = padding_range(layout, header) if layout.samples == 1 else None
+    padding = None if ends is None else (stored >= ends[0]) & (stored <= ends[1])
     if layout.photometric in COLOR:
         array, steps = color_values(stored, layout)
     elif layout.photometric == "PALETTE COLOR":
@@ -90,6 +92,7 @@ def _read_dicom(data: bytes, frame: int | None, isolated: bool) -> Image:
         source="dicom",
         steps=steps,
         frame=index if layout.frames > 1 else None,
+        padding=padding if padding is not None and padding.any() else None,
     )
 
 

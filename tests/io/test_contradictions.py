@@ -325,6 +325,14 @@ def test_padding_is_never_interpolated_by_resample() -> None:
         np.testing.assert_array_equal(image.padding, image.array == 0)
 
 
+def test_padding_of_a_radiograph_is_never_interpolated(write_dicom: WriteDicom) -> None:
+    pixels = np.full((20, 30), 900, np.uint16)
+    pixels[:, :11] = 0
+    more = {"PixelPaddingValue": 0, "WindowCenter": 500, "WindowWidth": 1000, "PixelSpacing": [1.0, 1.0]}
+    image = resample(read_image(write_dicom(pixels, **more)), (0.7, 1.7))
+    assert len(np.unique(image.array.round(4))) == 2
+
+
 @pytest.mark.parametrize("kind", ["value", "nan"])
 def test_padding_of_nifti_is_never_interpolated(tmp_path: Path, kind: str) -> None:
     array = _half_padded().astype(np.float32).transpose(2, 1, 0)
