@@ -137,7 +137,8 @@ def check_comparable(first: LabelScores, second: LabelScores) -> None:
         raise TaskError("the two results are of different images; evaluate both on the same split and views")
     shared = [name for name in first.names if name in second.names]
     a, b = ([r.names.index(name) for name in shared] for r in (first, second))
-    if not np.array_equal((first.known & first.truth)[:, a], (second.known & second.truth)[:, b]):
+    same_known = np.array_equal(first.known[:, a], second.known[:, b])
+    if not (same_known and np.array_equal(first.truth[:, a], second.truth[:, b])):
         raise TaskError(
             "the two results are of different labels; evaluate both with the same `labels` and `unmentioned`"
         )

@@ -46,6 +46,15 @@ def test_other_images_or_labels_are_not_compared() -> None:
         check_comparable(first, LabelScores(**vars(other) | {"states": other.states[::-1]}))
 
 
+def test_the_same_positives_among_other_negatives_are_other_labels() -> None:
+    first, other = scored(), scored(1)
+    fewer = np.where(other.states == 0, -1, other.states).astype(np.int8)
+    for second in (scored(1, unmentioned="negative"), LabelScores(**vars(other) | {"states": fewer})):
+        np.testing.assert_array_equal(second.truth, first.truth)
+        with pytest.raises(TaskError, match="different labels"):
+            check_comparable(first, second)
+
+
 def test_findings_without_both_are_left_out_and_none_at_all_is_refused() -> None:
     before = scored()
     states = before.states.copy()
