@@ -78,7 +78,8 @@ class Protocol:
         """The store's rows `[N]` of this split, source and views, ascending.
 
         Raises:
-            TaskError: there is none; says what was asked for.
+            StoreError: the split has images, and none of these views; says which it has.
+            TaskError: there is no image of this split, or of this source.
         """
         rows = store.rows(self.split, self.views)
         if self.source is not None:

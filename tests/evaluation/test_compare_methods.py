@@ -13,7 +13,7 @@ import pytest
 from medvlp.evaluation.compare_methods import ComparisonResult, compare_methods
 from medvlp.evaluation.label_scores import LabelScores
 from medvlp.evaluation.measured_run import MeasuredRun
-from medvlp.metrics import bootstrap_by_patient, macro_auroc, paired_difference
+from medvlp.metrics import bootstrap_by_patient, image_mean, macro_auroc, paired_difference
 from medvlp.tasks.inference import TaskError
 
 NAMES = ("edema", "pneumothorax", "mass")
@@ -187,3 +187,22 @@ def test_a_run_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert (after.samples, after.seconds, after.parameters, after.settings) == (640, 10.0, 1_500_000, before.settings)
     assert compared(clip={0: after}).to_json() == compared(clip={0: before}).to_json()
     assert set(pd.read_csv(tmp_path / "scores.csv")["notice"]) == {"made up"}
+
+
+def test_a_finding_that_is_left_out_moves_no_other() -> None:
+    plain = run(1.0, 0)
+    scored = plain.scored
+    turned = {"names": NAMES[::-1], "scores": scored.scores[:, ::-1], "states": scored.states[:, ::-1]}
+    mass_first = replace(plain, scored=LabelScores(**vars(scored) | turned))
+    found, expected = (compared(clip={0: each}).methods["clip"] for each in (mass_first, plain))
+    assert found.findings == expected.findings
+    assert found.macro.value == pytest.approx(expected.macro.value)
+
+
+def test_the_seed_of_the_bootstrap_is_that_of_all_figures() -> None:
+    each = run(1.0, 0)
+    found = compare_methods({"clip": {0: each}}, reference="clip", baseline="", resamples=50, seed=7).methods["clip"]
+    assert each.retrieval is not None
+    values, patients = each.retrieval["finding_precision@5"], each.scored.patient_ids
+    assert found.precision == bootstrap_by_patient(image_mean, patients, values, n=50, seed=7)
+    assert found.macro == bootstrap_by_patient(macro_auroc, patients, *macro_columns(each), n=50, seed=7)
