@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from medvlp.data import Augment, Batch, BatchLoader, Manifest, Preprocess, Store, prepare
-from medvlp.data.tokenized_reports import TokenTable
+from medvlp.data.report_table import ReportTable, report_row, write_reports
+from medvlp.data.tokenized_reports import TokenTable, _places
 
 FINDINGS = ["pleural_effusion", "pneumothorax", "pneumonia", "cardiomegaly"]
 
@@ -189,3 +190,49 @@ def test_tone_and_noise_are_as_strong_as_they_say() -> None:
     noisy = Augment(**still, brightness=0, noise=0.1).draw(256, np.random.default_rng(3)).images(pixels)
     assert float(noisy.std((1, 2)).max()) == pytest.approx(0.1, abs=0.01)
     assert float(noisy.mean()) == pytest.approx(128 / 255, abs=0.003)
+
+
+def test_one_image_looks_otherwise_in_each_epoch_and_step(small_store: Store) -> None:
+    alone = BatchLoader(small_store, [0], words, FINDINGS, 1, train=True, sampling_weights={"a": 2})
+    seen = [batch.images for epoch in (0, 1) for batch in alone.epoch(epoch)]
+    assert len(seen) == 4
+    assert all(not torch.equal(seen[i], seen[j]) for i in range(4) for j in range(i))
+
+
+STILL = {"area": (1.0, 1.0), "stretch": 0.0, "degrees": 0.0}
+
+
+def test_images_of_a_batch_have_noise_of_their_own() -> None:
+    noise = Augment(**STILL, brightness=0, contrast=0, gamma=0, noise=0.1)
+    pixels = np.full((2, 64, 64), 128, np.uint8)
+    first, second = noise.draw(2, np.random.default_rng(0)).images(pixels).flatten(1)
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
+
+
+def test_the_letterbox_stays_black() -> None:
+    pixels = np.full((32, 16, 16), 1, np.uint8)
+    pixels[:, :, :6] = 0
+    made = Augment(**STILL, brightness=0.3, contrast=0.3, noise=0).draw(32, np.random.default_rng(0)).images(pixels)
+    assert float(made[:, :, :5].max()) == 0
+    assert float(made[:, :, 7:].amax((1, 2)).max()) > 0.1
+
+
+def test_the_window_stays_inside_of_the_image() -> None:
+    draw = Augment(area=(0.3, 0.5), stretch=1.0, degrees=0).draw(500, np.random.default_rng(0))
+    half_w, half_h, shift_x, shift_y = draw.affine[:, [0, 4, 2, 5]].T
+    for half, shift in ((half_w, shift_x), (half_h, shift_y)):
+        assert ((half <= 1) <= (half + np.abs(shift) <= 1 + 1e-5)).all()
+        assert (half + np.abs(shift)).max() > 0.99  # up to its edge
+
+
+def test_where_sentences_disagree_on_a_place_the_stronger_holds(tmp_path: Path) -> None:
+    from medvlp.knowledge import PLACES
+
+    reports = [
+        "No left pleural effusion. Possible left pleural effusion.",
+        "Possible left pleural effusion. No left pleural effusion.",
+        "Left pleural effusion. Possible left pleural effusion.",
+    ]
+    write_reports([report_row((text, None)) for text in reports], tmp_path / "reports.parquet")
+    states = _places(ReportTable([tmp_path / "reports.parquet"]), ["pleural_effusion"])
+    assert states[:, 0, PLACES.index("left_pleural")].tolist() == [2, 2, 1, -1]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from medvlp.data import Manifest, ManifestError
+from medvlp.data.manifest import splits_by_patient
 from medvlp.data.manifest_columns import read_states
 
 GOOD = {
@@ -111,3 +112,24 @@ def test_concat_keeps_unmentioned_and_refuses_one_patient_of_two_sources(small_m
 def test_select_takes_positions_and_masks(small_manifest: Manifest) -> None:
     assert list(small_manifest.select([3, 1]).table["image_id"]) == ["image3", "image1"]
     assert len(small_manifest.select((small_manifest.table["view"] == "PA").to_numpy())) == 4
+
+
+def test_splits_follow_the_patient_the_fractions_and_the_seed() -> None:
+    patients = [f"p{i // 2}" for i in range(4000)]
+    split = splits_by_patient(patients)
+    assert (split[::2] == split[1::2]).all()
+    rates = [np.mean(split == name) for name in ("train", "validate", "test")]
+    assert rates == pytest.approx([0.8, 0.1, 0.1], abs=0.03)
+    assert (splits_by_patient(patients[::-1]) == split[::-1]).all()
+    assert 0.2 < np.mean(splits_by_patient(patients, seed=1) != split) < 0.5  # by chance 1 - 0.64 - 0.01 - 0.01
+
+
+def test_relative_paths_are_saved_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    masks = ["m.png#2", "", "rle:5 3"]
+    Manifest(pd.DataFrame(GOOD | {"mask_lungs": masks})).save("m.parquet")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "m.parquet").rename(tmp_path / "sub" / "m.parquet")
+    table = Manifest.load(tmp_path / "sub" / "m.parquet").table
+    assert table["path"].tolist() == [str(tmp_path / name) for name in GOOD["path"]]
+    assert table["mask_lungs"].tolist() == [str(tmp_path / "m.png#2"), "", "rle:5 3"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from medvlp.data import Store, StoreError
+from medvlp.data import Manifest, Preprocess, Store, StoreError, prepare
 from medvlp.data.report_table import select_sentences
+from medvlp.data.store_layout import table_hash
 
 
 def test_rows_by_split_and_view(small_store: Store) -> None:
@@ -79,3 +82,22 @@ def test_views_that_drop_every_row_are_named(small_store: Store) -> None:
     assert len(small_store.rows("validate", ["LL"])) == 0  # the split itself is empty
     with pytest.raises(StoreError, match='no split "trian"; did you mean "train"'):
         small_store.rows("trian")
+
+
+def test_a_column_of_one_data_set_says_nothing_of_another(small_manifest: Manifest, tmp_path: Path) -> None:
+    """Data set a labels cardiomegaly, b does not: there the report speaks, by its whole and not by a sentence."""
+    table = small_manifest.table.iloc[[0, 4, 6]]
+    words = "FINDINGS: Cardiomegaly. Left pleural effusion. No right pleural effusion."
+    manifest = Manifest(table.assign(report=["", "FINDINGS: Cardiomegaly.", words]))
+    store = prepare(manifest, tmp_path / "store", Preprocess(size=32), workers=0)
+    assert store.states(["cardiomegaly", "pleural_effusion"]).tolist() == [[1, -1], [2, -1], [1, 1]]
+    assert store.states(["cardiomegaly"], "table")[:, 0].tolist() == [1, 2, -1]
+
+
+def test_the_hash_is_of_the_preprocessing_and_of_the_columns(small_manifest: Manifest, tmp_path: Path) -> None:
+    one = small_manifest.select([0])
+    hashes = {prepare(one, tmp_path / str(mean), Preprocess(size=32, mean=mean), workers=0).hash for mean in (0.4, 0.5)}
+    assert len(hashes) == 2
+    table = one.table[["image_id", "cardiomegaly"]]
+    assert table_hash(table) == table_hash(table.copy())
+    assert table_hash(table) != table_hash(table.rename(columns={"cardiomegaly": "edema"}))
