@@ -7,13 +7,16 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from medvlp.data import Preprocess, prepare
+from medvlp.data import Preprocess, StoreError, prepare
 from medvlp.evaluation import Protocol, compare_auroc, evaluate_labels
 from medvlp.evaluation.label import label_result
 from medvlp.evaluation.label_scores import LabelScores
 from medvlp.io import read_image
+from medvlp.io.tables import TableError
+from medvlp.metrics import bootstrap_values, roc_curve
 from medvlp.reports.states import FindingState
 from medvlp.tasks import TaskError
+from medvlp.training.model_folder import PreprocessingError
 
 NOTICE = "Trained on generated data. Not for clinical use."
 FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly")
@@ -154,37 +157,53 @@ def test_two_models_are_compared_patient_by_patient(noisy):
         compare_auroc(better, result(states, scores, unmentioned="negative", names=("b", "a")))
 
 
+def test_findings_are_compared_by_name_in_whatever_order(noisy):
+    states, scores = noisy
+    better, plain = result(states, scores + 3 * (states == 1)), result(states, scores)
+    turned = result(states[:, ::-1], scores[:, ::-1], names=("b", "a"))
+    assert compare_auroc(better, turned) == compare_auroc(better, plain)
+
+
+def test_the_band_of_a_curve_leaves_out_a_fortieth_at_each_side(noisy):
+    got = result(*noisy)
+    band, ranked = got.roc("a"), np.sort(bootstrap_values(roc_curve, *got.columns("a"), n=50, seed=0), axis=1)
+    # of 50 sorted values, a fortieth of the way is 49 / 40 = 1.225 values from either end
+    np.testing.assert_allclose(band["low"], 0.775 * ranked[:, 1] + 0.225 * ranked[:, 2])
+    np.testing.assert_allclose(band["high"], 0.775 * ranked[:, 48] + 0.225 * ranked[:, 47])
+
+
 def test_labels_of_a_file_replace_those_of_the_store(model, store, tmp_path):
     rows = store.table.iloc[store.rows("test")]
     own = rows[["image_id"]].assign(pneumothorax=["1", "0", "u", ""] * 7 + ["1", "0"])
     own.sample(frac=1, random_state=0).to_csv(tmp_path / "labels.csv", index=False)
     got = evaluate_labels(model.trained, store, Protocol(labels=tmp_path / "labels.csv", resamples=20))
     assert (got.findings["pneumothorax"].positives, got.findings["pneumothorax"].negatives) == (8, 8)
+    assert got.states[:, got.names.index("pneumothorax")].tolist() == [1, 0, 2, -1] * 7 + [1, 0]
     assert set(got.left_out) == {"pleural_effusion", "cardiomegaly"}
     assert got.protocol["labels"] == "labels.csv"
 
 
 @pytest.mark.parametrize(
-    ("columns", "message"),
+    ("columns", "error", "message"),
     [
-        ({"image_id": ["image60"], "pneumothorax": ["maybe"]}, "none of the four states"),
-        ({"image": ["image60"], "pneumothorax": ["1"]}, "no column 'image_id'"),
-        ({"image_id": ["image60", "image60"], "pneumothorax": ["1", "0"]}, "more than one row"),
-        ({"image_id": ["other"], "pneumothorax": ["1"]}, "no row or no column"),
+        ({"image_id": ["image60"], "pneumothorax": ["maybe"]}, TaskError, "none of the four states"),
+        ({"image": ["image60"], "pneumothorax": ["1"]}, TableError, "no column 'image_id'"),
+        ({"image_id": ["image60", "image60"], "pneumothorax": ["1", "0"]}, TaskError, "more than one row"),
+        ({"image_id": ["other"], "pneumothorax": ["1"]}, TaskError, "no row or no column"),
     ],
 )
-def test_a_table_of_labels_that_does_not_fit_is_refused(model, store, tmp_path, columns, message):
+def test_a_table_of_labels_that_does_not_fit_is_refused(model, store, tmp_path, columns, error, message):
     pd.DataFrame(columns).to_csv(tmp_path / "labels.csv", index=False)
-    with pytest.raises(TaskError, match=message):
+    with pytest.raises(error, match=message):
         evaluate_labels(model.trained, store, Protocol(labels=tmp_path / "labels.csv"))
 
 
 def test_a_store_prepared_otherwise_is_refused_with_what_differs(model, pictures, tmp_path):
     other = prepare(pictures.select(np.arange(60, 64)), tmp_path / "store", Preprocess(size=48), workers=0)
-    with pytest.raises(TaskError, match="size: 48 against 64"):
+    with pytest.raises(PreprocessingError, match="size: 48 against 64"):
         evaluate_labels(model.trained, other)
 
 
 def test_an_empty_split_is_told(model, store):
-    with pytest.raises(TaskError, match="no LATERAL images in the split 'test'"):
+    with pytest.raises(StoreError, match="the test split has no LATERAL images, its 30 are PA 30"):
         evaluate_labels(model.trained, store, Protocol(views=["LATERAL"]))

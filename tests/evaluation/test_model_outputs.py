@@ -19,10 +19,12 @@ def test_measured_in_one_pass_as_in_three(model: Model, store: Store) -> None:
     trained, runs = model.pretrained, []
     forward = trained.method.image_encoder.trunk.forward_intermediates
     trained.method.image_encoder.trunk.forward_intermediates = lambda *a, **k: (runs.append(1), forward(*a, **k))[1]
+    frozen = next(trained.method.parameters()).requires_grad_(False)
     try:
         run = measure_run(trained, store, {}, Protocol(findings=trained.findings))
     finally:
         del trained.method.image_encoder.trunk.forward_intermediates
+        frozen.requires_grad_(True)
     assert len(runs) == 1  # 30 images in one batch
     torch.testing.assert_close(run.scored.scores, evaluate_labels(trained, store, Protocol(resamples=1)).scores)
     assert run.retrieval is not None
@@ -31,7 +33,7 @@ def test_measured_in_one_pass_as_in_three(model: Model, store: Store) -> None:
     once = Protocol(resamples=1)
     pd.testing.assert_frame_equal(run.retrieval, evaluate_retrieval(trained, store, once).images, **near)
     pd.testing.assert_frame_equal(run.grounding, evaluate_grounding(trained, store, once).pairs, **near)
-    assert run.parameters == sum(p.numel() for p in trained.method.parameters())
+    assert run.parameters == sum(p.numel() for p in trained.method.parameters()) - frozen.numel()
 
 
 def test_rows_are_found_by_their_number_and_others_are_refused(model: Model, store: Store) -> None:

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,11 @@ def test_boxes_of_one_finding_are_merged_by_row(store):
     boxed = boxed_rows(store, store.rows("test"), ("pneumothorax", "edema"))
     assert list(boxed) == ["pneumothorax"]
     assert all(len(boxes) == 1 for boxes in boxed["pneumothorax"].values())
+    two = [{"finding": "edema", "box": [0, 0, 2, 2]}, {"finding": "edema", "box": [5, 5, 9, 9]}]
+    table = pd.DataFrame({"boxes": ["", json.dumps(two)]})
+    assert boxed_rows(SimpleNamespace(table=table), np.arange(2), ("edema",)) == {
+        "edema": {1: [[0, 0, 2, 2], [5, 5, 9, 9]]}
+    }
 
 
 def test_a_split_without_such_boxes_is_told(model, store):

@@ -47,7 +47,8 @@ def test_the_folder_holds_distinct_reports_without_their_headings(index_folder, 
     assert set(first["findings"].split()) >= {
         f for f in ("pleural_effusion", "pneumothorax") if f"There is {f.replace('_', ' ')}" in first["report"]
     }
-    assert index.images["report_id"].isin(index.reports["report_id"]).all()
+    words = index.reports.set_index("report_id")["report"].loc[index.images["report_id"]].tolist()
+    assert words == [store.reports.texts[n].removeprefix("FINDINGS: ") for n in store.table["report"][:50]]
     card = json.loads((index_folder / "index.json").read_text())
     assert (card["notice"], card["store"], card["split"]) == (NOTICE, store.hash, "train")
 
@@ -76,6 +77,12 @@ def test_a_table_of_reports_is_indexed_and_rows_without_text_are_counted(model, 
     assert again.reports.equals(index.reports)
     with pytest.raises(TaskError, match="holds reports only"):
         again.images_for(model.embed(texts="x"))
+
+
+def test_doubted_findings_are_none_of_a_table_of_reports(model, model_folder):
+    text = "There is pneumothorax. Possible cardiomegaly. No pleural effusion."
+    index, _ = index_table(model.trained, model_folder, pd.DataFrame({"report": [text]}))
+    assert index.reports["findings"].tolist() == ["pneumothorax"]
 
 
 @pytest.mark.parametrize(
@@ -153,3 +160,29 @@ def test_by_hand():
     assert got["finding_precision@1"].tolist() == [0.5, 1, 0.25]  # report 0 is a's alone, report 1 is shared
     assert got["finding_precision_chance"].tolist() == [0.5, 1, 0.625]
     assert _by_report(images, reports, own)["report_to_image_recall@1"].tolist() == [1, 1]
+
+
+def test_reports_and_images_beyond_the_first_block_find_their_own():
+    vectors, own = np.eye(600, dtype=np.float32), np.arange(600)
+    patients = np.array([f"p{i}" for i in own], object)
+    found = _by_report(vectors, vectors, own) | _by_image(vectors, vectors, own, patients, np.eye(600))
+    for name in ("report_to_image_recall@1", "image_to_report_recall@1"):
+        assert found[name].tolist() == [1] * 600
+
+
+def test_doubted_findings_are_no_overlap(model, pictures, tmp_path):
+    """Present findings of four patients: pneumothorax; none; none; cardiomegaly. A doubt is not among them."""
+    reports = ["There is pneumothorax.", "Possible pneumothorax.", "No pneumothorax.", "There is cardiomegaly."]
+    rows = pictures.table.iloc[[60, 62, 64, 66]].drop(columns=["pleural_effusion", "pneumothorax", "cardiomegaly"])
+    manifest = Manifest(rows.assign(report=reports), generated=True)
+    store = prepare(manifest, tmp_path / "store", Preprocess(size=64), workers=0)
+    got = evaluate_retrieval(model.trained, store, Protocol(resamples=5))
+    assert got.images["finding_precision_chance"].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 0])
+
+
+def test_a_report_is_resampled_with_the_patient_who_first_has_it(model, store):
+    rows = store.rows("test")
+    first = store.table.iloc[rows].drop_duplicates("report")["patient_id"]
+    got = evaluate_retrieval(model.trained, store, Protocol(resamples=5)).figures
+    assert got["report_to_image_recall@1"].n == first.nunique()
+    assert got["image_to_report_recall@1"].n == 15
