@@ -54,7 +54,9 @@ def loader(store: Store, **options: object) -> BatchLoader:
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shards of two volumes, so that the small data set has three."""
     whole = StoreLayout.from_manifest
-    monkeypatch.setattr(StoreLayout, "from_manifest", lambda *a: replace(whole(*a), images_a_shard=2, reports_a_shard=2))
+    monkeypatch.setattr(
+        StoreLayout, "from_manifest", lambda *a: replace(whole(*a), images_a_shard=2, reports_a_shard=2)
+    )
 
 
 def test_volumes_are_those_of_the_preprocessing_in_ras(volume_store: Store, ct: SimpleNamespace) -> None:
@@ -187,7 +189,12 @@ def test_a_mixed_manifest_is_refused(volume_manifest: Manifest, small_manifest: 
 
 
 def test_shards_of_large_volumes_hold_few(volume_manifest: Manifest) -> None:
-    assert StoreLayout.from_manifest(volume_manifest, (VolumePreprocess((240, 480, 480), (1.5, 0.75, 0.75)),)).images_a_shard == 1
+    assert (
+        StoreLayout.from_manifest(
+            volume_manifest, (VolumePreprocess((240, 480, 480), (1.5, 0.75, 0.75)),)
+        ).images_a_shard
+        == 1
+    )
     assert StoreLayout.from_manifest(volume_manifest, (VolumePreprocess(96, 3),)).images_a_shard == 18
 
 
