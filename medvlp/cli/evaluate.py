@@ -47,7 +47,7 @@ def evaluate(
 
     Example: `medvlp evaluate runs/devide --store store --split test --task grounding heat_map=evidence -o results`
     """
-    from medvlp.cli.finding_list import finding_list
+    from medvlp.cli.image_input import finding_list
     from medvlp.data.store import Store
     from medvlp.evaluation import Protocol, options_of
     from medvlp.evaluation import evaluate as measure

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from medvlp.cli.error_handler import written_as
+from medvlp.cli.error_handler import UsageError, written_as
 
 
 class Kind(StrEnum):
@@ -35,6 +35,7 @@ def ground(
     kind: Annotated[
         Kind, typer.Option(help="Parts that fit the phrase, or what the score of a finding stands on.")
     ] = Kind.PHRASE,
+    force: Annotated[bool, typer.Option("--force", help="Take files that are no radiographs by their header.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print where the maximum is, as JSON.")] = False,
 ) -> None:
@@ -44,27 +45,29 @@ def ground(
     """
     import numpy as np
 
-    from medvlp.io import read_image
     from medvlp.io.paths import refuse_path_conflicts
+    from medvlp.tasks.admission import Admission
+    from medvlp.tasks.ground import ground_files
     from medvlp.tasks.model import load
     from medvlp.viz import draw_heat, gray_to_rgb, write_png
 
     refuse_path_conflicts([file], [out], folders=False)
-    image = read_image(file)
     loaded = load(model, device)
-    heat = loaded.ground(image, phrase, kind.value)
+    admission = Admission.of(loaded.pretrained, force)
+    (grounded,) = ground_files(loaded.pretrained, [file], phrase, kind=kind.value, admission=admission)
+    image, heat = grounded.image, grounded.heat
+    if image is None or heat is None:
+        raise UsageError(f"{file}: {grounded.file.status}")
     out.parent.mkdir(parents=True, exist_ok=True)
     write_png(out, draw_heat(gray_to_rgb(image.array), heat), loaded.notice)
     row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
-    place = {"row": int(row), "column": int(column), "height": heat.shape[0], "width": heat.shape[1]}
+    peak = {"row": int(row), "column": int(column), "height": heat.shape[0], "width": heat.shape[1]}
     if as_json:
-        typer.echo(
-            json.dumps(
-                {"path": str(file), "phrase": phrase, "kind": kind.value, "peak": place, "notice": loaded.notice},
-                indent=2,
-            )
-        )
+        answer = grounded.file.columns() | {"phrase": phrase, "kind": kind.value, "peak": peak}
+        typer.echo(json.dumps({**answer, "remark": grounded.file.remark, "notice": loaded.notice}, indent=2))
         return
     typer.echo(f"{out}: hottest at row {row}, column {column} of {heat.shape[0]} x {heat.shape[1]}")
+    if grounded.file.remark:
+        typer.secho(f"remark: {grounded.file.remark}", fg="yellow")
     if loaded.notice:
         typer.secho(loaded.notice, fg="yellow")

@@ -65,6 +65,7 @@ def query(
     index: Annotated[Path, typer.Argument(help="Folder of `medvlp retrieve build`.")],
     image: Annotated[Path | None, typer.Option(help="Find reports for this file.")] = None,
     text: Annotated[str | None, typer.Option(help="Find images for these words.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Take an image that is no radiograph by its header.")] = False,
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 5,
     model: Annotated[Path | None, typer.Option(help="The model, where it has moved since the index was made.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -81,7 +82,7 @@ def query(
 
     opened = ReportIndex.load(index)
     loaded = load(model or opened.card["model"], device)
-    hits = loaded.retrieve(opened, image=image, text=text, k=k)
+    hits = loaded.retrieve(opened, image=image, text=text, k=k, force=force)
     notice = opened.card["notice"] or loaded.notice
     if as_json:
         typer.echo(json.dumps({"notice": notice, "hits": json.loads(hits.to_json(orient="records"))}, indent=2))

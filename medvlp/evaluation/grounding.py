@@ -20,8 +20,9 @@ from medvlp.evaluation.result import Result
 from medvlp.evaluation.task import EvaluationTask, TaskOptions, register
 from medvlp.knowledge import name_of
 from medvlp.metrics import Estimate, bootstrap_by_patient, box_mask, cnr, group_mean, image_mean, miou, pointing_game
+from medvlp.tasks.admission import TaskError
 from medvlp.tasks.ground import HeatMapKind, heat_map_function
-from medvlp.tasks.inference import Progress, TaskError, run_rows
+from medvlp.tasks.inference import Progress, run_rows
 from medvlp.tasks.model import Model
 from medvlp.training.model_folder import TrainedModel, check_preprocessing
 

@@ -16,7 +16,7 @@ from medvlp.data.store import Store
 from medvlp.evaluation.protocol import Protocol
 from medvlp.io.tables import read_table
 from medvlp.reports.states import FindingState
-from medvlp.tasks.inference import TaskError
+from medvlp.tasks.admission import TaskError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

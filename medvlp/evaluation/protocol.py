@@ -14,7 +14,7 @@ from medvlp.data.manifest_columns import SPLITS
 from medvlp.data.store import Store
 from medvlp.errors import did_you_mean
 from medvlp.reports.states import FindingState
-from medvlp.tasks.inference import TaskError
+from medvlp.tasks.admission import TaskError
 
 Unmentioned = Literal["ignore", "negative"]
 
@@ -44,7 +44,7 @@ class Protocol:
         >>> Protocol(split="testing")
         Traceback (most recent call last):
         ...
-        medvlp.tasks.inference.TaskError: no split "testing"; did you mean "test" or "train"?
+        medvlp.tasks.admission.TaskError: no split "testing"; did you mean "test" or "train"?
     """
 
     split: str = "test"

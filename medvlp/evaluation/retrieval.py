@@ -23,9 +23,10 @@ from medvlp.metrics import (
     recall_at_k,
 )
 from medvlp.reports.states import FindingState
+from medvlp.tasks.admission import TaskError
 from medvlp.tasks.build_index import rows_with_report
 from medvlp.tasks.embed import embed_rows, embed_texts, require_text
-from medvlp.tasks.inference import Progress, TaskError, batches_of
+from medvlp.tasks.inference import Progress, batches_of
 from medvlp.tasks.model import Model
 from medvlp.training.model_folder import TrainedModel, check_preprocessing
 

@@ -23,7 +23,8 @@ from medvlp.metrics import (
     image_mean,
     paired_difference,
 )
-from medvlp.tasks.inference import Progress, TaskError
+from medvlp.tasks.admission import TaskError
+from medvlp.tasks.inference import Progress
 from medvlp.tasks.model import Model
 from medvlp.training.finetuning import FinetunedModel
 from medvlp.training.heads.segmentation import mask_rows, row_areas

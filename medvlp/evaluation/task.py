@@ -14,7 +14,8 @@ from medvlp.data.store import Store
 from medvlp.evaluation.protocol import Protocol
 from medvlp.evaluation.result import Result
 from medvlp.registry import Registry
-from medvlp.tasks.inference import Progress, TaskError
+from medvlp.tasks.admission import TaskError
+from medvlp.tasks.inference import Progress
 from medvlp.tasks.model import Model
 from medvlp.training.recipe_errors import explain
 

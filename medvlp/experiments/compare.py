@@ -16,7 +16,7 @@ from medvlp.experiments.comparison_runs import check_measurable, run_all
 from medvlp.experiments.experiment import make_store
 from medvlp.experiments.plan import ComparisonPlan, ZeroShotPlan
 from medvlp.experiments.work_dir import WorkDir
-from medvlp.tasks.inference import TaskError
+from medvlp.tasks.admission import TaskError
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 from medvlp.training.recipe_file import read_settings

@@ -18,7 +18,7 @@ from medvlp.experiments.comparison import Comparison, folder_name
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.io.atomic_write import DiskFullError
 from medvlp.reports.states import FindingState
-from medvlp.tasks.inference import TaskError
+from medvlp.tasks.admission import TaskError
 from medvlp.training.assemble import Parts, parts_from_store
 from medvlp.training.checkpoint import STATE_FOLDER, check_same_recipe
 from medvlp.training.model_folder import load_model

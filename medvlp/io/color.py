@@ -15,6 +15,7 @@ from medvlp.io.lookup_table import LookupTable, descriptor, in_blocks, table_dat
 from medvlp.io.pixel_layout import PixelLayout
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # the weights by which YBR_FULL defines Y
+_HUE, _FEW = 0.1, 0.05  # of the range of values; of the pixels
 _FROM_YBR = np.array([[1, 0, 1.402], [1, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587], [1, 1.772, 0]], np.float32)
 
 
@@ -37,6 +38,18 @@ def color_values(stored: NDArray[Any], layout: PixelLayout) -> tuple[NDArray[np.
         return np.clip(np.clip(ybr @ _FROM_YBR.T, 0, 1) @ LUMA, 0, 1)
 
     return in_blocks(luma, stored), (f"{layout.photometric} to RGB", "reduced to luma")
+
+
+def is_colored(values: NDArray[Any], white: float, photometric: str = "RGB") -> bool:
+    """Whether more than one in twenty pixels of `[H, W, 3 or 4]` has a hue; colored arrows on a gray image have fewer.
+
+    Examples:
+        >>> is_colored(np.full((8, 8, 3), [200, 40, 40], np.uint8), 255), is_colored(np.ones((8, 8, 3), np.uint8), 255)
+        (True, False)
+    """
+    few = values[:: max(1, len(values) // 256), :: max(1, values.shape[1] // 256), :3].astype(np.float32) / white
+    chroma = np.ptp(few, axis=2) if photometric == "RGB" else 2 * np.abs(few[..., 1:] - 0.5).max(axis=2)
+    return bool((chroma > _HUE).mean() > _FEW)
 
 
 def palette_values(

@@ -25,6 +25,11 @@ class Image:
         steps: what was done to the values, in order and in words, such as `window 2048/4096 LINEAR`; `inspect` prints
             it.
         frame: index of the frame that was read from a multi-frame object, else None.
+        frames: how many the object has.
+        object_class: name of its DICOM SOP class (PS3.4 B.5), such as `CT Image Storage`; "" for other files.
+        body_part: DICOM Body Part Examined, or "".
+        burned_in: the file says that its pixels hold an annotation, which may identify somebody.
+        colored: more than a few of its pixels have a hue; a radiograph's have none.
         affine: float64 `[4, 4]`, volumes alone: `(d, h, w, 1)` to RAS millimeters; None where unknown.
         padding: bool, of the shape of `array`: pixels that hold no measurement; nothing interpolates them. None where
             every pixel is one.
@@ -45,6 +50,11 @@ class Image:
     frame: int | None = None
     affine: NDArray[np.float64] | None = None
     padding: NDArray[np.bool_] | None = None
+    frames: int = 1
+    object_class: str = ""
+    body_part: str = ""
+    burned_in: bool = False
+    colored: bool = False
 
     def __post_init__(self) -> None:
         if self.array.dtype != np.float32 or self.array.ndim not in (2, 3):

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
 from medvlp.io.codestream import read_codestream
-from medvlp.io.color import LUMA
+from medvlp.io.color import LUMA, is_colored
 from medvlp.io.errors import FormatError
 from medvlp.io.image import Image
 from medvlp.io.lookup_table import in_blocks
@@ -60,8 +60,15 @@ def read_picture(data: bytes, frame: int | None) -> Image:
     """
     picture = decode_picture(data, frame)
     gray, steps = _gray(picture.values, picture.white_is_zero)
-    number = frame or 0 if picture.pages > 1 else None
-    return Image(np.ascontiguousarray(gray), source=picture.kind, steps=(*steps, *picture.steps), frame=number)
+    number, values = frame or 0 if picture.pages > 1 else None, picture.values
+    return Image(
+        np.ascontiguousarray(gray),
+        source=picture.kind,
+        steps=(*steps, *picture.steps),
+        frame=number,
+        frames=picture.pages,
+        colored=values.ndim == 3 and values.shape[2] >= 3 and is_colored(values, float(np.iinfo(values.dtype).max)),
+    )
 
 
 def decode_picture(data: bytes, frame: int | None = None, *, indices: bool = False) -> DecodedPicture:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
-from medvlp.io.color import color_values, palette_values
+from medvlp.io.color import color_values, is_colored, palette_values
 from medvlp.io.decoders import LOSSY_SYNTAXES
 from medvlp.io.dicom_file import looks_like_dicom, parse_dicom
 from medvlp.io.dicom_header import code, frame_header, numbers, text
@@ -93,6 +94,11 @@ def _read_dicom(data: bytes, frame: int | None, isolated: bool) -> Image:
         steps=steps,
         frame=index if layout.frames > 1 else None,
         padding=padding if padding is not None and padding.any() else None,
+        frames=layout.frames,
+        object_class=_class_name(text(file.header, "SOPClassUID")),
+        body_part=code(header, "BodyPartExamined"),
+        burned_in=code(header, "BurnedInAnnotation") == "YES",
+        colored=layout.photometric in COLOR and is_colored(stored, (1 << layout.bits_stored) - 1, layout.photometric),
     )
 
 
@@ -103,6 +109,11 @@ def _spacing(header: Dataset) -> tuple[float, float] | None:
         if len(values) == 2 and min(values) > 0:
             return values[0], values[1]
     return None
+
+
+def _class_name(uid: str) -> str:
+    name = UID(uid).name
+    return "" if name == uid else name
 
 
 def read_volume(

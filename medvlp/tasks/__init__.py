@@ -10,20 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medvlp.tasks.admission import Admission, TaskError
     from medvlp.tasks.build_index import index_store, index_table
     from medvlp.tasks.embed import embed_images, embed_rows, embed_texts
     from medvlp.tasks.ground import ground_files
-    from medvlp.tasks.inference import TaskError, run_files, run_rows
+    from medvlp.tasks.inference import run_files, run_rows
     from medvlp.tasks.label import label_files
     from medvlp.tasks.model import Model, load
     from medvlp.tasks.report_index import ReportIndex
     from medvlp.tasks.segment import SegmentedFile, segment_files
 
 _LAZY = {
+    "Admission": "admission",
     "Model": "model",
     "ReportIndex": "report_index",
     "SegmentedFile": "segment",
-    "TaskError": "inference",
+    "TaskError": "admission",
     "embed_images": "embed",
     "embed_rows": "embed",
     "embed_texts": "embed",
@@ -38,6 +40,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Admission",
     "Model",
     "ReportIndex",
     "SegmentedFile",

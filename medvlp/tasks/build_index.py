@@ -15,8 +15,9 @@ from medvlp.data.store import Store
 from medvlp.knowledge import load_findings
 from medvlp.reports import parse_report
 from medvlp.reports.states import FindingState
+from medvlp.tasks.admission import TaskError
 from medvlp.tasks.embed import embed_rows, embed_texts
-from medvlp.tasks.inference import Progress, TaskError
+from medvlp.tasks.inference import Progress
 from medvlp.tasks.report_index import ReportIndex, weights_hash
 from medvlp.training.model_folder import GENERATED_NOTICE, TrainedModel, check_preprocessing
 

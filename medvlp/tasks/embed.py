@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,9 +13,12 @@ from torch.nn import functional as F
 
 from medvlp.data.store import Store
 from medvlp.io import ReadError
+from medvlp.tasks.admission import Admission, TaskError
 from medvlp.tasks.image_files import ImageSource
-from medvlp.tasks.inference import Forward, Progress, TaskError, run_files, run_rows
+from medvlp.tasks.inference import Forward, Progress, run_files, run_rows
 from medvlp.training.model_folder import TrainedModel
+
+_log = logging.getLogger(__name__)
 
 
 def embed_rows(
@@ -28,16 +32,22 @@ def embed_rows(
     return run_rows(image_vectors(model), store, rows, model.device, batch_size, progress)
 
 
-def embed_images(model: TrainedModel, sources: Sequence[ImageSource]) -> NDArray[np.float32]:
-    """Files, or images in memory -> unit vectors `[N, D]`.
+def embed_images(
+    model: TrainedModel, sources: Sequence[ImageSource], admission: Admission | None = None
+) -> NDArray[np.float32]:
+    """Files, or images in memory -> unit vectors `[N, D]`; remarks on images are logged.
 
     Raises:
-        ReadError: a file cannot be read; there is no vector for it.
+        ReadError: a file cannot be read or is refused; there is no vector for it.
     """
     vectors = []
-    for file, vector in run_files(image_vectors(model), sources, model.preprocess, model.device):
+    admission = admission or Admission.of(model)
+    ran = run_files(image_vectors(model), sources, model.preprocess, model.device, admission=admission)
+    for file, vector in ran:
         if vector is None:
             raise ReadError(file.path, file.status)
+        if file.remarks:
+            _log.warning(f"{file.path or 'the image'}: {file.remark}")
         vectors.append(vector)
     return np.stack(vectors)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,9 +16,10 @@ from torch import Tensor
 from medvlp.io import Image
 from medvlp.methods.base import Method
 from medvlp.methods.query_network import finding_named
+from medvlp.tasks.admission import Admission, TaskError, check_phrase, untrained
 from medvlp.tasks.embed import require_text
-from medvlp.tasks.image_files import ImageSource
-from medvlp.tasks.inference import Forward, Progress, TaskError, run_files
+from medvlp.tasks.image_files import ImageSource, ReadFile
+from medvlp.tasks.inference import Forward, Progress, run_files
 from medvlp.training.model_folder import TrainedModel
 
 
@@ -27,14 +28,12 @@ class GroundedFile:
     """What became of one file.
 
     Attributes:
-        path: as it was given; "" for an image from memory.
-        status: `ok`, or the reason why it could not be read.
+        file: how it was read; `file.path`, `file.status` (`ok`, or why there is no map), `file.remark`.
         image: at its original size, or None where it could not be read.
         heat: float32 `[H, W]` of the image's own size, larger is likelier; None where it could not be read.
     """
 
-    path: str
-    status: str
+    file: ReadFile
     image: Image | None = None
     heat: NDArray[np.float32] | None = None
 
@@ -45,27 +44,35 @@ def ground_files(
     phrase: str,
     *,
     kind: HeatMapKind = "phrase",
+    admission: Admission | None = None,
     batch_size: int = 8,
     progress: Progress | None = None,
 ) -> Iterator[GroundedFile]:
     """Heat maps of one phrase on several files, of a kind of `heat_map_function`; a bad file is given with its reason.
 
     Raises:
-        TaskError: the phrase is empty, or the method cannot make such a map of it.
+        TaskError: no word of the phrase is known, or the method cannot make such a map of it.
     """
-    if not phrase.strip():
-        raise TaskError("the phrase is empty; say what to look for, such as 'left pleural effusion'")
-
-    forward = heat_map_function(model, phrase, kind)
+    check_phrase(model.book, phrase)
+    named = finding_named(model.book, phrase)
+    common = untrained([named], model.findings) if named else []
     ran = run_files(
-        forward, sources, model.preprocess, model.device, keep_image=True, batch_size=batch_size, progress=progress
+        heat_map_function(model, phrase, kind),
+        sources,
+        model.preprocess,
+        model.device,
+        admission=admission or Admission.of(model),
+        keep_image=True,
+        batch_size=batch_size,
+        progress=progress,
     )
     for file, heat in ran:
         if heat is None or file.image is None:
-            yield GroundedFile(file.path, file.status)
+            yield GroundedFile(file)
             continue
         height, width = file.image.array.shape
-        yield GroundedFile(file.path, file.status, file.image, model.preprocess.to_original(heat, (height, width)))
+        heat = model.preprocess.to_original(heat, (height, width))
+        yield GroundedFile(replace(file, remarks=(*file.remarks, *common)), file.image, heat)
 
 
 HeatMapKind = Literal["phrase", "evidence"]

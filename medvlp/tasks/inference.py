@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
-from medvlp.errors import MedVLPError
+from medvlp.tasks.admission import Admission, TaskError
 from medvlp.tasks.image_files import ImageSource, ReadFile, read_files
 
 Progress = Callable[[int, int], None]
@@ -60,24 +61,31 @@ def run_files(
     preprocess: Preprocess,
     device: torch.device,
     *,
+    admission: Admission | None = None,
     keep_image: bool = False,
     batch_size: int = 16,
     progress: Progress | None = None,
 ) -> Iterator[tuple[ReadFile, NDArray[np.float32] | None]]:
-    """`forward` over files: each file with its row of the output, or with None and a status that says why not."""
+    """`forward` over files: each file with its row of the output, or with None and a status that says why not.
+
+    What a file says of itself is checked before, and its looks beside, by `admission`; without one, by what every
+    model refuses. An object of several frames may give several files.
+    """
+    admission = admission or Admission()
     done = 0
-    for batch in batches_of(read_files(sources, preprocess, keep_image), batch_size):
+    for batch in batches_of(read_files(sources, preprocess, admission, keep_image), batch_size):
         pixels = [file.pixels for file in batch if file.pixels is not None]
         outputs: Iterator[NDArray[np.float32]] = iter(())
+        looks: Iterator[list[str]] = iter(())
         if pixels:
             images = preprocess.normalize(torch.from_numpy(np.stack(pixels)).to(device))
             outputs = iter(forward(images).float().cpu().numpy())
+            looks = iter(admission.check_looks(images))
         for file in batch:
-            yield file, None if file.pixels is None else next(outputs)
+            if file.pixels is None:
+                yield file, None
+            else:
+                yield replace(file, remarks=(*file.remarks, *next(looks))), next(outputs)
         done += len(batch)
         if progress:
-            progress(done, len(sources))
-
-
-class TaskError(MedVLPError, ValueError):
-    """A request that a model, a store or an index cannot meet; the message says what does not fit and what to do."""
+            progress(min(done, len(sources)), len(sources))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from medvlp.tasks.admission import Admission, untrained
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, run_files
 from medvlp.training.finetuning import FinetunedModel
@@ -19,6 +20,7 @@ def label_files(
     sources: Sequence[ImageSource],
     findings: Sequence[str] | None = None,
     *,
+    admission: Admission | None = None,
     batch_size: int = 16,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -28,24 +30,38 @@ def label_files(
         model: of `load_model`, or a classification of `load_finetuned`.
         sources: files (DICOM, PNG, JPEG, TIFF), or images in memory.
         findings: ids of the knowledge base; None takes those the model was trained on.
+        admission: which images are taken; of the model unless given.
         batch_size: images in one pass.
         progress: called with files done and files in all.
 
     Returns:
-        Columns `path`, the findings (probabilities; NaN where the file could not be read), `status` (`ok`, or the
-        reason), and `notice` where the model was trained on generated data.
+        Columns `path, modality, view, frame`, the findings (probabilities; NaN where there is none), `status` (`ok`, or
+        the reason why the file could not be read or was refused), `remark`, and `notice` where the model was trained on
+        generated data.
 
     Raises:
         KeyError: a finding that the method cannot score, before any file is read.
     """
-    asked = tuple(findings) if findings is not None else model.findings
+    names = tuple(findings) if findings is not None else model.findings
 
     def score(images: Tensor) -> Tensor:
-        return model.score(images, asked)
+        return model.score(images, names)
 
-    rows = []
-    ran = run_files(score, sources, model.preprocess, model.device, batch_size=batch_size, progress=progress)
+    admission = admission or Admission.of(model)
+    common, rows = untrained(names, model.findings), []
+    ran = run_files(
+        score,
+        sources,
+        model.preprocess,
+        model.device,
+        admission=admission,
+        batch_size=batch_size,
+        progress=progress,
+    )
     for file, scores in ran:
-        values = np.full(len(asked), np.nan, np.float32) if scores is None else scores
-        rows.append((file.path, *values.tolist(), file.status))
-    return with_notice(pd.DataFrame(rows, columns=["path", *asked, "status"]), model.notice)
+        values = np.full(len(names), np.nan, np.float32) if scores is None else scores
+        remarks = [*file.remarks, *common] if file.status == "ok" else []
+        row = file.columns() | dict(zip(names, values.tolist(), strict=True))
+        rows.append(row | {"status": file.status, "remark": "; ".join(remarks)})
+    table = pd.DataFrame(rows, columns=["path", "modality", "view", "frame", *names, "status", "remark"])
+    return with_notice(table.astype({"frame": "Int64"}), model.notice)

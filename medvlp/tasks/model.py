@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from medvlp.io import Image, ReadError
 from medvlp.io.walk import find_images
+from medvlp.tasks.admission import Admission, Frames, TaskError, check_phrase
 from medvlp.tasks.embed import embed_images, embed_texts
 from medvlp.tasks.ground import HeatMapKind, ground_files
 from medvlp.tasks.image_files import ImageSource
-from medvlp.tasks.inference import Progress, TaskError
+from medvlp.tasks.inference import Progress
 from medvlp.tasks.label import label_files
 from medvlp.tasks.report_index import ReportIndex
 from medvlp.tasks.segment import SegmentedFile, segment_files
@@ -92,55 +93,87 @@ class Model:
         files: ImageSource | Iterable[ImageSource],
         findings: Sequence[str] | None = None,
         *,
+        force: bool = False,
+        frames: Frames = "first",
         batch_size: int = 16,
         progress: Progress | None = None,
     ) -> pd.DataFrame:
-        """Probabilities of findings: one row a file, also for those that cannot be read; see `tasks.label`."""
-        return label_files(self._labeler, expand_sources(files), findings, batch_size=batch_size, progress=progress)
+        """Probabilities of findings: one row a file, also for those that cannot be read; see `tasks.label`.
+
+        Args:
+            files, findings, batch_size, progress: as in `label_files`.
+            force: take images that are refused by their header (a CT, a knee); their remark says so.
+            frames: of an object of several: its `first`, or `all`, a row each.
+        """
+        admission, sources = Admission.of(self._labeler, force, frames), expand_sources(files)
+        return label_files(
+            self._labeler, sources, findings, admission=admission, batch_size=batch_size, progress=progress
+        )
 
     def embed(
-        self, images: ImageSource | Iterable[ImageSource] | None = None, *, texts: str | Iterable[str] | None = None
+        self,
+        images: ImageSource | Iterable[ImageSource] | None = None,
+        *,
+        texts: str | Iterable[str] | None = None,
+        force: bool = False,
     ) -> NDArray[np.float32]:
         """Unit vectors `[N, D]` of images or of texts; their products are the similarities that retrieval uses.
 
         Raises:
-            ReadError: an image cannot be read.
+            ReadError: an image cannot be read, or is refused by its header and not forced.
             TaskError: both or neither are given, or the method reads no text.
         """
         if (images is None) == (texts is None):
             raise TaskError("embed takes images or texts, one of the two")
         if texts is not None:
             return embed_texts(self.pretrained, [texts] if isinstance(texts, str) else list(texts))
-        return embed_images(self.pretrained, expand_sources(images or ()))
+        return embed_images(self.pretrained, expand_sources(images or ()), Admission.of(self.pretrained, force))
 
     def segment(
-        self, files: ImageSource | Iterable[ImageSource], *, progress: Progress | None = None
+        self,
+        files: ImageSource | Iterable[ImageSource],
+        *,
+        force: bool = False,
+        frames: Frames = "first",
+        progress: Progress | None = None,
     ) -> list[SegmentedFile]:
-        """Masks at the size of the files; for very many files iterate over `tasks.segment.segment_files` instead.
+        """Masks at the size of the files, `force` and `frames` as in `label`; for very many use `segment_files`.
 
         Raises:
             TaskError: this model has no segmentation head.
         """
-        return list(segment_files(self.segmenter, expand_sources(files), progress=progress))
+        admission = Admission.of(self.segmenter, force, frames)
+        return list(segment_files(self.segmenter, expand_sources(files), admission=admission, progress=progress))
 
-    def ground(self, file: ImageSource, phrase: str, kind: HeatMapKind = "phrase") -> NDArray[np.float32]:
-        """Heat map, float32 `[H, W]` of the file's own size, larger is likelier; kinds as in `tasks.heat_maps`.
+    def ground(
+        self, file: ImageSource, phrase: str, kind: HeatMapKind = "phrase", *, force: bool = False
+    ) -> NDArray[np.float32]:
+        """Heat map, float32 `[H, W]` of the file's own size, larger is likelier; kinds as in `heat_map_function`.
 
         Raises:
-            ReadError: the file cannot be read.
+            ReadError: the file cannot be read, or is refused by its header and not forced.
+            TaskError: no word of the phrase is known.
         """
-        (grounded,) = ground_files(self.pretrained, [file], phrase, kind=kind)
+        admission = Admission.of(self.pretrained, force)
+        (grounded,) = ground_files(self.pretrained, [file], phrase, kind=kind, admission=admission)
         if grounded.heat is None:
-            raise ReadError(grounded.path, grounded.status)
+            raise ReadError(grounded.file.path, grounded.file.status)
         return grounded.heat
 
     def retrieve(
-        self, index: ReportIndex | str | Path, *, image: ImageSource | None = None, text: str | None = None, k: int = 5
+        self,
+        index: ReportIndex | str | Path,
+        *,
+        image: ImageSource | None = None,
+        text: str | None = None,
+        k: int = 5,
+        force: bool = False,
     ) -> pd.DataFrame:
         """The k nearest reports for an image, or images for a text, with `rank` and `similarity`.
 
         Raises:
-            TaskError: both or neither are given, or the index was made by another model.
+            ReadError: the image cannot be read, or is refused by its header and not forced.
+            TaskError: both or neither are given, no word of the text is known, or another model made the index.
         """
         if (image is None) == (text is None):
             raise TaskError("retrieve takes an image or a text, one of the two")
@@ -148,8 +181,9 @@ class Model:
             index = ReportIndex.load(index)
         index.check_model(self.folder)
         if text is not None:
+            check_phrase(self.pretrained.book, text)
             return index.images_for(self.embed(texts=text), k)[0]
-        return index.reports_for(self.embed(image), k)[0]
+        return index.reports_for(self.embed(image, force=force), k)[0]
 
 
 def load(folder: str | Path, device: str = "auto") -> Model:

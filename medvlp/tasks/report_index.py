@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medvlp.io.atomic_write import atomic_folder
-from medvlp.tasks.inference import TaskError
+from medvlp.tasks.admission import TaskError
 
 if TYPE_CHECKING:
     import faiss

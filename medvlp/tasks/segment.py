@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvlp.io import Image
-from medvlp.tasks.image_files import ImageSource
+from medvlp.tasks.admission import Admission
+from medvlp.tasks.image_files import ImageSource, ReadFile
 from medvlp.tasks.inference import Progress, run_files
 from medvlp.training.finetuning import FinetunedModel
 from medvlp.training.heads.segmentation import THRESHOLD
@@ -20,14 +21,12 @@ class SegmentedFile:
     """What became of one file.
 
     Attributes:
-        path: as it was given; "" for an image from memory.
-        status: `ok`, or the reason why it could not be read.
+        file: how it was read; `file.path`, `file.status` (`ok`, or why there is no mask), `file.remark`.
         image: at its original size, or None where it could not be read.
         masks: structure -> bool `[H, W]` of the image's own size; empty where it could not be read.
     """
 
-    path: str
-    status: str
+    file: ReadFile
     image: Image | None = None
     masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
@@ -45,6 +44,7 @@ def segment_files(
     segmenter: FinetunedModel,
     sources: Sequence[ImageSource],
     *,
+    admission: Admission | None = None,
     batch_size: int = 8,
     progress: Progress | None = None,
 ) -> Iterator[SegmentedFile]:
@@ -57,17 +57,18 @@ def segment_files(
         sources,
         segmenter.preprocess,
         segmenter.device,
+        admission=admission or Admission.of(segmenter),
         keep_image=True,
         batch_size=batch_size,
         progress=progress,
     )
     for file, probabilities in ran:
         if probabilities is None or file.image is None:
-            yield SegmentedFile(file.path, file.status)
+            yield SegmentedFile(file)
             continue
         height, width = file.image.array.shape
         masks = {
             name: segmenter.preprocess.to_original(p, (height, width)) >= THRESHOLD
             for name, p in zip(segmenter.outputs, probabilities, strict=True)
         }
-        yield SegmentedFile(file.path, file.status, file.image, masks)
+        yield SegmentedFile(file, file.image, masks)

@@ -12,6 +12,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from medvlp.data.store import Store
 from medvlp.training.checkpoint import ResumeError, RunState, check_same_run, load_state
+from medvlp.training.image_distribution import describe_training_images
 from medvlp.training.precision import choose_precision
 from medvlp.training.recipe import LoopRecipe, RunRecipe
 from medvlp.training.recipe_errors import RecipeError
@@ -30,6 +31,7 @@ def train(
 
     `out` holds the best model by the validation metric (the last one where there is no validation split), `out/last`
     the last one, and beside them `metrics.jsonl`, `tensorboard/` and `training_state/`, which only resuming reads.
+    At the end `training_images.safetensors` says what the training images look like to the model in `out`.
 
     Args:
         recipe: what to train, on what.
@@ -69,6 +71,8 @@ def train(
     if state is not None:
         check_same_run(state, recipe, store.hash, out)
     Run(recipe, store, make_task(recipe, store, state, fabric), out, fabric, state, chosen.reason).train(show=progress)
+    if fabric.is_global_zero:
+        describe_training_images(out, store, recipe, str(fabric.device))
     return out
 
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -21,6 +21,7 @@ from medvlp.training.checkpoint import RunState
 from medvlp.training.engine import train
 from medvlp.training.finetune_recipe import FinetuneRecipe
 from medvlp.training.heads import Head, heads
+from medvlp.training.image_distribution import ImageDistribution
 from medvlp.training.model_folder import (
     PRETRAINING,
     LoadedModel,
@@ -121,6 +122,10 @@ class FinetunedModel(LoadedModel):
     outputs: tuple[str, ...]
 
     @property
+    def trunk(self) -> nn.Module:
+        return cast(nn.Module, getattr(self.net, "encoder", self.net).trunk)
+
+    @property
     def task(self) -> str:
         """`segmentation`, `classification`, ..."""
         return self.recipe.task
@@ -170,6 +175,7 @@ def load_finetuned(folder: str | Path, device: str = "auto") -> FinetunedModel:
         generated=bool(card["generated"]),
         card=card,
         device=target,
+        training_images=ImageDistribution.load(files.path),
         net=net.to(target).eval(),
         recipe=recipe,
         outputs=kind.outputs(options),

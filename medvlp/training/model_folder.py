@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from medvlp.methods.base import Method
 from medvlp.methods.pretraining_objective import current_names
 from medvlp.models import ReportTokenizer
 from medvlp.training.assemble import Parts, assemble, finding_ids
+from medvlp.training.image_distribution import ImageDistribution
 from medvlp.training.recipe import Recipe, RunRecipe
 from medvlp.training.task import TrainingTask
 
@@ -62,12 +63,19 @@ class LoadedModel:
         generated: True when it was trained on generated data; then `notice` must stand on everything made with it.
         card: all of card.json.
         device: where its weights are.
+        training_images: what its training images looked like; None in folders of before version 0.2.
     """
 
     preprocess: Preprocess
     generated: bool
     card: dict[str, Any]
     device: torch.device
+    training_images: ImageDistribution | None = field(default=None, kw_only=True)
+
+    @property
+    def trunk(self) -> nn.Module:
+        """The timm network that reads its images."""
+        raise NotImplementedError
 
     @property
     def notice(self) -> str | None:
@@ -90,6 +98,10 @@ class TrainedModel(LoadedModel):
     tokenizer: ReportTokenizer
     book: KnowledgeBook
     findings: tuple[str, ...]
+
+    @property
+    def trunk(self) -> nn.Module:
+        return self.method.image_encoder.trunk
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
         """Normalized images `[B, 1, H, W]` -> probability `[B, F]` of findings, by the method's own path."""
@@ -243,6 +255,7 @@ def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
         generated=bool(card["generated"]),
         card=card,
         device=target,
+        training_images=ImageDistribution.load(folder),
     )
 
 

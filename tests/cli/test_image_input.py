@@ -8,21 +8,21 @@ import pandas as pd
 import pytest
 import typer
 
-from medvlp.cli.image_input import finish, images_below
-from medvlp.tasks.inference import TaskError
+from medvlp.cli.image_input import end_with_status, images_below
+from medvlp.tasks.admission import TaskError
 
 
 def test_the_first_failures_are_named_and_the_others_counted(capsys: pytest.CaptureFixture[str]) -> None:
     table = pd.DataFrame({"path": [f"{i}.png" for i in range(14)], "status": ["ok", *["empty"] * 13]})
     with pytest.raises(typer.Exit) as end:
-        finish(table, "labelled", "; see out")
+        end_with_status(table, "labelled", "; see out")
     said = capsys.readouterr().err.splitlines()
     assert end.value.exit_code == 1
     assert said[0] == "1 files labelled, 13 could not be read; see out"
     assert said[1:11] == [f"  {i}.png: empty" for i in range(1, 11)]
     assert said[11:] == ["  ... and 3 more; the column `status` has the reasons"]
     with pytest.raises(typer.Exit) as end:
-        finish(table[:1], "segmented")
+        end_with_status(table[:1], "segmented")
     assert end.value.exit_code == 0
     assert capsys.readouterr().err == "1 files segmented, 0 could not be read\n"
 

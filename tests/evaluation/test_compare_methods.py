@@ -14,7 +14,7 @@ from medvlp.evaluation.compare_methods import ComparisonResult, compare_methods
 from medvlp.evaluation.label_scores import LabelScores
 from medvlp.evaluation.measured_run import MeasuredRun
 from medvlp.metrics import bootstrap_by_patient, image_mean, macro_auroc, paired_difference
-from medvlp.tasks.inference import TaskError
+from medvlp.tasks.admission import TaskError
 
 NAMES = ("edema", "pneumothorax", "mass")
 IMAGES, PATIENTS = 80, 40

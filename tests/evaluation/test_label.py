@@ -48,7 +48,7 @@ def noisy():
 def test_labels_are_those_of_the_method_one_row_a_file(model, pictures, store):
     files = pictures.table["path"].iloc[:5].tolist()
     table = model.label(files, batch_size=2)
-    assert table.columns.tolist() == ["path", *FINDINGS, "status", "notice"]
+    assert table.columns.tolist() == ["path", "modality", "view", "frame", *FINDINGS, "status", "remark", "notice"]
     assert table["path"].tolist() == files
     assert (table["status"] == "ok").all()
     assert (table["notice"] == NOTICE).all()

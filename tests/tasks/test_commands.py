@@ -39,7 +39,7 @@ def test_label_writes_a_row_for_each_file_of_a_folder(model_folder, files, tmp_p
     done = run("label", model_folder, folder, "-o", tmp_path / "new" / "labels.csv")
     assert done.exit_code == 0
     table = pd.read_csv(tmp_path / "new" / "labels.csv")
-    assert table.columns.tolist() == ["path", *FINDINGS, "status", "notice"]
+    assert table.columns.tolist() == ["path", "modality", "view", "frame", *FINDINGS, "status", "remark", "notice"]
     assert (table["notice"] == NOTICE).all()
     assert len(table) == 3
     assert "3 files labelled, 0 could not be read" in done.stderr
@@ -57,7 +57,7 @@ def test_label_takes_findings_and_answers_programs(model_folder, files):
     done = run("label", model_folder, files[0], "--findings", "pneumothorax, edema", "--json")
     assert done.exit_code == 0
     (row,) = json.loads(done.stdout)
-    assert list(row) == ["path", "pneumothorax", "edema", "status", "notice"]
+    assert list(row) == ["path", "modality", "view", "frame", "pneumothorax", "edema", "status", "remark", "notice"]
     assert 0 <= row["edema"] <= 1
 
 

@@ -89,7 +89,7 @@ def test_a_heat_map_has_the_size_of_the_file_and_points_at_the_original_place(po
 def test_bad_files_are_given_with_their_reason(model, pictures, tmp_path):
     whole = pictures.table["path"].iloc[0]
     missing, read = ground_files(model.trained, [tmp_path / "none.png", whole], "pneumothorax")
-    assert (missing.status, missing.heat) == ("no such file", None)
+    assert (missing.file.status, missing.heat) == ("no such file", None)
     assert read.heat.shape == (48, 64)
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from medvlp.cli.output_names import output_names
+from medvlp.cli.image_input import output_names
 from medvlp.data import Preprocess
 from medvlp.io import Image
 from medvlp.io.walk import IMAGE_SUFFIXES, find_images
+from medvlp.tasks.admission import Admission
 from medvlp.tasks.image_files import read_files
 
 DICOM_START = bytes(128) + b"DICM"
@@ -43,7 +44,7 @@ def test_files_come_in_order_with_pixels_or_a_reason(tmp_path):
             paths[-1].write_bytes(b"not a picture")
         else:
             Picture.fromarray(np.full((20, 30), i, np.uint8)).save(paths[-1])
-    read = list(read_files([*paths, tmp_path / "none.png"], Preprocess(size=32)))
+    read = list(read_files([*paths, tmp_path / "none.png"], Preprocess(size=32), Admission()))
     assert [Path(r.path) for r in read] == [*paths, tmp_path / "none.png"]
     assert [i for i, r in enumerate(read) if r.status != "ok"] == [3, 10, 17, 24, 30]
     assert all((r.pixels is None) == (r.status != "ok") for r in read)
@@ -54,13 +55,13 @@ def test_files_come_in_order_with_pixels_or_a_reason(tmp_path):
 def test_a_truncated_picture_is_a_reason(tmp_path):
     Picture.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:2000])
-    (read,) = read_files([tmp_path / "cut.png"], Preprocess(size=32))
+    (read,) = read_files([tmp_path / "cut.png"], Preprocess(size=32), Admission())
     assert "damaged or cut short" in read.status
 
 
 def test_images_in_memory_and_volumes():
     flat, volume = np.ones((4, 5), np.float32), np.ones((2, 4, 5), np.float32)
-    read = list(read_files([Image(flat), Image(volume)], Preprocess(size=16), keep_image=True))
+    read = list(read_files([Image(flat), Image(volume)], Preprocess(size=16), Admission(), keep_image=True))
     assert [r.status for r in read] == ["ok", "a volume; this model reads radiographs"]
     assert read[0].image.array.shape == (4, 5)
 
