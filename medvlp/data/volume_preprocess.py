@@ -101,7 +101,7 @@ class VolumePreprocess(BasePreprocess):
     ) -> NDArray[np.float32]:
         return resample(Image(array, spacing), _three(self.spacing), shape=self.shape, fill=fill).array
 
-    def pack_layers(self, stored: NDArray[Any]) -> NDArray[Any]:
+    def pack(self, stored: NDArray[Any]) -> NDArray[Any]:
         """The volume as blocks, `file_shape`."""
         return to_chunks(stored, AIR)
 

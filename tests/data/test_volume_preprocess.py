@@ -189,3 +189,13 @@ def test_steps_and_too_many_slices_are_refused() -> None:
         from_chunks(blocks, (8, 8, 8), np.s_[::2, :])
     with pytest.raises(ValueError, match="at most 3 slices"):
         from_chunks(blocks, (8, 8, 8), (slice(1),) * 4)
+
+
+@pytest.mark.parametrize("size", [24, 40, (16, 70, 33)])
+def test_a_volume_is_stored_in_blocks_and_comes_back(size: int | tuple[int, int, int]) -> None:
+    """Volumes with an edge above one block (32 voxels) are stored block by block."""
+    preprocess = VolumePreprocess(size, 1.0)
+    volume = np.random.default_rng(0).integers(-1000, 1000, preprocess.shape).astype(np.int16)
+    packed = preprocess.pack(volume)
+    assert packed.shape == preprocess.file_shape
+    np.testing.assert_array_equal(preprocess.unpack(packed), volume)

@@ -92,7 +92,7 @@ def test_the_folder_is_complete_and_marked(folder, recipe):
 def test_masks_of_a_file_have_its_size_and_bad_files_a_reason(segmenter, pictures, store, tmp_path):
     path = pictures.table["path"].iloc[store.rows("test")[0]]
     missing, whole = segmenter.segment([tmp_path / "none.png", path])
-    assert (missing.status, missing.masks) == ("no such file", {})
+    assert (missing.file.status, missing.masks) == ("no such file", {})
     assert whole.masks["lungs"].shape == (48, 64)
     truth = np.zeros((48, 64), bool)
     truth[3:43, 4:58] = True  # where the lungs are on average
@@ -183,7 +183,7 @@ def test_what_does_not_fit_is_said_before_the_first_step(recipe, tmp_path, overr
     [
         ("trainng.epochs=3", 'did you mean "training"'),
         ("training.epoch=3", "did you mean training.epochs"),
-        ("training.precision=fp16", "Valid: 32, bf16"),
+        ("training.precision=fp16", "Valid: 32, auto, bf16"),
         ("encoder={freeze: true}", "freeze keeps random weights"),
     ],
 )

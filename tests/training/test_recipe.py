@@ -56,7 +56,7 @@ def test_overrides_reach_every_level(recipe_file: Path) -> None:
         ("training.warmup_step=3", "training.warmup_step is not a key; did you mean training.warmup_steps"),
         ("learning_rate=1e-3", "learning_rate is not a key; did you mean training.learning_rate?"),
         ("training.metric=aurocc", 'training.metric: "aurocc" is unknown; did you mean "auroc"?'),
-        ("training.precision=16", 'training.precision: "16" is unknown; did you mean "bf16"? Valid: 32, bf16.'),
+        ("training.precision=16", 'training.precision: "16" is unknown; did you mean "bf16"? Valid: 32, auto, bf16.'),
         ("training.metric=xyzzy", "unknown; valid: auroc, loss."),
         ("training.epochs=many", "training.epochs: Input should be a valid integer"),
         ("data.batch_size=1", "data.batch_size: Input should be greater than or equal to 2 (given: 1)"),
