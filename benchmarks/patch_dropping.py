@@ -20,8 +20,7 @@ import torch
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import KnowledgeBook
-from medvlp.methods.base import Method
-from medvlp.methods.registry import build_method
+from medvlp.methods.base import Method, build_method
 from medvlp.models import ImageEncoder, ReportTokenizer, TextEncoder
 
 FINDINGS = ("pleural_effusion", "pneumothorax")

@@ -8,7 +8,7 @@ import pytest
 
 from medvlp.experiments.comparison import comparison_from_plan
 from medvlp.experiments.plan import ComparisonPlan, ExperimentPlan, recipe_folder
-from medvlp.methods.registry import METHODS
+from medvlp.methods.base import METHODS
 from medvlp.training.assemble import finding_ids
 from medvlp.training.finetune_recipe import FinetuneRecipe
 from medvlp.training.recipe import Recipe

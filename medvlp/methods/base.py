@@ -1,18 +1,19 @@
-"""`Method`: one published system. What it encodes, its losses, and its own way to score a finding."""
+"""`Method`: one published system: what it encodes, its losses, how it scores a finding. `METHODS`: all by name."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo
+from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge import KnowledgeBook
-from medvlp.methods.options import Options
 from medvlp.models import (
     ONE_RANK,
     ImageEncoder,
@@ -24,6 +25,49 @@ from medvlp.models import (
     TextFeatures,
 )
 from medvlp.objectives import SampledSentences
+from medvlp.registry import Registry
+
+
+def _check_template(template: str) -> str:
+    rest = template.replace("{}", "", 1)
+    if rest == template or "{" in rest or "}" in rest:
+        raise PydanticCustomError("template", 'a template says "{}" once, where the name of the finding goes')
+    return template
+
+
+def _check_absence_template(template: str) -> str:
+    """A prompt for absence may be the same for all findings ("normal chest")."""
+    return _check_template(template) if {"{", "}"} & set(template) else template
+
+
+def _check_heads(heads: int, info: ValidationInfo) -> int:
+    """The number of heads divides the width, a field that is declared before the heads."""
+    for key, width in info.data.items():
+        if key.endswith("width") and width % heads:
+            raise PydanticCustomError("heads", f"{heads} heads do not divide {key}, {width}")
+    return heads
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+FixedTemperature = Annotated[float, Field(ge=0.01, le=1)]  # what `Temperature` holds
+AttentionHeads = Annotated[PositiveInt, AfterValidator(_check_heads)]
+Facets = Annotated[tuple[str, ...], Field(min_length=1)]
+Template = Annotated[str, AfterValidator(_check_template)]
+AbsenceTemplate = Annotated[str, Field(min_length=1), AfterValidator(_check_absence_template)]
+PromptPairs = Annotated[tuple[tuple[Template, AbsenceTemplate], ...], Field(min_length=1)]
+
+
+class Options(BaseModel):
+    """A method's own settings; a subclass names them, each with its bounds. An unknown key is an error.
+
+    Examples:
+        >>> class MyOptions(Options):
+        ...     temperature: FixedTemperature = 0.1
+        >>> MyOptions(temperature=0.2)
+        MyOptions(temperature=0.2)
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -34,6 +78,11 @@ class MethodParts:
         image_encoder, text_encoder, tokenizer: as the recipe names them.
         findings: finding ids, the columns of `Batch.findings`.
         book: the texts that a method may read of any finding.
+
+    Examples:
+        >>> parts = MethodParts.tiny(["edema", "pneumothorax"])
+        >>> parts.make_batch(torch.zeros(2, 1, 64, 64), ["Mild edema.", "Normal."]).findings.shape
+        torch.Size([2, 2])
     """
 
     image_encoder: ImageEncoder
@@ -42,10 +91,34 @@ class MethodParts:
     findings: tuple[str, ...]
     book: KnowledgeBook
 
+    @classmethod
+    def tiny(cls, findings: Sequence[str]) -> MethodParts:
+        """Encoders of random weights for images of 64 x 64, to try a method on: `build_method(name, **vars(parts))`."""
+        book = KnowledgeBook.load("default")
+        texts = [text for row in book.texts(findings, ("definition",)) for text in row if text]
+        tokenizer = ReportTokenizer.train(texts, vocab_size=400, min_frequency=1)
+        text_encoder = TextEncoder("small", vocab_size=tokenizer.vocab_size, layers=1, width=32, heads=2)
+        return cls(ImageEncoder("test_resnet", image_size=64, dim=32), text_encoder, tokenizer, tuple(findings), book)
+
+    def make_batch(self, images: Tensor, reports: Sequence[str]) -> Batch:
+        """A batch of images `[B, 1, H, W]` and B reports of one sentence each; all findings are unmentioned."""
+        ids, findings = [str(i) for i in range(len(images))], torch.full((len(images), len(self.findings)), -1).char()
+        tokens, mask = self.tokenizer(reports, self.text_encoder.max_tokens)
+        sentences, group = (tokens[:, None], mask[:, None]), torch.arange(len(images))
+        return Batch(images, tokens, mask, *sentences, findings, findings[:, None], group, ids, ids, ids)
+
 
 @dataclass(frozen=True)
 class EncodedSentences:
-    """N sentences of a batch: their features, not projected, and which sentences they are."""
+    """N sentences of a batch: their features, not projected, and which sentences they are.
+
+    Examples:
+        >>> parts = MethodParts.tiny(["edema"])
+        >>> batch = parts.make_batch(torch.zeros(2, 1, 64, 64), ["Mild edema.", "Normal."])
+        >>> sentences = build_method("convirt", **vars(parts)).encode(batch).sentences
+        >>> sentences.features.global_.shape, sentences.sampled.image_index
+        (torch.Size([2, 32]), tensor([0, 1]))
+    """
 
     features: TextFeatures
     sampled: SampledSentences
@@ -59,6 +132,10 @@ class EncodedKnowledge:
         vectors: `[F, D]`, or `[F, K, D]` for K texts of each finding.
         known: bool `[F, K]`, False where the book has no such text; None where it has all.
         places: `[P, D]` of the sentences of places; None for methods that read none.
+
+    Examples:
+        >>> EncodedKnowledge(torch.zeros(14, 2, 32), known=torch.ones(14, 2, dtype=torch.bool)).vectors.shape
+        torch.Size([14, 2, 32])
     """
 
     vectors: Tensor
@@ -75,6 +152,13 @@ class Encoded:
             depends on the images, so that an augmentation may replace them.
         report: features of `batch.report_tokens`, not projected; None where the method reads no whole report as it is.
         sentences: of reports. knowledge: of the findings' texts. None where the method reads none.
+
+    Examples:
+        >>> parts = MethodParts.tiny(["edema"])
+        >>> batch = parts.make_batch(torch.zeros(2, 1, 64, 64), ["Mild edema.", "Normal."])
+        >>> encoded = build_method("clip", **vars(parts)).encode(batch)
+        >>> encoded.image.grid, encoded.report.global_.shape, encoded.knowledge
+        ((4, 4), torch.Size([2, 32]), None)
     """
 
     image: ImageFeatures
@@ -101,6 +185,16 @@ class Method(nn.Module, ABC):
         text_encoder, bank: its text tower, and features of fixed texts, computed once for the same weights; absent
             where `reads_text` is False.
         findings: ids that it is trained on. book, tokenizer, options: as given.
+
+    Examples:
+        >>> parts = MethodParts.tiny(["edema", "pneumothorax"])
+        >>> method = build_method("devide", **vars(parts)).eval()
+        >>> method(parts.make_batch(torch.zeros(2, 1, 64, 64), ["Mild edema.", "Normal."])).keys()
+        dict_keys(['report', 'knowledge', 'patch', 'bce'])
+        >>> method.score(torch.zeros(2, 1, 64, 64), ["edema", "hiatal_hernia"]).shape
+        torch.Size([2, 2])
+        >>> method.heat_map(torch.zeros(2, 1, 64, 64), "left lung").shape
+        torch.Size([2, 4, 4])
     """
 
     Options: ClassVar[type[Options]] = Options
@@ -181,3 +275,47 @@ class Method(nn.Module, ABC):
     def heat_map(self, images: Tensor, phrase: str) -> Tensor:
         """`heat_map_encoded` of images `[B, 1, H, W]`, without gradient."""
         return self.heat_map_encoded(self.image_encoder(images), phrase)
+
+
+def _check_method(member: object) -> None:
+    if not (isinstance(member, type) and issubclass(member, Method)):
+        raise TypeError(f"{member!r} is no class derived from Method; an entry point says module:Class")
+
+
+METHODS: Registry[type[Method]] = Registry("method", "medvlp.methods", "medvlp.methods", _check_method)
+register_method = METHODS.register
+
+
+def build_method(
+    name: str,
+    *,
+    image_encoder: ImageEncoder,
+    text_encoder: TextEncoder,
+    tokenizer: ReportTokenizer,
+    findings: Sequence[str],
+    book: KnowledgeBook,
+    options: Options | Mapping[str, Any] | None = None,
+) -> Method:
+    """Put a method together.
+
+    Args:
+        name: a registered method.
+        image_encoder, text_encoder, tokenizer: its encoders, and the tokenizer of the text encoder.
+        findings: finding ids, the columns of `Batch.findings`.
+        book: the texts of these findings, and of those that are scored later.
+        options: its `Options`, or a mapping that they are made of; None for the defaults.
+
+    Raises:
+        UnknownMemberError: no such method.
+        pydantic.ValidationError: an unknown option or value.
+
+    Examples:
+        >>> parts = MethodParts.tiny(["edema", "pneumothorax"])
+        >>> method = build_method("clip", **vars(parts), options={"dim": 16})
+        >>> method.encode_texts(["Mild edema."]).global_.shape
+        torch.Size([1, 16])
+    """
+    cls = METHODS.get(name)
+    if not isinstance(options, Options):
+        options = cls.Options(**(options or {}))
+    return cls(MethodParts(image_encoder, text_encoder, tokenizer, tuple(findings), book), options)

@@ -39,10 +39,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Encoded, MethodParts
-from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
-from medvlp.methods.options import FixedTemperature, Options, PromptPairs
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, FixedTemperature, MethodParts, Options, PromptPairs, register_method
+from medvlp.methods.dual_encoder import DualEncoder, DualEncoderOptions, report_contrast
 from medvlp.models import (
     ImageFeatures,
     MaskedTokenHead,
@@ -55,8 +53,8 @@ from medvlp.models import (
 from medvlp.objectives import MaskedTokens, join_sentences, mask_tokens, masked_token_loss, word_token_mask
 
 
-class BioViLOptions(DualOptions):
-    """Settings of `biovil`, beside those of `DualOptions`.
+class BioViLOptions(DualEncoderOptions):
+    """Settings of `biovil`, beside those of `DualEncoderOptions`.
 
     Attributes:
         hidden: width of the hidden layer of both heads.
@@ -105,10 +103,10 @@ class BioViL(DualEncoder):
 
     def encode(self, batch: Batch) -> BioViLEncoded:
         """The images, the texts, and the texts with masked words."""
-        shuffles = self.options.shuffle and self.training
-        read = sentences_shuffled(batch, self.tokenizer) if shuffles else batch
+        shuffle = self.options.shuffle and self.training
+        read = shuffle_sentences(batch, self.tokenizer) if shuffle else batch
         image, text = self.image_encoder(batch.images), self.text_encoder(read.report_tokens, read.report_mask)
-        report = None if shuffles else text
+        report = None if shuffle else text
         if self.masked_head is None:
             return BioViLEncoded(image, report, text=text)
         masked = self._mask_words(read)
@@ -142,8 +140,8 @@ class BioViL(DualEncoder):
 
     def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         image = self.project_images(features).global_
-        said = self.text_head.layers(self.bank(self.prompt_texts(findings)).global_)
-        statements = said.float().unflatten(0, (len(self.options.prompts), 2, len(findings)))
+        prompts = self.text_head.layers(self.bank(self.prompt_texts(findings)).global_)
+        statements = prompts.float().unflatten(0, (len(self.options.prompts), 2, len(findings)))
         present, absent = self.scale(cosines(image, F.normalize(statements.mean(0), dim=-1)))
         return (present - absent).sigmoid()
 
@@ -153,14 +151,14 @@ class BioViL(DualEncoder):
         return gaussian_smooth(maps, self.options.smoothing * max(maps.shape[-2:]))
 
 
-def sentences_shuffled(batch: Batch, tokenizer: ReportTokenizer) -> Batch:
+def shuffle_sentences(batch: Batch, tokenizer: ReportTokenizer) -> Batch:
     """The batch with the sentences of each report in any order; a report without sentences stays as it is."""
     sentences, mask = batch.sentence_tokens, batch.sentence_mask
     order = torch.rand(sentences.shape[:2], device=sentences.device).argsort(1)
-    ids, there = join_sentences(sentences, mask, order, batch.report_tokens.shape[1], tokenizer)
-    shuffled = (there.any(1) & batch.report_mask.any(1))[:, None]
+    ids, mask = join_sentences(sentences, mask, order, batch.report_tokens.shape[1], tokenizer)
+    shuffled = (mask.any(1) & batch.report_mask.any(1))[:, None]
     return replace(
         batch,
         report_tokens=torch.where(shuffled, ids, batch.report_tokens),
-        report_mask=torch.where(shuffled, there, batch.report_mask),
+        report_mask=torch.where(shuffled, mask, batch.report_mask),
     )

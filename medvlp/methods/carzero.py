@@ -36,16 +36,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, MethodParts
-from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads, report_contrast
-from medvlp.methods.options import Heads, Options, Template
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import AttentionHeads, Encoded, MethodParts, Options, Template, register_method
+from medvlp.methods.dual_encoder import ProjectedEncoders, ProjectionOptions, report_contrast
 from medvlp.models import ImageFeatures, RelationScorer, TextFeatures, cosines, grid_position
-from medvlp.objectives import TargetKind, Unmentioned, multi_positive_nce, target_ancestors
+from medvlp.objectives import TargetKind, Unmentioned, multi_positive_nce
 
 
-class CARZeroOptions(SpaceOptions):
-    """Settings of `carzero`, beside those of `SpaceOptions`, whose `dim` is that of the cosine.
+class CARZeroOptions(ProjectionOptions):
+    """Settings of `carzero`, beside those of `ProjectionOptions`, whose `dim` is that of the cosine.
 
     Attributes:
         false_negatives: target of the report contrasts; see `target_matrix`.
@@ -58,7 +56,7 @@ class CARZeroOptions(SpaceOptions):
     false_negatives: TargetKind = "same_text"
     width: PositiveInt = 128
     layers: PositiveInt = 4
-    heads: Heads = 4
+    heads: AttentionHeads = 4
     chunk: PositiveInt = 32
     template: Template = "there is {}."
     unmentioned: Unmentioned = "negative"
@@ -75,21 +73,18 @@ class CARZeroEncoded(Encoded):
 
 
 @register_method("carzero")
-class CARZero(TwoHeads):
+class CARZero(ProjectedEncoders):
     """Learnt similarity; see the top of the file."""
 
     Options: ClassVar[type[Options]] = CARZeroOptions
     required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS, BatchField.FINDINGS})
     options: CARZeroOptions
-    ancestors: Tensor | None
 
     def __init__(self, parts: MethodParts, options: CARZeroOptions) -> None:
         super().__init__(parts, options)
         self.from_image = nn.Linear(parts.image_encoder.dim, options.width)
         self.from_text = nn.Linear(parts.text_encoder.dim, options.width)
         self.scorer = RelationScorer(options.width, options.layers, options.heads, options.chunk)
-        ancestors = target_ancestors(options.false_negatives, parts.findings)
-        self.register_buffer("ancestors", ancestors, persistent=False)
 
     def encode(self, batch: Batch) -> CARZeroEncoded:
         """The images, the reports, and a sentence for each finding."""

@@ -26,9 +26,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from medvlp.methods.base import Options, PromptPairs, register_method
 from medvlp.methods.clip import CLIP, CLIPOptions
-from medvlp.methods.options import Options, PromptPairs
-from medvlp.methods.registry import register_method
 from medvlp.models import ImageFeatures
 
 

@@ -23,16 +23,14 @@ from typing import ClassVar
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Encoded
-from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
-from medvlp.methods.options import Options, Share
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, Fraction, Options, register_method
+from medvlp.methods.dual_encoder import DualEncoder, DualEncoderOptions, report_contrast
 
 
-class CLIPOptions(DualOptions):
-    """Settings of `clip`, beside those of `DualOptions`. `image_weight`: share of the direction image to text."""
+class CLIPOptions(DualEncoderOptions):
+    """Settings of `clip`, beside those of `DualEncoderOptions`. `image_weight`: of the direction image to text."""
 
-    image_weight: Share = 0.5
+    image_weight: Fraction = 0.5
 
 
 @register_method("clip")

@@ -26,7 +26,6 @@ the mean over patches, half each; here the best patch answers, as it was trained
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -34,16 +33,14 @@ from pydantic import NonNegativeFloat, NonPositiveFloat, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, MethodParts
-from medvlp.methods.dual_encoder import DualEncoder, DualOptions, reported_pairs
-from medvlp.methods.options import Options, Share
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, Fraction, MethodParts, Options, register_method
+from medvlp.methods.dual_encoder import DualEncoder, DualEncoderOptions, report_pair_mask
 from medvlp.models import ImageFeatures, ProjectionHead, SigmoidScale, TextFeatures, cosines, mean_over_ranks, span_mean
 from medvlp.objectives import concept_targets, sample_concepts, sigmoid_contrast, target_matrix, top_patch_similarity
 
 
-class ConceptCLIPOptions(DualOptions):
-    """Settings of `conceptclip`, beside those of `DualOptions`.
+class ConceptCLIPOptions(DualEncoderOptions):
+    """Settings of `conceptclip`, beside those of `DualEncoderOptions`.
 
     Attributes:
         region_weight: w; 0 leaves the concepts out.
@@ -57,7 +54,7 @@ class ConceptCLIPOptions(DualOptions):
     region_weight: NonNegativeFloat = 0.5
     concepts: PositiveInt = 8
     start_bias: NonPositiveFloat = -10.0
-    region_share: Share = 0.5
+    region_share: Fraction = 0.5
 
 
 @register_method("conceptclip")
@@ -94,7 +91,7 @@ class ConceptCLIP(DualEncoder):
             ranks=self.ranks,
         )
         count = mean_over_ranks(batch.report_mask.any(1).float().sum(), self.ranks)
-        return sigmoid_contrast(logits, target >= 0.5, reported_pairs(batch, self.ranks), count)
+        return sigmoid_contrast(logits, target >= 0.5, report_pair_mask(batch, self.ranks), count)
 
     def _region_contrast(self, batch: Batch, features: ImageFeatures, report: TextFeatures) -> Tensor:
         """PC-Align, a sum over images and a mean over concepts: own images, and the concepts of all ranks."""
@@ -104,9 +101,9 @@ class ConceptCLIP(DualEncoder):
         drawn = sample_concepts(batch.concepts, self.options.concepts, self.training)
         drawn = torch.where(has_report[:, None, None], drawn, drawn.new_tensor((0, 0, -1, -1)))
         vectors = self.concept_head(span_mean(report.tokens, drawn[..., 0], drawn[..., 1]))
-        asked = self.ranks.gather(drawn[..., 2].flatten())
+        concept_ids = self.ranks.gather(drawn[..., 2].flatten())
         patches, concepts = self.patch_head(features.patches), self.ranks.gather(vectors.flatten(0, 1))
-        target, valid = concept_targets(batch.concepts, asked, has_report)
+        target, valid = concept_targets(batch.concepts, concept_ids, has_report)
         count = mean_over_ranks((drawn[..., 2] >= 0).float().sum(), self.ranks)
         return sigmoid_contrast(self.region_scale(top_patch_similarity(patches, concepts)), target, valid, count)
 
@@ -116,17 +113,14 @@ class ConceptCLIP(DualEncoder):
         end = features.mask.sum(1, keepdim=True) - 1
         return self.concept_head(span_mean(features.tokens, torch.ones_like(end), end)[:, 0])
 
-    def project_images(self, features: ImageFeatures) -> ImageFeatures:
-        """`global_` compares with reports, `patches` with concepts."""
-        return replace(features, global_=self.image_head(features.global_), patches=self.patch_head(features.patches))
+    def project_patches(self, patches: Tensor) -> Tensor:
+        return self.patch_head(patches)
 
-    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        """`global_` compares with images as reports do, `tokens` with patches as concepts do."""
-        features = self.bank(texts)
-        return replace(features, global_=self.text_head(features.global_), tokens=self.concept_head(features.tokens))
+    def project_tokens(self, tokens: Tensor) -> Tensor:
+        return self.concept_head(tokens)
 
     def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
-        """As in `Method`: prompts and patches together, as the top of the file has it."""
+        """As in `Method`: prompts and patches together, see the top of the file."""
         features, share = self.project_images(features), self.options.region_share * (self.options.region_weight > 0)
         concepts = self.concept_vectors([self.book.name_of(finding) for finding in findings])
         region = self.region_scale(top_patch_similarity(features.patches, concepts)).sigmoid()

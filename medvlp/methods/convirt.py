@@ -29,16 +29,22 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, EncodedSentences, MethodParts
-from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
-from medvlp.methods.options import FixedTemperature, Options, Share
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import (
+    Encoded,
+    EncodedSentences,
+    FixedTemperature,
+    Fraction,
+    MethodParts,
+    Options,
+    register_method,
+)
+from medvlp.methods.dual_encoder import DualEncoder, DualEncoderOptions, report_contrast
 from medvlp.models import Temperature
 from medvlp.objectives import SampledSentences, sample_sentences
 
 
-class ConVIRTOptions(DualOptions):
-    """Settings of `convirt`, beside those of `DualOptions`.
+class ConVIRTOptions(DualEncoderOptions):
+    """Settings of `convirt`, beside those of `DualEncoderOptions`.
 
     Attributes:
         hidden: width of the hidden layer of both heads.
@@ -47,7 +53,7 @@ class ConVIRTOptions(DualOptions):
     """
 
     hidden: PositiveInt = 256
-    image_weight: Share = 0.75
+    image_weight: Fraction = 0.75
     temperature: FixedTemperature = 0.1
 
 

@@ -49,11 +49,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, EncodedKnowledge, EncodedSentences, Method, MethodParts
+from medvlp.methods.base import (
+    AttentionHeads,
+    Encoded,
+    EncodedKnowledge,
+    EncodedSentences,
+    Facets,
+    Method,
+    MethodParts,
+    Options,
+    register_method,
+)
 from medvlp.methods.dual_encoder import report_contrast
-from medvlp.methods.options import Facets, Heads, Options
-from medvlp.methods.query_network import finding_named
-from medvlp.methods.registry import register_method
+from medvlp.methods.query_network import match_finding
 from medvlp.models import (
     ImageFeatures,
     ProjectionHead,
@@ -104,7 +112,7 @@ class DeViDeOptions(Options):
     dim: PositiveInt = 128
     decoder_width: PositiveInt = 128
     decoder_layers: PositiveInt = 2
-    decoder_heads: Heads = 4
+    decoder_heads: AttentionHeads = 4
     false_negatives: TargetKind = "same_labels"
     sentence_target: Literal["identity", "same_text", "same_labels"] = "same_labels"
     sentences: PositiveInt = 3
@@ -157,10 +165,10 @@ class DeViDe(Method):
         report = self.text_encoder(batch.report_tokens, batch.report_mask) if o.report_weight > 0 else None
         if o.patch_weight == 0:
             return Encoded(image, report, None, knowledge)
-        said = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
-        drawn = sample_sentences(*said, o.sentences, shuffle=self.training, first="present")
-        sentences = EncodedSentences(self.text_encoder(drawn.tokens, drawn.mask), drawn)
-        return Encoded(image, report, sentences, knowledge)
+        sentences = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
+        drawn = sample_sentences(*sentences, o.sentences, shuffle=self.training, first="present")
+        text = self.text_encoder(drawn.tokens, drawn.mask)
+        return Encoded(image, report, EncodedSentences(text, drawn), knowledge)
 
     def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
         features, knowledge, o = encoded.image, encoded.knowledge, self.options
@@ -197,11 +205,11 @@ class DeViDe(Method):
         assert encoded is not None
         drawn, sentences = encoded.sampled, self.ranks.gather(self.sentence_head(encoded.features.global_))
         similarity = patch_sentence_similarity(self.patch_head(patches), sentences, self.attention_scale.scale)
-        stated = drawn.states, batch.findings, drawn.image_index, drawn.group, o.sentence_target, self.ranks
-        target, valid = sentence_targets(*stated, unmentioned=o.unmentioned, has_report=has_report)
+        states = drawn.states, batch.findings, drawn.image_index, drawn.group, o.sentence_target, self.ranks
+        target, valid = sentence_targets(*states, unmentioned=o.unmentioned, has_report=has_report)
         if o.sentence_target == "same_labels":
             valid = valid & self.ranks.gather(drawn.has_present)
-        else:  # what is not said says something of an image only where it has a report
+        else:  # an unmentioned finding counts only for an image that has a report
             valid = valid & self.ranks.gather(drawn.exists) & has_report[:, None]
         return info_nce(self.patch_scale(similarity), target.float(), valid, ranks=self.ranks)
 
@@ -260,7 +268,7 @@ class DeViDe(Method):
         """Where a phrase is, `[B, h, w]`: where the query decoder looks for a finding of the book that it names, or
         else, and with `grounding: sentence`, its cosine with each patch, as a sentence of a report."""
         image = self.image_head(features.global_)
-        finding = finding_named(self.book, phrase) if self.options.grounding == "decoder" else None
+        finding = match_finding(self.book, phrase) if self.options.grounding == "decoder" else None
         if finding is not None:
             _, attention = self.decode_findings(features, image, self.encode_knowledge([finding]), need_attention=True)
             return cast(Tensor, attention)[:, 0].unflatten(1, features.grid)

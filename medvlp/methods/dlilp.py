@@ -30,18 +30,16 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, EncodedSentences, MethodParts
+from medvlp.methods.base import Encoded, EncodedSentences, MethodParts, Options, register_method
 from medvlp.methods.convirt import one_sentence, with_sentence
-from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
-from medvlp.methods.options import Options
-from medvlp.methods.registry import register_method
+from medvlp.methods.dual_encoder import DualEncoder, DualEncoderOptions, report_contrast
 from medvlp.methods.unimodal import LabelOptions
 from medvlp.models import ImageFeatures, PrototypeHead
 from medvlp.objectives import per_sample_bce
 
 
-class DLILPOptions(LabelOptions, DualOptions):
-    """Settings of `dlilp`, beside those of `LabelOptions` and `DualOptions`; `dim` is the width of both spaces.
+class DLILPOptions(LabelOptions, DualEncoderOptions):
+    """Settings of `dlilp`, beside those of `LabelOptions` and `DualEncoderOptions`; `dim` is the width of both spaces.
 
     `language_weight`: w; 0 leaves `unimodal`.
     """
@@ -85,6 +83,6 @@ class DLILP(DualEncoder):
         global_ = features.global_
         columns = dict(zip(self.findings, self.labels(global_).sigmoid().unbind(1), strict=True))
         if new := [finding for finding in findings if finding not in columns]:
-            asked = self.pair_probability(self.prompt_cosines(self.image_head(global_), new))
-            columns.update(zip(new, asked.unbind(1), strict=True))
+            prompted = self.pair_probability(self.prompt_cosines(self.image_head(global_), new))
+            columns.update(zip(new, prompted.unbind(1), strict=True))
         return torch.stack([columns[finding] for finding in findings], dim=1)

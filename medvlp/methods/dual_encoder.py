@@ -1,4 +1,4 @@
-"""`SharedSpace`, `TwoHeads` and `DualEncoder`: what methods share that compare whole images with whole texts."""
+"""`DualEncoder` and its bases: what methods share that compare whole images with whole texts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge.prompts import PromptSet
-from medvlp.methods.base import Encoded, Method, MethodParts
-from medvlp.methods.options import Options, PromptPairs
+from medvlp.methods.base import Encoded, Method, MethodParts, Options, PromptPairs
 from medvlp.models import (
     ONE_RANK,
     ImageFeatures,
@@ -26,14 +25,14 @@ from medvlp.models import (
 from medvlp.objectives import TargetKind, info_nce, target_ancestors, target_matrix
 
 
-class SpaceOptions(Options):
-    """Settings of every method on two heads. `dim`: width of the space in which images and texts are compared."""
+class ProjectionOptions(Options):
+    """Settings of `ProjectedEncoders`. `dim`: width of the space in which images and texts are compared."""
 
     dim: PositiveInt = 128
 
 
-class HeadOptions(SpaceOptions):
-    """Settings of a method on two heads that asks with pairs of prompts, beside those of `SpaceOptions`.
+class PromptOptions(ProjectionOptions):
+    """Settings of zero-shot scoring with pairs of prompts, beside those of `ProjectionOptions`.
 
     Attributes:
         prompts: pairs of templates for a finding that is present and absent, with "{}" for its name.
@@ -42,8 +41,8 @@ class HeadOptions(SpaceOptions):
     prompts: PromptPairs = (("{}", "no {}"), ("there is {}.", "there is no {}."))
 
 
-class DualOptions(HeadOptions):
-    """Settings of a method on two heads that contrasts images with reports, beside those of `HeadOptions`.
+class DualEncoderOptions(PromptOptions):
+    """Settings of a contrast of images with reports, beside those of `PromptOptions`.
 
     Attributes:
         false_negatives: which other reports are right for an image too; see `target_matrix`.
@@ -52,24 +51,35 @@ class DualOptions(HeadOptions):
     false_negatives: TargetKind = "same_text"
 
 
-class SharedSpace(Method):
-    """Images and texts, and their parts, in one space. A subclass brings `image_head` and `text_head`."""
+class JointEmbedding(Method):
+    """Images, patches, texts and tokens in one embedding space. A subclass defines `image_head` and `text_head`."""
 
     image_head: ProjectionHead
     text_head: ProjectionHead
 
     def project_images(self, features: ImageFeatures) -> ImageFeatures:
-        """As in `Method`; patches go through the head of the whole image."""
-        return replace(features, global_=self.image_head(features.global_), patches=self.image_head(features.patches))
+        """As in `Method`; patches go through `project_patches`."""
+        patches = self.project_patches(features.patches)
+        return replace(features, global_=self.image_head(features.global_), patches=patches)
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        """As in `Method`; texts are read as reports are, and tokens go through the head of the whole text."""
+        """As in `Method`; texts are encoded as reports are, and tokens go through `project_tokens`."""
         features = self.bank(texts)
-        return replace(features, global_=self.text_head(features.global_), tokens=self.text_head(features.tokens))
+        return replace(features, global_=self.text_head(features.global_), tokens=self.project_tokens(features.tokens))
+
+    def project_patches(self, patches: Tensor) -> Tensor:
+        """Patches of the image encoder -> what compares with tokens: here the head of the whole image."""
+        projected: Tensor = self.image_head(patches)
+        return projected
+
+    def project_tokens(self, tokens: Tensor) -> Tensor:
+        """Tokens of the text encoder -> what compares with patches: here the head of the whole text."""
+        projected: Tensor = self.text_head(tokens)
+        return projected
 
 
-class TwoHeads(SharedSpace):
-    """Images and texts on one unit sphere, each by a head of its own. A subclass says what draws them together.
+class ProjectedEncoders(JointEmbedding):
+    """Images and texts on one unit sphere, each by a projection head. A subclass defines the loss and the score.
 
     Args:
         parts, options: as in `Method`.
@@ -78,12 +88,15 @@ class TwoHeads(SharedSpace):
 
     Attributes:
         image_head, text_head: onto the sphere. scale: from cosines to logits.
+        ancestors: of the findings, for the target `ontology` of `options.false_negatives`; else None.
     """
+
+    ancestors: Tensor | None
 
     def __init__(
         self,
         parts: MethodParts,
-        options: SpaceOptions,
+        options: ProjectionOptions,
         hidden: int | None = None,
         scale: Temperature | SigmoidScale | None = None,
     ) -> None:
@@ -91,35 +104,28 @@ class TwoHeads(SharedSpace):
         self.image_head = ProjectionHead(parts.image_encoder.dim, options.dim, hidden)
         self.text_head = ProjectionHead(parts.text_encoder.dim, options.dim, hidden)
         self.scale = scale or Temperature()
+        kind: TargetKind = getattr(options, "false_negatives", "identity")
+        self.register_buffer("ancestors", target_ancestors(kind, parts.findings), persistent=False)
 
 
-class DualEncoder(TwoHeads):
-    """Two heads that read reports and are asked with pairs of prompts.
+class DualEncoder(ProjectedEncoders):
+    """Projected encoders that learn from reports and score findings with pairs of prompts.
 
     Zero-shot (CheXzero, Tiu et al., Nat. BME 2022): for each pair of templates the probability is the softmax over the
     two scaled cosines, that is sigmoid(s (v t+ - v t-)); the mean over pairs is returned.
 
     Args:
-        parts, options, hidden, scale: as in `TwoHeads`.
+        parts, options, hidden, scale: as in `ProjectedEncoders`.
 
-    Attributes:
-        ancestors: of the findings, for the target `ontology`; else None.
+    Examples:
+        >>> from medvlp.methods import build_method
+        >>> method = build_method("clip", **vars(MethodParts.tiny(["edema"])))
+        >>> isinstance(method, DualEncoder), method.prompt_texts(["edema"])[:2]
+        (True, ['pulmonary edema', 'no pulmonary edema'])
     """
 
     required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS})
-    options: HeadOptions
-    ancestors: Tensor | None
-
-    def __init__(
-        self,
-        parts: MethodParts,
-        options: HeadOptions,
-        hidden: int | None = None,
-        scale: Temperature | SigmoidScale | None = None,
-    ) -> None:
-        super().__init__(parts, options, hidden, scale)
-        kind = options.false_negatives if isinstance(options, DualOptions) else "identity"
-        self.register_buffer("ancestors", target_ancestors(kind, parts.findings), persistent=False)
+    options: PromptOptions
 
     def project_pairs(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """Unit vectors `[B, dim]` of the images and of the reports of a batch."""
@@ -145,9 +151,14 @@ class DualEncoder(TwoHeads):
 
     def prompt_texts(self, findings: Sequence[str]) -> list[str]:
         """The T x 2 x F prompts, templates outermost."""
-        return [text for pair in self.options.prompts for side in (0, 1) for text in self._asked(pair, side, findings)]
+        return [
+            text
+            for pair in self.options.prompts
+            for side in (0, 1)
+            for text in self._format_prompts(pair, side, findings)
+        ]
 
-    def _asked(self, pair: tuple[str, str], side: int, findings: Sequence[str]) -> list[str]:
+    def _format_prompts(self, pair: tuple[str, str], side: int, findings: Sequence[str]) -> list[str]:
         own = PromptSet.load("chexzero").own
         return [
             pair[0].format((own[finding].present, own[finding].absent)[side][0])
@@ -182,14 +193,29 @@ def report_contrast(
         false_negatives, ancestors: of the target; see `target_matrix`.
         row_weight: share of the direction image to report.
         ranks: of a distributed run.
+
+    Examples:
+        >>> import torch
+        >>> batch = MethodParts.tiny(["edema"]).make_batch(torch.zeros(2, 1, 64, 64), ["Mild edema.", "Normal."])
+        >>> report_contrast(batch, 100 * torch.eye(2), "identity")
+        tensor(0.)
     """
     target = target_matrix(
         false_negatives, text_group=batch.text_group, states=batch.findings, ancestors=ancestors, ranks=ranks
     )
-    return info_nce(logits, target, reported_pairs(batch, ranks), row_weight, ranks)
+    return info_nce(logits, target, report_pair_mask(batch, ranks), row_weight, ranks)
 
 
-def reported_pairs(batch: Batch, ranks: Ranks) -> Tensor:
-    """bool `[B, all B]`: pairs of images that both have a report."""
+def report_pair_mask(batch: Batch, ranks: Ranks) -> Tensor:
+    """bool `[B, all B]`: pairs of images that both have a report.
+
+    Examples:
+        >>> import torch
+        >>> batch = MethodParts.tiny(["edema"]).make_batch(torch.zeros(2, 1, 64, 64), ["Mild edema.", "Normal."])
+        >>> batch.report_mask[1] = False
+        >>> report_pair_mask(batch, ONE_RANK)
+        tensor([[ True, False],
+                [False, False]])
+    """
     has_report = batch.report_mask.any(1)
     return has_report[:, None] & ranks.gather(has_report)[None]

@@ -30,7 +30,6 @@ neither.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -39,18 +38,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, EncodedSentences, MethodParts
-from medvlp.methods.dual_encoder import DualEncoder, DualOptions
-from medvlp.methods.options import Options
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, EncodedSentences, MethodParts, Options, register_method
+from medvlp.methods.dual_encoder import DualEncoder, DualEncoderOptions
 from medvlp.models import ImageFeatures, Temperature, TextFeatures, WordPooling, cosines
 from medvlp.objectives import SampledSentences, info_nce, sample_sentences, target_matrix, word_patch_similarity
 
 _SCALE, _WORDS = 10.0, 5.0  # of both contrasts, and of a word's cosine
 
 
-class GLoRIAOptions(DualOptions):
-    """Settings of `gloria`, beside those of `DualOptions`.
+class GLoRIAOptions(DualEncoderOptions):
+    """Settings of `gloria`, beside those of `DualEncoderOptions`.
 
     Attributes:
         local_dim: width of the space in which words are compared with patches.
@@ -104,8 +101,7 @@ class GLoRIA(DualEncoder):
             losses["global"] = o.global_weight * info_nce(logits, target, valid, ranks=self.ranks)
         if o.local_weight > 0:
             words, mask = self._words(text, read.tokens, read.mask)
-            patches = self._sized(self.patch_head(features.patches))
-            patches = self.ranks.gather(patches)  # texts of ranks differ in length
+            patches = self.ranks.gather(self.project_patches(features.patches))  # texts of ranks differ in length
             logits = word_patch_similarity(patches, words, mask, word_sharpness=_WORDS, scale=_SCALE, chunk=o.chunk).t()
             losses["local"] = o.local_weight * info_nce(logits, target, valid, ranks=self.ranks)
         return losses
@@ -120,10 +116,10 @@ class GLoRIA(DualEncoder):
 
     def _words(self, text: TextFeatures, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Words of encoded texts in the local space `[N, T, local_dim]`, and their mask."""
-        words, found = self.words(text.tokens, ids, mask)
-        return self._sized(self.word_head(words)), found
+        words, word_mask = self.words(text.tokens, ids, mask)
+        return self.project_tokens(words), word_mask
 
-    def _sized(self, x: Tensor) -> Tensor:
+    def _normalize(self, x: Tensor) -> Tensor:
         """Patches or words at the length at which their products are cosines times the sharpness."""
         sharpness = self.options.attention_sharpness
         return x if sharpness is None else F.normalize(x.float(), dim=-1) * sharpness**0.5
@@ -135,22 +131,19 @@ class GLoRIA(DualEncoder):
 
     # ------------------------------------------------------------------------------------------------------------- use
 
-    def project_images(self, features: ImageFeatures) -> ImageFeatures:
-        """`patches` are in the local space."""
-        patches = self._sized(self.patch_head(features.patches))
-        return replace(features, global_=self.image_head(features.global_), patches=patches)
+    def project_patches(self, patches: Tensor) -> Tensor:
+        """Patches in the local space."""
+        return self._normalize(self.patch_head(patches))
 
-    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        """`tokens` are word pieces in the local space."""
-        features = self.bank(texts)
-        tokens = self._sized(self.word_head(features.tokens))
-        return replace(features, global_=self.text_head(features.global_), tokens=tokens)
+    def project_tokens(self, tokens: Tensor) -> Tensor:
+        """Word pieces in the local space."""
+        return self._normalize(self.word_head(tokens))
 
     def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         """As in `Method`, by pairs of prompts that are compared as wholes and as words; see the top of the file."""
         image = self.project_images(features)
         pairs = self.options.prompts
-        texts = [text for pair in pairs for side in (0, 1) for text in self._asked(pair, side, findings)]
+        texts = self.prompt_texts(findings)
         words, mask = self._phrases(texts)
         local = word_patch_similarity(image.patches, words, mask, word_sharpness=_WORDS, scale=1.0)
         local = (local - mask.sum(1).log()) / _WORDS

@@ -38,11 +38,9 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, MethodParts
-from medvlp.methods.dual_encoder import SharedSpace, report_contrast
-from medvlp.methods.options import Options
+from medvlp.methods.base import Encoded, MethodParts, Options, register_method
+from medvlp.methods.dual_encoder import JointEmbedding, report_contrast
 from medvlp.methods.query_network import QueryNetwork, QueryOptions
-from medvlp.methods.registry import register_method
 from medvlp.models import ImageFeatures, KnowledgePairs, ProjectionHead, Temperature, TextFeatures, cosines
 from medvlp.objectives import TargetKind, info_nce, target_ancestors
 from medvlp.reports.states import FindingState
@@ -86,7 +84,7 @@ class KADEncoded(Encoded):
 
 
 @register_method("kad")
-class KAD(SharedSpace, QueryNetwork):
+class KAD(JointEmbedding, QueryNetwork):
     """Knowledge encoder and disease query network; see the top of the file."""
 
     Options: ClassVar[type[Options]] = KADOptions
@@ -105,14 +103,14 @@ class KAD(SharedSpace, QueryNetwork):
         ancestors = target_ancestors(options.false_negatives, parts.findings)
         self.register_buffer("ancestors", ancestors, persistent=False)
 
-    def texts_of(self, finding: str) -> tuple[str, ...]:
+    def query_texts(self, finding: str) -> tuple[str, ...]:
         """The name of a finding."""
         return (self.book.name_of(finding),)
 
-    def read_texts(self, texts: Sequence[str]) -> TextFeatures:
+    def encode_query_texts(self, texts: Sequence[str]) -> TextFeatures:
         """Texts through T."""
         features = self.bank(texts)
-        return replace(features, global_=self._taught(self.text_head(features.global_)))
+        return replace(features, global_=self._restrict_gradient(self.text_head(features.global_)))
 
     def encode(self, batch: Batch) -> KADEncoded:
         """The images, the names of the findings, the reports, and pairs of texts; each rank draws its own pairs."""
@@ -130,7 +128,7 @@ class KAD(SharedSpace, QueryNetwork):
         assert encoded.report is not None
         assert encoded.knowledge is not None
         queries = encoded.knowledge.vectors
-        report = self._taught(self.text_head(encoded.report.global_))
+        report = self._restrict_gradient(self.text_head(encoded.report.global_))
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
             "knowledge": (o.knowledge_weight, lambda: self._knowledge_contrast(encoded.pairs)),
             "report": (o.report_weight, lambda: self._report_contrast(batch, features, report)),
@@ -151,13 +149,13 @@ class KAD(SharedSpace, QueryNetwork):
         return report_contrast(batch, logits, self.options.false_negatives, self.ancestors, ranks=self.ranks)
 
     def _text_loss(self, batch: Batch, queries: Tensor, report: Tensor) -> Tensor:
-        """L_text. An image without report, which may have labels, has nothing to read."""
+        """L_text. An image without report, which may have labels, does not count."""
         answers, _ = self.decoder(queries.flatten(0, 1), self.report_memory(report)[:, None])
-        silent = ~batch.report_mask.any(1, keepdim=True)
+        no_report = ~batch.report_mask.any(1, keepdim=True)
         return self.presence_loss(
-            replace(batch, findings=batch.findings.masked_fill(silent, FindingState.UNMENTIONED)), answers
+            replace(batch, findings=batch.findings.masked_fill(no_report, FindingState.UNMENTIONED)), answers
         )
 
-    def _taught(self, features: Tensor) -> Tensor:
-        """Features of T, through which only knowledge teaches it where the options say so."""
+    def _restrict_gradient(self, features: Tensor) -> Tensor:
+        """Features of T, detached where `text_learns_from` lets only the knowledge loss train it."""
         return features.detach() if self.options.text_learns_from == "knowledge" else features

@@ -37,18 +37,16 @@ from torch.nn import functional as F
 from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge.prompts import PromptSet
 from medvlp.knowledge.study_labels import NO_FINDING
-from medvlp.methods.base import Encoded, MethodParts
-from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
-from medvlp.methods.options import FixedTemperature, Options, Share
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, FixedTemperature, Fraction, MethodParts, Options, register_method
+from medvlp.methods.dual_encoder import ProjectedEncoders, ProjectionOptions
 from medvlp.models import ImageFeatures, LabelCaptions, Temperature, TextFeatures, cosines
 from medvlp.objectives import LabelGroups, ancestor_matrix, group_metric_loss, label_groups, word_token_mask
 
 _PROMPTS = "hierarchy"
 
 
-class KEEPOptions(SpaceOptions):
-    """Settings of `keep`, beside those of `SpaceOptions`.
+class KEEPOptions(ProjectionOptions):
+    """Settings of `keep`, beside those of `ProjectionOptions`.
 
     Attributes:
         temperature: 1 / s.
@@ -58,9 +56,9 @@ class KEEPOptions(SpaceOptions):
     """
 
     temperature: FixedTemperature = 0.04
-    caption_rate: Share = 0.5
-    shortened_rate: Share = 0.5
-    dropped_words: Share = 0.4
+    caption_rate: Fraction = 0.5
+    shortened_rate: Fraction = 0.5
+    dropped_words: Fraction = 0.4
     sharpness: PositiveFloat = 10.0
 
 
@@ -73,7 +71,7 @@ class KEEPEncoded(Encoded):
 
 
 @register_method("keep")
-class KEEP(TwoHeads):
+class KEEP(ProjectedEncoders):
     """Groups by disease; see the top of the file."""
 
     Options: ClassVar[type[Options]] = KEEPOptions
@@ -128,14 +126,16 @@ class KEEP(TwoHeads):
     def score_encoded(self, features: ImageFeatures, findings: Sequence[str]) -> Tensor:
         image = self.image_head(features.global_)
         trained = dict.fromkeys((*self.findings, NO_FINDING))
-        asked = self.options.sharpness * cosines(image, self._classes(findings))
+        logits = self.options.sharpness * cosines(image, self._classes(findings))
         classes = (self.options.sharpness * cosines(image, self._classes(tuple(trained)))).logsumexp(1, keepdim=True)
-        is_class = torch.tensor([finding in trained for finding in findings], device=asked.device)
-        return (asked - torch.where(is_class, classes, torch.logaddexp(classes, asked))).exp()
+        is_class = torch.tensor([finding in trained for finding in findings], device=logits.device)
+        return (logits - torch.where(is_class, classes, torch.logaddexp(classes, logits))).exp()
 
     def _classes(self, findings: Sequence[str]) -> Tensor:
         """Mean unit vectors `[F, dim]` of the templates of each finding."""
         prompts = PromptSet.load(_PROMPTS)
-        said = [prompts.prompts(finding, self.book).present for finding in findings]
-        text = self.encode_texts([text for texts in said for text in texts]).global_
-        return F.normalize(torch.stack([part.mean(0) for part in text.split([len(texts) for texts in said])]), dim=1)
+        templates = [prompts.prompts(finding, self.book).present for finding in findings]
+        text = self.encode_texts([text for texts in templates for text in texts]).global_
+        return F.normalize(
+            torch.stack([part.mean(0) for part in text.split([len(texts) for texts in templates])]), dim=1
+        )

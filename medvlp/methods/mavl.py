@@ -41,10 +41,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, EncodedKnowledge, MethodParts
-from medvlp.methods.options import Facets, Options
-from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, EncodedKnowledge, Facets, MethodParts, Options, register_method
+from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, require_places
 from medvlp.models import AttentionPool, ImageFeatures, Temperature, TextFeatures, cosines, place_features
 from medvlp.objectives import multi_positive_nce, place_contrast
 from medvlp.reports.states import FindingState
@@ -82,7 +80,7 @@ class MAVL(QueryNetwork):
         self.pool = AttentionPool(image_dim, out_dim=width)
         self.aspect_scales = nn.ModuleList(Temperature() for _ in options.aspects)
 
-    def texts_of(self, finding: str) -> tuple[str, ...]:
+    def query_texts(self, finding: str) -> tuple[str, ...]:
         """What the book says of each aspect, in the order of `aspects`.
 
         Raises:
@@ -115,7 +113,7 @@ class MAVL(QueryNetwork):
     def _place_loss(self, batch: Batch, answers: Tensor, places: Tensor) -> Tensor:
         """L_place."""
         scores = cosines(self.to_place(answers), places)
-        return place_contrast(scores, states_of_places(batch), self.options.negatives, self.training, self.ranks)
+        return place_contrast(scores, require_places(batch), self.options.negatives, self.training, self.ranks)
 
     def _global_contrast(self, batch: Batch, features: ImageFeatures, knowledge: EncodedKnowledge) -> Tensor:
         """L_i2t and L_t2i. An aspect that the book lacks for a finding does not count."""

@@ -32,16 +32,14 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, EncodedSentences
-from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
-from medvlp.methods.options import Options
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, EncodedSentences, Options, register_method
+from medvlp.methods.dual_encoder import DualEncoder, PromptOptions
 from medvlp.models import ImageFeatures, cosines
 from medvlp.objectives import info_nce, label_affinity, sample_sentences, signed_labels
 
 
-class MedCLIPOptions(HeadOptions):
-    """Settings of `medclip`, beside those of `HeadOptions`.
+class MedCLIPOptions(PromptOptions):
+    """Settings of `medclip`, beside those of `PromptOptions`.
 
     Attributes:
         sentences: sentences of each report in a step, those that state a finding first.
@@ -62,13 +60,8 @@ class MedCLIP(DualEncoder):
 
     def encode(self, batch: Batch) -> Encoded:
         """The images, and k sentences of each report."""
-        drawn = sample_sentences(
-            batch.sentence_tokens,
-            batch.sentence_mask,
-            batch.sentence_findings,
-            self.options.sentences,
-            shuffle=self.training,
-        )
+        sentences = batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings
+        drawn = sample_sentences(*sentences, self.options.sentences, shuffle=self.training)
         image = self.image_encoder(batch.images)
         return Encoded(image, sentences=EncodedSentences(self.text_encoder(drawn.tokens, drawn.mask), drawn))
 

@@ -36,10 +36,8 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, MethodParts
-from medvlp.methods.options import Options
-from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, MethodParts, Options, register_method
+from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, require_places
 from medvlp.models import cosines, place_features
 from medvlp.objectives import place_contrast
 
@@ -72,7 +70,7 @@ class MedKLIP(QueryNetwork):
         super().__init__(parts, options, patch_perceptron(parts.image_encoder.dim, width), text_dim)
         self.to_place = nn.Linear(width, text_dim)
 
-    def texts_of(self, finding: str) -> tuple[str, ...]:
+    def query_texts(self, finding: str) -> tuple[str, ...]:
         """The facet that asks for a finding, or its name where the book has none."""
         return (self.book.text(finding, self.options.facet) or self.book.name_of(finding),)
 
@@ -94,4 +92,4 @@ class MedKLIP(QueryNetwork):
     def _place_loss(self, batch: Batch, answers: Tensor, places: Tensor) -> Tensor:
         """L_place."""
         scores = cosines(self.to_place(answers), places)
-        return place_contrast(scores, states_of_places(batch), self.options.negatives, self.training, self.ranks)
+        return place_contrast(scores, require_places(batch), self.options.negatives, self.training, self.ranks)

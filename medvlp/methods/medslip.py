@@ -43,10 +43,8 @@ from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
 from medvlp.knowledge import PLACES, get_place
-from medvlp.methods.base import Encoded, EncodedKnowledge, MethodParts
-from medvlp.methods.options import Facets, Options
-from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, states_of_places
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, EncodedKnowledge, Facets, MethodParts, Options, register_method
+from medvlp.methods.query_network import QueryNetwork, QueryOptions, patch_perceptron, require_places
 from medvlp.models import DisentanglingGate, ImageFeatures, QueryDecoder, cosines, grid_position, place_features
 from medvlp.objectives import Unmentioned, masked_bce, over_findings, prototypical_contrast
 
@@ -96,7 +94,7 @@ class MeDSLIP(QueryNetwork):
             self.place_decoder = QueryDecoder(width, layers, heads, dropout=options.dropout)
         self.finding_to_text, self.place_to_text = nn.Linear(width, text_dim), nn.Linear(width, text_dim)
 
-    def texts_of(self, finding: str) -> tuple[str, ...]:
+    def query_texts(self, finding: str) -> tuple[str, ...]:
         texts = (self.book.text(finding, facet) for facet in self.options.facets)
         return (" ".join(text for text in texts if text) or self.book.name_of(finding),)
 
@@ -106,33 +104,34 @@ class MeDSLIP(QueryNetwork):
         return Encoded(self.image_encoder(batch.images), knowledge=knowledge)
 
     def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
-        o, relations = self.options, states_of_places(batch)
+        o, relations = self.options, require_places(batch)
         assert encoded.knowledge is not None
         assert encoded.knowledge.places is not None
         findings, places = encoded.knowledge.vectors, encoded.knowledge.places
         pathology, anatomy = self.streams(encoded.image)
-        found, there = self._find(pathology, findings), self._locate(anatomy, places)
+        finding_answers = self._decode_findings(pathology, findings)
+        place_answers = self._decode_places(anatomy, places)
         candidates = o.negatives, self.training, self.ranks
-        f_to_a = prototypical_contrast(self.finding_to_text(found), relations, places, *candidates)
-        a_to_f = prototypical_contrast(self.place_to_text(there), relations.mT, findings, *candidates)
+        f_to_a = prototypical_contrast(self.finding_to_text(finding_answers), relations, places, *candidates)
+        a_to_f = prototypical_contrast(self.place_to_text(place_answers), relations.mT, findings, *candidates)
         return {
-            "finding": self.presence_loss(batch, found),
-            "place": o.place_weight * self._place_loss(batch, there),
+            "finding": self.presence_loss(batch, finding_answers),
+            "place": o.place_weight * self._place_loss(batch, place_answers),
             "finding_prototype": o.prototype_weight * f_to_a,
             "place_prototype": o.prototype_weight * a_to_f,
-            "relation": o.relation_weight * self._relation_loss(batch, found, there),
+            "relation": o.relation_weight * self._relation_loss(batch, finding_answers, place_answers),
         }
 
-    def _place_loss(self, batch: Batch, there: Tensor) -> Tensor:
+    def _place_loss(self, batch: Batch, answers: Tensor) -> Tensor:
         """L_a."""
-        o, logits, states = self.options, self.place_presence(there)[..., 0], over_findings(states_of_places(batch))
+        o, logits, states = self.options, self.place_presence(answers)[..., 0], over_findings(require_places(batch))
         has_report = batch.report_mask.any(1)
         return masked_bce(logits, states, o.unmentioned, o.uncertain, o.unmentioned_weight, has_report, self.ranks)
 
-    def _relation_loss(self, batch: Batch, found: Tensor, there: Tensor) -> Tensor:
-        """L_r."""
-        related = cosines(found, there) / math.sqrt(found.shape[-1])  # [B, F, P]; products, not cosines
-        states, has_report = states_of_places(batch).flatten(1), batch.report_mask.any(1)
+    def _relation_loss(self, batch: Batch, findings: Tensor, places: Tensor) -> Tensor:
+        """L_r, of the answers on findings and on places."""
+        related = cosines(findings, places) / math.sqrt(findings.shape[-1])  # [B, F, P]; products, not cosines
+        states, has_report = require_places(batch).flatten(1), batch.report_mask.any(1)
         return masked_bce(
             related.flatten(1), states, self.options.unstated_relations, has_report=has_report, ranks=self.ranks
         )
@@ -152,11 +151,11 @@ class MeDSLIP(QueryNetwork):
         """As in `QueryNetwork`, of the pathology stream."""
         return super().decode_queries(self.streams(features)[0], queries, need_attention)
 
-    def _find(self, pathology: ImageFeatures, texts: Tensor) -> Tensor:
+    def _decode_findings(self, pathology: ImageFeatures, texts: Tensor) -> Tensor:
         """f: answers `[B, F, width]` of the pathology stream to texts `[F, text_dim]`."""
         return super().decode_queries(pathology, self.to_query(texts)[:, None])[0]
 
-    def _locate(self, anatomy: ImageFeatures, texts: Tensor) -> Tensor:
+    def _decode_places(self, anatomy: ImageFeatures, texts: Tensor) -> Tensor:
         """a: answers `[B, L, width]` of the anatomy stream to texts `[L, text_dim]`."""
         memory = self.to_place_memory(anatomy.patches)
         position = grid_position(anatomy.grid, memory.shape[-1], memory)
@@ -180,14 +179,14 @@ class MeDSLIP(QueryNetwork):
         texts = place_features(self.bank)[[get_place(place).index for place in places]]
         pathology, anatomy = self.streams(self.image_encoder(images))
         if stream == "pathology":
-            return self.presence(self._find(pathology, texts))[..., 0].sigmoid()
-        return self.place_presence(self._locate(anatomy, texts))[..., 0].sigmoid()
+            return self.presence(self._decode_findings(pathology, texts))[..., 0].sigmoid()
+        return self.place_presence(self._decode_places(anatomy, texts))[..., 0].sigmoid()
 
     def project_images(self, features: ImageFeatures) -> ImageFeatures:
         pathology, anatomy = self.streams(features)
-        found = self._find(pathology, self._finding_features())
-        there = self._locate(anatomy, place_features(self.bank))
-        of_findings = (self.presence(found).sigmoid() * self.finding_to_text(found)).mean(1)
-        of_places = (self.place_presence(there).sigmoid() * self.place_to_text(there)).mean(1)
+        findings = self._decode_findings(pathology, self._finding_features())
+        places = self._decode_places(anatomy, place_features(self.bank))
+        of_findings = (self.presence(findings).sigmoid() * self.finding_to_text(findings)).mean(1)
+        of_places = (self.place_presence(places).sigmoid() * self.place_to_text(places)).mean(1)
         patches = self.finding_to_text(self.to_memory(pathology.patches))
         return replace(features, global_=of_findings + of_places, patches=patches)

@@ -34,18 +34,16 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Encoded, MethodParts
-from medvlp.methods.dual_encoder import DualEncoder, HeadOptions
-from medvlp.methods.options import Options
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, MethodParts, Options, register_method
+from medvlp.methods.dual_encoder import DualEncoder, PromptOptions
 from medvlp.models import BatchNormProjector, Temperature
 from medvlp.objectives import gram_orthogonality, pair_alignment
 
 _PAPERS_L, _PAPERS_WIDTH = 0.0051, 2048
 
 
-class MFLAGOptions(HeadOptions):
-    """Settings of `mflag`, beside those of `HeadOptions`. Recipes of the paper's size take hidden 2048 and dim 1024.
+class MFLAGOptions(PromptOptions):
+    """Settings of `mflag`, beside those of `PromptOptions`. Recipes of the paper's size take hidden 2048 and dim 1024.
 
     Attributes:
         hidden: width of the projectors' hidden layer.

@@ -26,8 +26,6 @@ Zero-shot: the paper fine-tunes only; here the instance space is asked with pair
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -36,16 +34,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
-from medvlp.methods.base import Encoded, MethodParts
-from medvlp.methods.dual_encoder import DualEncoder, DualOptions, report_contrast
-from medvlp.methods.options import Options
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, MethodParts, Options, register_method
+from medvlp.methods.dual_encoder import DualEncoder, DualEncoderOptions, report_contrast
 from medvlp.models import ImageFeatures, ProjectionHead, TextFeatures, WordPooling, cosines
 from medvlp.objectives import swapped_prediction, token_alignment_loss, token_weights
 
 
-class MGCAOptions(DualOptions):
-    """Settings of `mgca`, beside those of `DualOptions`.
+class MGCAOptions(DualEncoderOptions):
+    """Settings of `mgca`, beside those of `DualEncoderOptions`.
 
     Attributes:
         hidden: width of the hidden layer of all heads.
@@ -105,13 +101,11 @@ class MGCA(DualEncoder):
 
     # ------------------------------------------------------------------------------------------------------------- use
 
-    def project_images(self, features: ImageFeatures) -> ImageFeatures:
-        return replace(features, global_=self.image_head(features.global_), patches=self.patch_head(features.patches))
+    def project_patches(self, patches: Tensor) -> Tensor:
+        return self.patch_head(patches)
 
-    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        """`global_` compares with images, `tokens` (word pieces) with patches."""
-        features = self.bank(texts)
-        return replace(features, global_=self.text_head(features.global_), tokens=self.word_head(features.tokens))
+    def project_tokens(self, tokens: Tensor) -> Tensor:
+        return self.word_head(tokens)
 
     def heat_map_encoded(self, features: ImageFeatures, phrase: str) -> Tensor:
         """Where a phrase is, `[B, h, w]`: the mean over its words of their cosines with each patch."""

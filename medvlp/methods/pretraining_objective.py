@@ -25,6 +25,15 @@ class PretrainingObjective(nn.Module):
 
     Raises:
         ValueError: an auxiliary loss reads text, and the method has no text tower.
+
+    Examples:
+        >>> import torch
+        >>> from medvlp.methods import AUXILIARY, MethodParts, build_method
+        >>> parts, FILIP = MethodParts.tiny(["edema"]), AUXILIARY.get("filip")
+        >>> clip, filip = build_method("clip", **vars(parts)), FILIP(parts, FILIP.Options())
+        >>> objective = PretrainingObjective(clip, {"filip": filip})
+        >>> objective.losses(parts.make_batch(torch.zeros(2, 1, 64, 64), ["Mild edema.", "Normal."])).keys()
+        dict_keys(['contrast', 'filip/contrast'])
     """
 
     def __init__(self, method: Method, auxiliary: Mapping[str, Auxiliary] | None = None) -> None:

@@ -33,20 +33,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, EncodedKnowledge, EncodedSentences
-from medvlp.methods.dual_encoder import SpaceOptions, TwoHeads
-from medvlp.methods.options import Options, Template
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, EncodedKnowledge, EncodedSentences, Options, Template, register_method
+from medvlp.methods.convirt import one_sentence
+from medvlp.methods.dual_encoder import ProjectedEncoders, ProjectionOptions
 from medvlp.models import ImageFeatures, cosines
-from medvlp.objectives import SampledSentences, Unmentioned, info_nce, label_targets, sample_sentences, target_matrix
+from medvlp.objectives import SampledSentences, Unmentioned, info_nce, label_targets, target_matrix
 from medvlp.reports.states import FindingState
 
 
-class UniCLOptions(SpaceOptions):
-    """Settings of `unicl`, beside those of `SpaceOptions`.
+class UniCLOptions(ProjectionOptions):
+    """Settings of `unicl`, beside those of `ProjectionOptions`.
 
     Attributes:
-        templates: how a label is said, in training and when a finding is asked; several are averaged.
+        templates: sentences for a label, in training and zero-shot; several are averaged.
         false_negatives: what joins images and sentences beside labels; see `target_matrix`.
         unmentioned: what a report's silence on a finding says; see `label_targets`.
     """
@@ -57,7 +56,7 @@ class UniCLOptions(SpaceOptions):
 
 
 @register_method("unicl")
-class UniCL(TwoHeads):
+class UniCL(ProjectedEncoders):
     """Language and labels in one space; see the top of the file."""
 
     Options: ClassVar[type[Options]] = UniCLOptions
@@ -66,9 +65,7 @@ class UniCL(TwoHeads):
 
     def encode(self, batch: Batch) -> Encoded:
         """The images, one sentence of each report, and the labels as texts."""
-        drawn = sample_sentences(
-            batch.sentence_tokens, batch.sentence_mask, batch.sentence_findings, 1, self.training, first="any"
-        )
+        drawn = one_sentence(batch, shuffle=self.training)
         image = self.image_encoder(batch.images)
         sentences = EncodedSentences(self.text_encoder(drawn.tokens, drawn.mask), drawn)
         return Encoded(image, sentences=sentences, knowledge=EncodedKnowledge(self.label_texts(self.findings)))
@@ -79,16 +76,16 @@ class UniCL(TwoHeads):
         image = self.image_head(encoded.image.global_)
         sentences = self.ranks.gather(self.text_head(encoded.sentences.features.global_))
         texts = torch.cat([sentences, encoded.knowledge.vectors])
-        target, valid = self._joined(batch, encoded.sentences.sampled)
+        target, valid = self._targets(batch, encoded.sentences.sampled)
         return {"contrast": info_nce(self.scale(cosines(image, texts)), target, valid, ranks=self.ranks)}
 
-    def _joined(self, batch: Batch, drawn: SampledSentences) -> tuple[Tensor, Tensor]:
+    def _targets(self, batch: Batch, drawn: SampledSentences) -> tuple[Tensor, Tensor]:
         """T and which pairs count, `[B, all B + F]`: the sentences of all ranks, then the labels."""
         labels = torch.eye(len(self.findings), device=batch.findings.device) == 1
         named = torch.where(labels, int(FindingState.PRESENT), int(FindingState.UNMENTIONED)).to(torch.int8)
-        said = torch.cat([self.ranks.gather(drawn.states), named])
+        text_states = torch.cat([self.ranks.gather(drawn.states), named])
         joined, valid = label_targets(
-            batch.findings, said, self.options.unmentioned, has_report=batch.report_mask.any(1)
+            batch.findings, text_states, self.options.unmentioned, has_report=batch.report_mask.any(1)
         )
         own = target_matrix(self.options.false_negatives, text_group=drawn.group, ranks=self.ranks) > 0
         own = F.pad(own, (0, len(named)))

@@ -16,7 +16,6 @@ since devices and rare findings are hardly ever denied; `unmentioned: ignore` is
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -25,10 +24,9 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
+from medvlp.errors import did_you_mean, quoted
 from medvlp.knowledge import UnknownNameError
-from medvlp.methods.base import Encoded, Method, MethodParts
-from medvlp.methods.options import Options
-from medvlp.methods.registry import register_method
+from medvlp.methods.base import Encoded, Method, MethodParts, Options, register_method
 from medvlp.models import ImageFeatures, PrototypeHead, TextFeatures
 from medvlp.objectives import Uncertain, Unmentioned, per_sample_bce
 
@@ -96,10 +94,6 @@ class Unimodal(Method):
 
     def _column(self, finding: str) -> int:
         if finding not in self.findings:
-            near = difflib.get_close_matches(finding, self.findings, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "."
-            raise UnknownNameError(
-                f"unimodal was not trained on {finding!r} and has no text to read of it{hint} It knows "
-                f"{', '.join(self.findings)}"
-            )
+            advice = did_you_mean(finding, self.findings)
+            raise UnknownNameError(f"unimodal was not trained on {quoted(finding)}, and reads no text; {advice}")
         return self.findings.index(finding)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from medvlp.io import Image
 from medvlp.methods.base import Method
-from medvlp.methods.query_network import finding_named
+from medvlp.methods.query_network import match_finding
 from medvlp.tasks.admission import Admission, TaskError, check_phrase, untrained
 from medvlp.tasks.embed import require_text
 from medvlp.tasks.image_files import ImageSource, ReadFile
@@ -54,7 +54,7 @@ def ground_files(
         TaskError: no word of the phrase is known, or the method cannot make such a map of it.
     """
     check_phrase(model.book, phrase)
-    named = finding_named(model.book, phrase)
+    named = match_finding(model.book, phrase)
     common = untrained([named], model.findings) if named else []
     ran = run_files(
         heat_map_function(model, phrase, kind),
@@ -129,7 +129,7 @@ def evidence_map(method: Method, images: Tensor, finding: str) -> Tensor:
 def _finding(method: Method, phrase: str) -> str:
     """The finding that a phrase names, by id or in words, and that the method can score."""
     findings = method.book.findings if method.reads_text else method.findings
-    finding = finding_named(method.book, phrase)
+    finding = match_finding(method.book, phrase)
     if finding in findings:
         return finding
     near = difflib.get_close_matches(phrase.strip().lower(), [*map(method.book.name_of, findings), *findings], n=1)

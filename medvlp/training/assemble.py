@@ -16,12 +16,9 @@ from medvlp.data.store import Store
 from medvlp.knowledge import KnowledgeBook, KnowledgeError, LabelSpace, UnknownNameError
 from medvlp.knowledge.book import NAME
 from medvlp.knowledge.homogenize import HomogenizeError, Homogenizer
-from medvlp.methods.auxiliary.base import AuxiliaryOptions
-from medvlp.methods.auxiliary.registry import AUXILIARY
-from medvlp.methods.base import MethodParts
-from medvlp.methods.options import Options
+from medvlp.methods.auxiliary.base import AUXILIARY, AuxiliaryOptions
+from medvlp.methods.base import METHODS, MethodParts, Options, build_method
 from medvlp.methods.pretraining_objective import PretrainingObjective
-from medvlp.methods.registry import METHODS, build_method
 from medvlp.models import (
     ImageEncoder,
     ReportTokenizer,

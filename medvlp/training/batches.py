@@ -13,8 +13,8 @@ from medvlp.data.augment import STRENGTHS
 from medvlp.data.batch import Batch
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
-from medvlp.methods.auxiliary.registry import AUXILIARY
-from medvlp.methods.registry import METHODS
+from medvlp.methods.auxiliary.base import AUXILIARY
+from medvlp.methods.base import METHODS
 from medvlp.training.assemble import Parts
 from medvlp.training.loop import step_batches
 from medvlp.training.loss_buffer import diverged_file

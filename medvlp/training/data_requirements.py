@@ -11,7 +11,7 @@ import torch
 from medvlp.data.batch import Batch
 from medvlp.data.loader import BatchLoader
 from medvlp.knowledge import PLACES
-from medvlp.methods.auxiliary.registry import AUXILIARY
+from medvlp.methods.auxiliary.base import AUXILIARY
 from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.models import PatchesDroppedError
 from medvlp.reports.states import FindingState

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import PLACES, KnowledgeBook
-from medvlp.methods.registry import build_method
+from medvlp.methods.base import build_method
 from medvlp.models import ImageEncoder, ImageFeatures, ReportTokenizer, TextEncoder
 
 FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly", "edema")

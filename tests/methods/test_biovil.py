@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
 from medvlp.methods.base import MethodParts
-from medvlp.methods.biovil import BioViL, sentences_shuffled
+from medvlp.methods.biovil import BioViL, shuffle_sentences
 from medvlp.models import ImageFeatures, TextFeatures
 
 
@@ -83,7 +83,7 @@ def test_sentences_are_shuffled_and_nothing_else(tokenizer, make_batch):
     tokens, mask = tokenizer(said, 48)  # whole, where those of the fixture are cut off
     batch.sentence_tokens, batch.sentence_mask = tokens[None], mask[None]
     for _ in range(60):
-        shuffled = sentences_shuffled(batch, tokenizer)
+        shuffled = shuffle_sentences(batch, tokenizer)
         assert torch.equal(shuffled.report_tokens.sort(1).values, batch.report_tokens.sort(1).values)
         assert torch.equal(shuffled.report_mask, batch.report_mask)
         seen.add(tuple(shuffled.report_tokens[0].tolist()))
@@ -95,7 +95,7 @@ def test_reports_without_sentences_stay_and_missing_reports_stay_missing(tokeniz
     batch = make_batch(4)
     batch.sentence_mask[1] = False
     batch.report_mask[2] = False
-    shuffled = sentences_shuffled(batch, tokenizer)
+    shuffled = shuffle_sentences(batch, tokenizer)
     assert torch.equal(shuffled.report_tokens[1], batch.report_tokens[1])
     assert shuffled.report_mask[1].any()
     assert not shuffled.report_mask[2].any()

@@ -67,7 +67,7 @@ def test_equal_scores_cost_the_log_of_the_batch(world):
     assert method(batch)["report"].item() == pytest.approx(torch.tensor(4.0).log().item(), abs=1e-5)
 
 
-def test_an_answer_does_not_depend_on_what_else_is_asked(build, make_batch):
+def test_an_answer_does_not_depend_on_the_other_findings(build, make_batch):
     method, images = build("carzero").eval(), make_batch(3).images
     many = method.score(images, ["pacemaker", "edema", "pneumothorax"])
     torch.testing.assert_close(many[:, 1:2], method.score(images, ["edema"]), rtol=1e-4, atol=1e-6)

@@ -139,7 +139,7 @@ def test_a_finding_may_be_asked_that_was_never_trained_on(build, make_batch):
         method.score(images, ["pacemakr"])
 
 
-def test_an_answer_does_not_depend_on_what_else_is_asked(build, make_batch):
+def test_an_answer_does_not_depend_on_the_other_findings(build, make_batch):
     method, images = build("devide").eval(), make_batch(3).images
     one = method.score(images, ["edema"])
     many = method.score(images, ["pacemaker", "edema", "pneumothorax"])

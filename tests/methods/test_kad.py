@@ -117,7 +117,7 @@ def test_the_knowledge_contrast_brings_names_and_definitions_together(build, mak
 
     def margin():
         with torch.no_grad():
-            name, definition = (method.read_texts(side).global_ for side in zip(*texts, strict=True))
+            name, definition = (method.encode_query_texts(side).global_ for side in zip(*texts, strict=True))
             cosine = name @ definition.t()
             return (cosine.diagonal().mean() - cosine.mean()).item()
 
@@ -137,7 +137,7 @@ def test_the_floor_with_k_texts_of_one_concept_is_log_k(k):
     assert info_nce(1e4 * same.float(), same).item() == pytest.approx(math.log(k), abs=1e-3)
 
 
-def test_any_number_of_findings_may_be_asked(build, make_batch):
+def test_any_number_of_findings_can_be_scored(build, make_batch):
     method, images = build("kad").eval(), make_batch(2).images
     with torch.no_grad():
         assert method.score(images, method.book.findings).shape == (2, len(method.book.findings))

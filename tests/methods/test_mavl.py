@@ -125,6 +125,6 @@ def test_an_image_and_a_text_meet_in_the_space_of_queries(build, make_batch):
     method = build("mavl").eval()
     with torch.no_grad():
         image = method.encode_images(make_batch(2).images)
-        text = method.encode_texts([method.texts_of("edema")[0]]).global_
-        torch.testing.assert_close(text[0], method.encode_queries((method.texts_of("edema"),)).vectors[0, 0])
+        text = method.encode_texts([method.query_texts("edema")[0]]).global_
+        torch.testing.assert_close(text[0], method.encode_queries((method.query_texts("edema"),)).vectors[0, 0])
     assert image.global_.shape == (2, text.shape[1])

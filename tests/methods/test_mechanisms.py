@@ -15,10 +15,9 @@ from torch.nn import functional as F
 
 from medvlp.data.batch import Batch
 from medvlp.knowledge import BookText, KnowledgeBook
-from medvlp.methods.auxiliary.registry import AUXILIARY
-from medvlp.methods.base import MethodParts
+from medvlp.methods.auxiliary.base import AUXILIARY
+from medvlp.methods.base import MethodParts, build_method
 from medvlp.methods.pretraining_objective import PretrainingObjective
-from medvlp.methods.registry import build_method
 from medvlp.metrics import bootstrap_values, image_mean, macro_auroc
 from medvlp.models import ReportTokenizer, TextEncoder
 from medvlp.objectives import attention_region

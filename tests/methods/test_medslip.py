@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from medvlp.knowledge import PLACES, place_sentence
-from medvlp.methods.registry import build_method
+from medvlp.methods.base import build_method
 from medvlp.metrics import macro_auroc
 from medvlp.models import TextEncoder, grid_position
 from medvlp.objectives import prototypical_contrast
@@ -124,7 +124,7 @@ def test_zero_shot_asks_the_pathology_stream_for_what_was_never_trained_on(build
     scores = method.score(images, ["pneumothorax", "pacemaker"])
     book = method.bank([method.book.text(f, "definition") for f in (*method.findings, "pacemaker")]).global_
     what, _ = method.streams(method.image_encoder(images))
-    answers = method._find(what, (book - book[:4].mean(0))[[1, 4]])
+    answers = method._decode_findings(what, (book - book[:4].mean(0))[[1, 4]])
     torch.testing.assert_close(scores, method.presence(answers)[..., 0].sigmoid())
     with torch.no_grad():
         method.place_presence.bias += 1.0

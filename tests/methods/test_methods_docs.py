@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from medvlp.methods.auxiliary.registry import AUXILIARY
-from medvlp.methods.registry import METHODS
+from medvlp.methods.auxiliary.base import AUXILIARY
+from medvlp.methods.base import METHODS
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs"))

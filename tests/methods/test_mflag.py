@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from medvlp.knowledge import KnowledgeBook
-from medvlp.methods.registry import build_method
+from medvlp.methods.base import build_method
 from medvlp.models import ImageEncoder, TextEncoder
 
 DIM = 8  # of the latent; with fewer images than this the identity is out of reach

@@ -7,9 +7,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from medvlp.methods.auxiliary.registry import AUXILIARY
-from medvlp.methods.options import Options
-from medvlp.methods.registry import METHODS
+from medvlp.methods.auxiliary.base import AUXILIARY
+from medvlp.methods.base import METHODS, Options
 from medvlp.training.recipe_errors import explain
 
 KINDS = {name: METHODS.get(name).Options for name in METHODS.names()}

@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from medvlp.methods.query_network import finding_named, states_of_places
+from medvlp.methods.query_network import match_finding, require_places
 from medvlp.models import grid_position
 
 
 def test_queries_are_texts_less_the_mean_of_the_trained_ones(build):
     method = build("medklip").eval()
     with torch.no_grad():
-        texts = [method.texts_of(f)[0] for f in method.findings]
+        texts = [method.query_texts(f)[0] for f in method.findings]
         mean = method.bank(texts).global_.mean(0)
-        other = method.bank([method.texts_of("pacemaker")[0]]).global_
-        pacemaker = method.encode_queries((method.texts_of("pacemaker"),))
+        other = method.bank([method.query_texts("pacemaker")[0]]).global_
+        pacemaker = method.encode_queries((method.query_texts("pacemaker"),))
         torch.testing.assert_close(pacemaker.vectors[0], method.to_query(other - mean))
         assert pacemaker.known.all()
         torch.testing.assert_close(
@@ -30,7 +30,7 @@ def test_an_empty_text_is_read_as_the_mean(build):
 
 
 @pytest.mark.parametrize("name", ["kad", "mavl", "medklip"])
-def test_an_answer_does_not_depend_on_what_else_is_asked(build, make_batch, name):
+def test_an_answer_does_not_depend_on_the_other_findings(build, make_batch, name):
     method, images = build(name).eval(), make_batch(3).images
     with torch.no_grad():
         one, many = method.score(images, ["edema"]), method.score(images, ["pacemaker", "edema", "hiatal_hernia"])
@@ -46,7 +46,7 @@ def test_heat_maps_are_attention_to_the_finding_or_to_the_phrase(build, make_bat
     named = method.heat_map(images, "Pleural effusion.")
     assert named.shape == (2, 4, 4)
     torch.testing.assert_close(named.sum((1, 2)), torch.ones(2))
-    asked = method.encode_queries((method.texts_of("pleural_effusion"),)).vectors[0]
+    asked = method.encode_queries((method.query_texts("pleural_effusion"),)).vectors[0]
     memory = method.to_memory(method.image_encoder(images).patches)
     _, attention = method.decoder(asked, memory, grid_position((4, 4), memory.shape[2], memory), need_attention=True)
     torch.testing.assert_close(named.flatten(1), attention.mean(1))  # of all questions
@@ -59,7 +59,7 @@ def test_attention_moves_with_what_is_seen(build, make_batch):
     method, images = build("medklip").eval(), make_batch(1).images
     features = method.image_encoder(images)
     features.patches = torch.zeros_like(features.patches)
-    queries = method.encode_queries((method.texts_of("edema"),)).vectors
+    queries = method.encode_queries((method.query_texts("edema"),)).vectors
     with torch.no_grad():
         for layer in method.decoder.layers:
             layer.cross_attention.key.weight.mul_(3)
@@ -74,7 +74,7 @@ def test_an_image_is_retrieved_by_the_texts_of_its_findings(build, make_batch):
     method, images = build("medklip").eval(), make_batch(2).images
     with torch.no_grad():
         image = method.encode_images(images).global_
-        texts = method.encode_texts([method.texts_of(f)[0] for f in method.findings]).global_
+        texts = method.encode_texts([method.query_texts(f)[0] for f in method.findings]).global_
         torch.testing.assert_close(image, method.score(images, method.findings) @ texts, rtol=1e-4, atol=1e-5)
 
 
@@ -85,12 +85,12 @@ def test_pairs_and_wrong_places_are_drawn_in_training_alone(build, make_batch, l
 
 
 def test_findings_are_named_whatever_their_case(book):
-    assert finding_named(book, " Pleural effusion. ") == finding_named(book, "pleural_effusion") == "pleural_effusion"
-    assert finding_named(book, "left pleural effusion") is None
+    assert match_finding(book, " Pleural effusion. ") == match_finding(book, "pleural_effusion") == "pleural_effusion"
+    assert match_finding(book, "left pleural effusion") is None
 
 
 def test_a_batch_without_places_says_what_makes_them(make_batch):
     batch = make_batch()
     batch.places = None
     with pytest.raises(ValueError, match="places=True"):
-        states_of_places(batch)
+        require_places(batch)

@@ -7,8 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from medvlp.methods.base import Method
-from medvlp.methods.registry import METHODS, build_method, register_method
+from medvlp.methods.base import METHODS, Method, build_method, register_method
 from medvlp.training.assemble import check_recipe
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
@@ -103,7 +102,7 @@ def test_an_installed_package_brings_a_method(install, build):
 
 
 def test_a_plug_in_may_ask_for_a_method_while_it_is_imported(install, caplog):
-    install("plug_asking", "from medvlp.methods.registry import METHODS, register_method\n@register_method('mine')\n"
+    install("plug_asking", "from medvlp.methods.base import METHODS, register_method\n@register_method('mine')\n"
             "class Mine(METHODS.get('clip')): ...\n", {"mine": "Mine"})  # fmt: skip
     assert issubclass(METHODS.get("mine"), METHODS.get("clip"))
     assert caplog.records == []

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from medvlp.methods.registry import METHODS
+from medvlp.methods.base import METHODS
 
 METHODS = METHODS.names()
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from medvlp.knowledge import KnowledgeBook
-from medvlp.methods.registry import build_method
+from medvlp.methods.base import build_method
 from medvlp.models import (
     ImageFeatures,
     ReportTokenizer,

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from medvlp.data import BatchLoader, Store
 from medvlp.data.batch import Batch
-from medvlp.methods.auxiliary.registry import AUXILIARY
+from medvlp.methods.auxiliary.base import AUXILIARY
 from medvlp.training.assemble import build
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretraining import pretrain

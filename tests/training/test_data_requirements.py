@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from medvlp.data import Manifest, Preprocess, Store, prepare
-from medvlp.methods.auxiliary.registry import AUXILIARY
-from medvlp.methods.registry import METHODS
+from medvlp.methods.auxiliary.base import AUXILIARY
+from medvlp.methods.base import METHODS
 from medvlp.training.assemble import Parts, parts_from_store
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretraining import pretrain

@@ -17,8 +17,7 @@ import medvlp.methods.dual_encoder
 import medvlp.methods.unicl
 from medvlp.data.batch import Batch
 from medvlp.knowledge import KnowledgeBook
-from medvlp.methods.base import Method
-from medvlp.methods.registry import build_method
+from medvlp.methods.base import Method, build_method
 from medvlp.models import ImageEncoder, ReportTokenizer, TextEncoder
 from medvlp.objectives import info_nce
 from medvlp.training.gather import AllRanks

@@ -9,13 +9,18 @@ from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.base import Encoded, Method, MethodParts
-from medvlp.methods.options import Options
+from medvlp.methods.base import Encoded, Method, MethodParts, Options
 from medvlp.models import ONE_RANK, ImageFeatures, Ranks, TextEncoder
+from medvlp.registry import Registry
 
 
 class AuxiliaryOptions(Options):
-    """Settings of every auxiliary loss. `weight`: factor of all its losses."""
+    """Settings of every auxiliary loss. `weight`: factor of all its losses.
+
+    Examples:
+        >>> AuxiliaryOptions(weight=0.5)
+        AuxiliaryOptions(weight=0.5)
+    """
 
     weight: PositiveFloat = 1.0
 
@@ -51,7 +56,16 @@ class Auxiliary(nn.Module, ABC):
 
 
 class AuxiliaryLoss(Auxiliary):
-    """Losses on what the method encoded in the same step, beside the method's own."""
+    """Losses on what the method encoded in the same step, beside the method's own.
+
+    Examples:
+        >>> class Sparsity(AuxiliaryLoss):
+        ...     reads_text = False
+        ...     def losses(self, batch, encoded):
+        ...         return {"l1": encoded.image.global_.abs().mean()}
+        >>> Sparsity(MethodParts.tiny(["edema"]), AuxiliaryOptions(weight=0.1)).options.weight
+        0.1
+    """
 
     @abstractmethod
     def losses(self, batch: Batch, encoded: Encoded) -> dict[str, Tensor]:
@@ -72,6 +86,8 @@ class AugmentedBatch(ABC):
 
     Attributes:
         batch: what the method and the auxiliary losses are given.
+
+    Examples: see `Augmentation`.
     """
 
     batch: Batch
@@ -86,8 +102,28 @@ class AugmentedBatch(ABC):
 
 
 class Augmentation(Auxiliary):
-    """Changes the batch, and the image features, before any loss sees them."""
+    """Changes the batch, and the image features, before any loss sees them.
+
+    Examples:
+        >>> import torch
+        >>> parts, cutmix = MethodParts.tiny(["edema"]), AUXILIARY.get("medcutmix")
+        >>> batch = parts.make_batch(torch.zeros(2, 1, 64, 64), ["Mild edema.", "Normal."])
+        >>> augmented = cutmix(parts, cutmix.Options()).eval().augment(batch, parts.text_encoder)
+        >>> augmented.strength  # nothing is mixed in evaluation mode
+        tensor([0., 0.])
+    """
 
     @abstractmethod
     def augment(self, batch: Batch, text_encoder: TextEncoder) -> AugmentedBatch:
         """Augment a batch; in evaluation mode it comes through as it is."""
+
+
+def _check_auxiliary(member: object) -> None:
+    if not (isinstance(member, type) and issubclass(member, Auxiliary)):
+        raise TypeError(f"{member!r} is no class derived from AuxiliaryLoss or Augmentation")
+
+
+AUXILIARY: Registry[type[Auxiliary]] = Registry(
+    "auxiliary loss", "medvlp.methods.auxiliary", "medvlp.auxiliary", _check_auxiliary
+)
+register_auxiliary = AUXILIARY.register

@@ -19,10 +19,9 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
-from medvlp.methods.auxiliary.registry import register_auxiliary
+from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions, register_auxiliary
 from medvlp.methods.base import Encoded, MethodParts
-from medvlp.methods.dual_encoder import reported_pairs
+from medvlp.methods.dual_encoder import report_pair_mask
 from medvlp.models import ProjectionHead, Temperature
 from medvlp.objectives import info_nce, late_interaction, target_matrix
 
@@ -54,10 +53,10 @@ class FILIP(AuxiliaryLoss):
         assert report is not None
         # Patches travel between ranks, since their number is the same on all, and that of words is not.
         patches = ranks.gather(self.patch_head(encoded.image.patches))
-        found, asked = late_interaction(patches, self.word_head(report.tokens), report.mask)
+        by_patch, by_word = late_interaction(patches, self.word_head(report.tokens), report.mask)
         kind = self.options.false_negatives
         target = target_matrix(kind, text_group=batch.text_group, states=batch.findings, ranks=ranks)  # symmetric
-        pairs = reported_pairs(batch, ranks)
-        by_image = info_nce(self.scale(found.t()), target, pairs, row_weight=0.0, ranks=ranks)
-        by_text = info_nce(self.scale(asked.t()), target, pairs, row_weight=1.0, ranks=ranks)
+        pairs = report_pair_mask(batch, ranks)
+        by_image = info_nce(self.scale(by_patch.t()), target, pairs, row_weight=0.0, ranks=ranks)
+        by_text = info_nce(self.scale(by_word.t()), target, pairs, row_weight=1.0, ranks=ranks)
         return {"contrast": 0.5 * (by_image + by_text)}

@@ -6,8 +6,8 @@ features of i take on those of j where the sentence points:
 
     M = minmax_p softmax_p(k <s, p_jp>)        Z_i <- Z_i (1 - (1 - l) M) + Z_j (1 - l) M,      l uniform in `keep`
 
-Method and extras then see mixed features with the mixed report, its sentences, labels and places. What points has to be
-taught: sentences and patches have heads here, and a loss of their own on the images as they are,
+All losses then see mixed features with the mixed report, its sentences, labels and places. Pointing has to be learned:
+sentences and patches have heads here, and a loss of their own on the images as they are,
 
     L = target contrast of 1/k log mean_p exp(k <s_n, p_bp>) / tau       (`patch_sentence_similarity`)
 
@@ -22,7 +22,7 @@ In evaluation mode nothing is mixed.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -33,10 +33,8 @@ from torch.nn import functional as F
 from medvlp.data.batch import Batch, BatchField
 from medvlp.data.sentence_cutmix import Contradictions, PastedSentences, compatible_sentences, sentence_cutmix
 from medvlp.knowledge import get_finding
-from medvlp.methods.auxiliary.base import Augmentation, AugmentedBatch, AuxiliaryOptions
-from medvlp.methods.auxiliary.registry import register_auxiliary
-from medvlp.methods.base import MethodParts
-from medvlp.methods.options import Share
+from medvlp.methods.auxiliary.base import Augmentation, AugmentedBatch, AuxiliaryOptions, register_auxiliary
+from medvlp.methods.base import Fraction, MethodParts
 from medvlp.models import ImageFeatures, ProjectionHead, Temperature, TextEncoder
 from medvlp.objectives import (
     SampledSentences,
@@ -59,8 +57,8 @@ class MedCutMixOptions(AuxiliaryOptions):
         sentences: of each report that may be pasted and that teach what points. dim: width of their space.
     """
 
-    share: Share = 0.5
-    keep: tuple[Share, Share] = (0.0, 0.5)
+    share: Fraction = 0.5
+    keep: tuple[Fraction, Fraction] = (0.0, 0.5)
     sentences: PositiveInt = 2
     dim: PositiveInt = 128
 
@@ -114,22 +112,18 @@ class MedCutMix(Augmentation):
         return chosen, (drawn_value >= 0) & wanted & self.training
 
 
+@dataclass
 class _Mixed(AugmentedBatch):
     """One batch of MedCutMix."""
 
-    def __init__(
-        self,
-        mixer: MedCutMix,
-        before: Batch,
-        after: Batch,
-        drawn: SampledSentences,
-        vectors: Tensor,
-        chosen: Tensor,
-        strength: Tensor,
-    ) -> None:
-        self.mixer, self.before, self.batch = mixer, before, after
-        self.drawn, self.vectors, self.chosen, self.strength = drawn, vectors, chosen, strength
-        self._patches: Tensor | None = None
+    mixer: MedCutMix
+    before: Batch
+    batch: Batch
+    drawn: SampledSentences
+    vectors: Tensor
+    chosen: Tensor
+    strength: Tensor
+    _patches: Tensor | None = None
 
     def augment_features(self, features: ImageFeatures) -> ImageFeatures:
         """Patches, maps and global vector, mixed where the pasted sentence points in the image that it is of."""
@@ -156,7 +150,7 @@ class _Mixed(AugmentedBatch):
         ranks, drawn, has_report = self.mixer.ranks, self.drawn, self.before.report_mask.any(1)
         sharpness = self.mixer.attention_scale.scale
         similarity = patch_sentence_similarity(self._patches, ranks.gather(self.vectors), sharpness)
-        stated = drawn.states, self.before.findings, drawn.image_index, drawn.group
-        target, valid = sentence_targets(*stated, ranks=ranks, unmentioned="negative", has_report=has_report)
+        states = drawn.states, self.before.findings, drawn.image_index, drawn.group
+        target, valid = sentence_targets(*states, ranks=ranks, unmentioned="negative", has_report=has_report)
         counts = ranks.gather(drawn.has_present & drawn.exists)
         return {"pointing": info_nce(self.mixer.scale(similarity), target.float(), valid & counts, ranks=ranks)}

@@ -22,11 +22,9 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
-from medvlp.methods.auxiliary.registry import register_auxiliary
-from medvlp.methods.base import Encoded, MethodParts
-from medvlp.methods.dual_encoder import reported_pairs
-from medvlp.methods.options import Share
+from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions, register_auxiliary
+from medvlp.methods.base import Encoded, Fraction, MethodParts
+from medvlp.methods.dual_encoder import report_pair_mask
 from medvlp.models import ProjectionHead, Temperature, cosines, own_columns
 from medvlp.objectives import self_similarity, soft_contrast
 
@@ -40,7 +38,7 @@ class SoftCLIPOptions(AuxiliaryOptions):
     """
 
     dim: PositiveInt = 128
-    share: Share = 0.2
+    share: Fraction = 0.2
     sharpness: PositiveFloat = 10.0
     relations: NonNegativeFloat = 1.0
 
@@ -69,7 +67,7 @@ class SoftCLIP(AuxiliaryLoss):
 
     def _direction(self, batch: Batch, rows: Tensor, columns: Tensor, guide: Tensor) -> Tensor:
         """Rows against the columns of all ranks; how like the rows are guides."""
-        pairs = reported_pairs(batch, self.ranks)
+        pairs = report_pair_mask(batch, self.ranks)
         own = own_columns(len(rows), pairs.shape[1], self.ranks, pairs.device)
         logits = self.scale(cosines(rows, self.ranks.gather(columns)))
         alike = self.options.sharpness * self_similarity(guide, batch.report_mask.any(1), self.ranks)

@@ -21,8 +21,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
-from medvlp.methods.auxiliary.registry import register_auxiliary
+from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions, register_auxiliary
 from medvlp.methods.base import Encoded, MethodParts
 from medvlp.models import DocumentFrequency
 from medvlp.objectives import bag_cross_entropy, bag_of_words

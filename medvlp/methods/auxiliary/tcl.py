@@ -27,8 +27,7 @@ from torch.nn import functional as F
 
 from medvlp.data.augment import random_view
 from medvlp.data.batch import Batch, BatchField
-from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions
-from medvlp.methods.auxiliary.registry import register_auxiliary
+from medvlp.methods.auxiliary.base import AuxiliaryLoss, AuxiliaryOptions, register_auxiliary
 from medvlp.methods.base import Encoded, Method, MethodParts
 from medvlp.models import (
     FeatureQueue,

@@ -16,7 +16,7 @@ from torch import nn
 from medvlp.data.augment import STRENGTHS
 from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
-from medvlp.methods.options import Options
+from medvlp.methods.base import Options
 from medvlp.models import ImageEncoder
 from medvlp.training.finetune_recipe import FinetuneRecipe
 from medvlp.training.recipe_errors import RecipeError

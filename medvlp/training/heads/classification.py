@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
-from medvlp.methods.options import Options
+from medvlp.methods.base import Options
 from medvlp.models import ONE_RANK, ImageEncoder, Ranks
 from medvlp.objectives import Uncertain, Unmentioned, masked_bce
 from medvlp.reports.states import FindingState

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from medvlp.data.batch import Batch
 from medvlp.data.store import Store
-from medvlp.methods.options import Options
+from medvlp.methods.base import Options
 from medvlp.metrics import dice_foreground
 from medvlp.models import ImageEncoder, SegmentationNet
 from medvlp.objectives import NOT_ANNOTATED, pixel_bce, soft_dice

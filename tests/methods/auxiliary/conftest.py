@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from medvlp.methods.auxiliary.registry import AUXILIARY
+from medvlp.methods.auxiliary.base import AUXILIARY
 from medvlp.methods.base import MethodParts
 from medvlp.methods.pretraining_objective import PretrainingObjective
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from medvlp.data.batch import Batch
-from medvlp.methods.auxiliary.base import AuxiliaryLoss
-from medvlp.methods.auxiliary.registry import AUXILIARY
+from medvlp.methods.auxiliary.base import AUXILIARY, AuxiliaryLoss
 from medvlp.methods.base import MethodParts
 from medvlp.models import ImageEncoder
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medvlp.methods.auxiliary.registry import AUXILIARY
+from medvlp.methods.auxiliary.base import AUXILIARY
 
 EXTRAS = list(AUXILIARY)
 

@@ -6,8 +6,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from medvlp.methods.auxiliary.base import Augmentation, AuxiliaryLoss
-from medvlp.methods.auxiliary.registry import AUXILIARY, register_auxiliary
+from medvlp.methods.auxiliary.base import AUXILIARY, Augmentation, AuxiliaryLoss, register_auxiliary
 from medvlp.methods.clip import CLIP
 from medvlp.methods.pretraining_objective import current_names
 from medvlp.models import ONE_RANK, OneRank
