@@ -3,9 +3,10 @@
     python benchmarks/report_f1.py --errors errors.txt                # radiograph reports that the rules were tuned on
     python benchmarks/report_f1.py --set ct --part aside              # CT reports whose texts stay unread
 
-Two sets of MEDVLP_REAL_DATA: `radiograph` (folder `openi_reports`, 14 labels; reports are read from FINDINGS and IMPRESSION, the
-MeSH headings, from which the labels were made, never) and `ct` (folder `ct_reports`, the 18 labels of CT-RATE). The parts are
-fixed by the SHA-256 of the file name or accession number: a third is aside. Intervals: 1,000 resamples of reports.
+Two sets of MEDVLP_REAL_DATA: `radiograph` (folder `openi_reports`, 14 labels; reports are read from FINDINGS and
+IMPRESSION, the MeSH headings, from which the labels were made, never) and `ct` (folder `ct_reports`, the 18 labels of
+CT-RATE). The parts are fixed by the SHA-256 of the file name or accession number: a third is aside. Intervals: 1,000
+resamples of reports.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def main() -> None:
     space = SPACES[arguments.set]
     part = [row for row in READERS[arguments.set](root) if is_aside(row[0]) == (arguments.part == "aside")]
     gold = np.stack([labels for _, _, labels in part])
-    states = [study_labels(parse_report(text), space.findings, arguments.hedged) for _, text, _ in part]
+    states = [study_labels(parse_report(text), space, arguments.hedged) for _, text, _ in part]
     read = np.array([[state[f] == FindingState.PRESENT for f in space.findings] for state in states])
     occurring = np.flatnonzero(gold.any(axis=0))
     frequent = np.flatnonzero(gold.sum(axis=0) >= 10)

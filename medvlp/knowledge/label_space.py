@@ -18,7 +18,23 @@ from medvlp.knowledge.yaml_files import (
     unknown_name,
 )
 
-_KEYS = ("name", "source", "labels", "parents", "excludes")
+_KEYS = ("name", "source", "labels", "parents", "excludes", "counts")
+_COUNT_KEYS = ("also", "never", "only")
+
+
+@dataclass(frozen=True, slots=True)
+class CountRule:
+    """How the authors of a data set count for one label, where they depart from the hierarchy of findings.
+
+    Attributes:
+        also: findings that count for the label, with all their kinds.
+        never: findings that do not, with all their kinds, although the hierarchy says so.
+        only: where given, nothing but these findings counts, themselves and not their kinds.
+    """
+
+    also: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,7 @@ class LabelSpace:
         all_labels: every label of the data set in its order, aliases and others too.
         parents: the data set's own hierarchy, label -> broader labels, where it has one.
         excludes: the data set's own rule, label -> labels that cannot be true beside it.
+        counts: finding id of a label -> what counts for it, where the data set's authors depart from the hierarchy.
         source: where the list comes from.
     """
 
@@ -45,6 +62,7 @@ class LabelSpace:
     others: Mapping[str, str] = field(default_factory=dict)
     parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     excludes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counts: Mapping[str, CountRule] = field(default_factory=dict)
     source: str = ""
 
     def __len__(self) -> int:
@@ -166,6 +184,7 @@ def _built(where: str, content: Mapping[str, Any], all_labels: list[str]) -> Lab
         others=others,
         parents=_relation(where, "parents", content, found),
         excludes=_relation(where, "excludes", content, found),
+        counts=_count_rules(where, content.get("counts", {}), found),
         source=content.get("source", ""),
     )
 
@@ -178,3 +197,18 @@ def _relation(
         if label not in labels:
             raise unknown_name(f"label under `{key}` of {where}:", label, labels)
     return relation
+
+
+def _count_rules(where: str, content: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, CountRule]:
+    rules = {}
+    for label, rule in content.items():
+        if label not in labels:
+            raise unknown_name(f"label under `counts` of {where}:", label, labels)
+        for key, findings in rule.items():
+            if key not in _COUNT_KEYS:
+                raise KnowledgeError(f"{where}: counts: {label}: {unknown_name('key', key, _COUNT_KEYS)}")
+            for finding in findings:
+                if finding not in load_findings():
+                    raise unknown_name(f"finding under `counts` of {where}:", finding, load_findings())
+        rules[labels[label]] = CountRule(*(frozenset(rule.get(key, ())) for key in _COUNT_KEYS))
+    return rules

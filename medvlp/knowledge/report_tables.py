@@ -11,6 +11,7 @@ from typing import Any
 from medvlp.knowledge.label_space import LabelSpace
 from medvlp.knowledge.study_labels import study_labels
 from medvlp.reports.parse import parse_report
+from medvlp.reports.remark import report_remark
 from medvlp.reports.states import HedgePolicy
 from medvlp.reports.triples import report_triples
 
@@ -30,7 +31,8 @@ def label_reports(
     Args:
         reports: pairs of id and text; an id that is a MIMIC-CXR study gets that study's special care.
         space: the labels, which become columns in their order.
-        labels: CSV to write: `id`, and for each label `1` (present), `0` (absent), `u` (uncertain) or an empty cell.
+        labels: CSV to write: `id`, and for each label `1` (present), `0` (absent), `u` (uncertain) or an empty cell;
+            last `remark`: `ok`, or why the text could not be read, in which case all cells are empty.
         hedged: what an uncertain mention counts as: `keep` writes `u`, the others decide.
         sections: CSV to write: `id` and the text of each section, or None.
         triples: CSV to write: `id, finding, place, assertion`, one row a mention and place, or None.
@@ -45,13 +47,13 @@ def label_reports(
             writer.writerow(["id", *columns])
             return writer
 
-        label_table = table(labels, space.labels)
+        label_table = table(labels, (*space.labels, "remark"))
         section_table = table(sections, SECTIONS) if sections else None
         triple_table = table(triples, ("finding", "place", "assertion")) if triples else None
         for name, text in reports:
             report = parse_report(text, study=name)
-            states = study_labels(report, space.findings, hedged)
-            label_table.writerow([name, *(states[finding].cell for finding in space.findings)])
+            states = study_labels(report, space, hedged)
+            label_table.writerow([name, *(states[finding].cell for finding in space.findings), report_remark(report)])
             if section_table:
                 section_table.writerow([name, *(report.section(section) for section in SECTIONS)])
             if triple_table:

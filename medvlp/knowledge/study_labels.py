@@ -7,6 +7,8 @@ from functools import lru_cache
 
 from medvlp.knowledge.finding import load_findings
 from medvlp.knowledge.graph import ConceptGraph
+from medvlp.knowledge.label_space import CountRule, LabelSpace
+from medvlp.reports.remark import states_normal
 from medvlp.reports.report import Report
 from medvlp.reports.states import FindingState, HedgePolicy, resolve_hedge
 
@@ -24,7 +26,7 @@ _COUNTED_TOO = {"fissure_thickening": "pleural_thickening"}
 
 def study_labels(
     report: Report,
-    findings: Sequence[str],
+    findings: Sequence[str] | LabelSpace,
     hedged: HedgePolicy = "table",
     hedges: Mapping[str, str] | None = None,
 ) -> dict[str, FindingState]:
@@ -35,13 +37,13 @@ def study_labels(
     - Absence goes down only where the name says so: without a `fracture` there is no `rib_fracture`. "No opacity" does
       not deny an edema, nor a normal mediastinum a large heart, so it does not go down to them.
     - `no_finding` speaks of the other findings asked for, devices apart, as the label schemes that have it do: present
-      where the report was read and none of them is stated or doubted, absent where one is stated, uncertain where one
-      is only doubted, unmentioned where there was nothing to read. Asked for alone, it speaks of all findings.
+      where the report denies a finding or calls something normal and none is stated or doubted, absent where one is
+      stated, uncertain where one is only doubted, else unmentioned. Asked for alone, it speaks of all findings.
     - Whatever is not mentioned is UNMENTIONED.
 
     Args:
         report: a parsed report.
-        findings: finding ids, such as `LabelSpace.findings`.
+        findings: finding ids, or a label space, whose `counts` then apply.
         hedged: what an uncertain mention counts as: `keep | present | absent | table`.
         hedges: another hedge table, cue class -> `present | absent`.
     """
@@ -49,10 +51,24 @@ def study_labels(
     for mention in report.mentions:
         _raise(mentioned, mention.finding, resolve_hedge(mention, hedged, hedges))
     states = _with_relatives(mentioned)
+    if isinstance(findings, LabelSpace):
+        states |= {finding: _counted(mentioned, finding, rule) for finding, rule in findings.counts.items()}
+        findings = findings.findings
     if NO_FINDING in findings:
         others = [f for f in findings if f != NO_FINDING] or list(states)
         states[NO_FINDING] = _no_finding(report, {f: states[f] for f in others if f in states})
     return {finding: states.get(finding, FindingState.UNMENTIONED) for finding in findings}
+
+
+def _counted(mentioned: Mapping[str, FindingState], label: str, rule: CountRule) -> FindingState:
+    """The state of a label that has a rule of its own."""
+    states = {label: FindingState.UNMENTIONED}
+    for finding, state in mentioned.items():
+        kinds = {finding, *counts_as(finding)}
+        counted = finding in rule.only if rule.only else label in kinds and kinds.isdisjoint(rule.never)
+        if finding == label or (state is not FindingState.ABSENT and (counted or kinds & rule.also)):
+            _raise(states, label, state)
+    return states[label]
 
 
 def counts_as(finding: str) -> frozenset[str]:
@@ -89,9 +105,10 @@ def _above() -> dict[str, frozenset[str]]:
 
 
 def _no_finding(report: Report, states: Mapping[str, FindingState]) -> FindingState:
-    if not report.sentences:
-        return FindingState.UNMENTIONED
     abnormal = {state for f, state in states.items() if f != _DEVICES and _DEVICES not in counts_as(f)}
     if FindingState.PRESENT in abnormal:
         return FindingState.ABSENT
-    return FindingState.UNCERTAIN if FindingState.UNCERTAIN in abnormal else FindingState.PRESENT
+    if FindingState.UNCERTAIN in abnormal:
+        return FindingState.UNCERTAIN
+    denied = any(mention.assertion == "absent" for mention in report.mentions)
+    return FindingState.PRESENT if denied or states_normal(report) else FindingState.UNMENTIONED

@@ -10,6 +10,7 @@ from medvlp.reports.lexicon import Lexicon, LexiconError, load_lexicon
 from medvlp.reports.padchest import padchest_report
 from medvlp.reports.parse import parse_report, parse_sentence
 from medvlp.reports.radgraph import radgraph_report, read_radgraph
+from medvlp.reports.remark import report_remark, states_normal
 from medvlp.reports.report import Assertion, Mention, Report, Section, Sentence, Side, Temporality
 from medvlp.reports.sections import find_sections
 from medvlp.reports.sentences import find_sentences
@@ -43,7 +44,9 @@ __all__ = [
     "read_chexbert",
     "read_radgraph",
     "read_report_file",
+    "report_remark",
     "report_triples",
     "resolve_hedge",
+    "states_normal",
     "xml_report_text",
 ]

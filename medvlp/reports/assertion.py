@@ -7,33 +7,47 @@ is normal") is not reached by a cue before its subject, and a cue after a list c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from medvlp.reports.finding_spans import LISTED, FindingSpan
-from medvlp.reports.lexicon import Cue, Match
+from medvlp.reports.lexicon import Cue, Lexicon, Match
+
+_FIELDS = ("ticked", "unticked")  # each begins a field of its own
+_CHANGES = ("improved", "worsened", "resolved")
 
 
-def assert_findings(spans: list[FindingSpan], matches: list[Match]) -> None:
+def assert_findings(spans: list[FindingSpan], matches: list[Match], words: Sequence[str], lexicon: Lexicon) -> None:
     """Give each finding of a clause the cue that reaches it."""
-    _reach_forward(spans, matches)
-    _reach_back(spans, matches)
+    _reach_forward(spans, matches, lexicon)
+    _reach_back(spans, matches, words, lexicon)
+    _reach_neighbor(spans, matches, words, lexicon)
+    _doubt_alternatives(spans, matches)
 
 
-def _reach_forward(spans: list[FindingSpan], matches: list[Match]) -> None:
+def _reach_forward(spans: list[FindingSpan], matches: list[Match], lexicon: Lexicon) -> None:
     governing: Match | None = None
     waiting = 0
     for n, match in enumerate(matches):
         term = match.term
+        if _opens_statement(n, matches, governing):
+            governing = None
         while waiting < len(spans) and spans[waiting].first <= match.first:
             _govern(spans[waiting], governing, matches)
             waiting += 1
-        if term.stop or _opens_statement(n, matches):
+        if term.stop and not _is(governing, "denied_that"):
             governing = None
-        yields = governing is None or _joined(n, matches) or not (term.cue and _outlives(governing, term.cue))
+        free = governing is None or _joined(n, matches)
+        yields = free or not (term.cue and _outlives(governing, term.cue)) or term.cue.name in _FIELDS
         if yields and term.cue and (term.cue.where in ("before", "around") or _leads(match, matches)):
             governing = match
-        if term.closes and not _modifies_next(n, matches):
+        if term.closes and not _modifies_next(n, matches) and not _is(governing, "denied_that"):
             governing = None
     for rest in spans[waiting:]:
         _govern(rest, governing, matches)
+
+
+def _is(match: Match | None, name: str) -> bool:
+    return bool(match and match.term.cue and match.term.cue.name == name)
 
 
 def _joined(n: int, matches: list[Match]) -> bool:
@@ -49,14 +63,54 @@ def _outlives(governing: Match, cue: Cue) -> bool:
     return before == "absent" != cue.means
 
 
-def _opens_statement(k: int, matches: list[Match]) -> bool:
-    """Whether a comma and a word of change or degree end a list: "no effusion, stable cardiomegaly"."""
-    term = matches[k].term
-    if not _joined(k, matches) or matches[k - 1].term.join != ",":
+def _opens_statement(k: int, matches: list[Match], governing: Match | None) -> bool:
+    """Whether a list that is denied ends here: "no effusion, stable cardiomegaly", "no effusion and mild edema".
+
+    It ends at a word of change or degree after a comma or "and", or right after a finding where nobody wrote commas,
+    and at a finding after a comma with a verb of its own ("no effusion, cardiomegaly is noted"). An "or" that follows
+    says that the list goes on.
+    """
+    if governing is None or not governing.term.cue or governing.term.cue.means != "absent" or k == 0:
         return False
-    if term.time in ("unchanged", "improved", "worsened"):
-        return True
-    return term.severity is not None and not any(m.term.join == "or" for m in matches[k:])
+    term, before = matches[k].term, matches[k - 1]
+    if any(m.term.join in ("or", "nor", "/") for m in matches[k:]) or before.last != matches[k].first - 1:
+        return False
+    if before.term.join in (",", "and") and any(m.term.finding for m in matches[: k - 1]):
+        if term.severity is not None or term.article or term.time in ("unchanged", "improved", "worsened", "new"):
+            return _leads_finding(k, matches)
+        return before.term.join == "," and term.finding is not None and _has_own_verb(k, matches)
+    degree = term.severity not in (None, "large") or term.time in ("unchanged", "new", "worsened")
+    return before.term.finding is not None and degree and _leads_finding(k, matches)
+
+
+def _leads_finding(k: int, matches: list[Match]) -> bool:
+    """Whether a modifier has a finding or its subject after it, before the next comma or conjunction."""
+    for match in matches[k:]:
+        if match.term.finding or match.term.subject:
+            return True
+        if match.term.join:
+            return False
+    return False
+
+
+def _has_own_verb(k: int, matches: list[Match]) -> bool:
+    """Whether the finding at `k`, last of a list of two, is followed by "is noted" and the like."""
+    findings = [m for m in matches[:k] if m.term.finding]
+    rest = matches[k + 1 :]
+    verb = next((m for m in rest if m.term.closes or m.term.join or m.term.cue), None)
+    return len(findings) == 1 and verb is not None and verb.term.closes and verb.last > verb.first
+
+
+def _doubt_alternatives(spans: list[FindingSpan], matches: list[Match]) -> None:
+    """Doubt two findings with a slash between them that no other cue governs: "atelectasis/infiltrate"."""
+    for match in matches:
+        if match.term.cue is None or match.term.cue.where != "between":
+            continue
+        before = [s for s in spans if s.last == match.first - 1 and not s.from_predicate]
+        after = [s for s in spans if match.last < s.first <= match.last + LISTED and not s.from_predicate][:1]
+        if before and after and all(s.cue is None or s.cue.where == "between" for s in (*before, *after)):
+            for span in (*before, *after):
+                span.cue, span.cue_words = match.term.cue, (match.first, match.last)
 
 
 def _modifies_next(k: int, matches: list[Match]) -> bool:
@@ -88,15 +142,20 @@ def _govern(span: FindingSpan, governing: Match | None, matches: list[Match]) ->
         span.cue, span.cue_words = governing.term.cue, (governing.first, governing.last)
 
 
-def _reach_back(spans: list[FindingSpan], matches: list[Match]) -> None:
+def _reach_back(spans: list[FindingSpan], matches: list[Match], words: Sequence[str], lexicon: Lexicon) -> None:
     for match in matches:
         cue = match.term.cue
-        if cue is None or cue.where == "before" or _leads(match, matches):
+        if cue is None or cue.where in ("before", "adjacent", "imitator", "between") or _leads(match, matches):
             continue
         before = [s for s in spans if s.last < match.first and not s.own_clause]
         nearest = before[-1] if before else None
         if nearest is None or (cue.where == "around" and nearest.cue and nearest.cue.means != "present"):
             continue
+        if cue.where == "after" and cue.means == "absent":
+            if _speaks_of_past(match, matches, words, lexicon):
+                cue = lexicon.cues["not_seen_before"]
+            elif nearest.cue and nearest.cue.name == "denied_that" and cue.time:
+                cue = lexicon.cues["change_denied"]
         # A list that another cue governs gives up its last finding only: "no effusion, pneumothorax not excluded".
         governed = nearest.cue_words
         following = nearest
@@ -106,3 +165,50 @@ def _reach_back(spans: list[FindingSpan], matches: list[Match]) -> None:
                 break
             span.cue, span.cue_words = cue, (match.first, match.last)
             following = span
+    for span in spans:  # "no evidence that the effusion has increased"
+        if span.cue and span.cue.name == "denied_that":
+            after = [m for m in matches if m.first > span.last and m.term.time in _CHANGES]
+            if after and not lexicon.copulas.isdisjoint(words[after[0].first - 1 : after[0].first + 1]):
+                span.cue = lexicon.cues["change_denied"]
+
+
+def _speaks_of_past(match: Match, matches: list[Match], words: Sequence[str], lexicon: Lexicon) -> bool:
+    """Whether a denial is of an earlier film: "which was not visible in May", "not observed on the prior one"."""
+    ends = [m.first for m in matches if m.first > match.last and (m.term.join == "," or m.term.stop)]
+    tail = words[match.last + 1 : min([match.last + 9, *ends])]
+    return not lexicon.past.isdisjoint(tail) and lexicon.now.isdisjoint(tail)
+
+
+def _reach_neighbor(spans: list[FindingSpan], matches: list[Match], words: Sequence[str], lexicon: Lexicon) -> None:
+    """Cues of one finding alone: what was treated or had before ("prior pneumonia") and left nothing behind."""
+    for match in matches:
+        if not (match.term.cue and match.term.cue.where == "adjacent"):
+            continue
+        span = next((s for s in spans if s.first > match.last), None)
+        if span is None or span.first - match.last > 3 or span.cue is not None or span.from_predicate:
+            continue
+        lasting = {span.finding, lexicon.homes[span.finding].name} & lexicon.lasting
+        told = any(m.first > span.last and (m.term.closes or m.term.time or m.term.cue) for m in matches)
+        definite = match.first > 0 and words[match.first - 1] in ("the", "this", "these", "those")
+        if not (lasting or told or definite):
+            span.cue, span.cue_words = match.term.cue, (match.first, match.last)
+
+
+def find_imitations(spans: list[FindingSpan], matches: list[Match], words: Sequence[str], lexicon: Lexicon) -> None:
+    """Deny or doubt what a fold, a nipple, clothes or overlap explain: "nodular density, likely nipple shadow"."""
+    for match in matches:
+        cue = match.term.cue
+        if cue is None or cue.where != "imitator":
+            continue
+        before = [s for s in spans if s.last < match.first and s.match is not match]
+        if not before or match.first - before[-1].last > 12:
+            continue
+        between = words[before[-1].last + 1 : match.first]
+        doubted = not lexicon.imitation_links["doubted"].isdisjoint(between)
+        if not doubted and lexicon.imitation_links["sure"].isdisjoint(between):
+            continue
+        doubted = doubted or words[match.last + 1 : match.last + 2] == ["?"]
+        for span in before[-1:]:
+            if span.cue is None or span.cue.means != "absent":
+                span.cue = lexicon.cues["imitated_perhaps"] if doubted else cue
+                span.cue_words = (match.first, match.last)

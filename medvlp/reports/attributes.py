@@ -32,7 +32,7 @@ def temporalities(
     spans: list[FindingSpan], matches: list[Match], words: list[str], lexicon: Lexicon
 ) -> dict[int, Temporality]:
     """Index of a finding -> its temporality: a word of change before it, or the predicate of it and its list."""
-    found = {k: cast(Temporality, s.cue.time) for k, s in enumerate(spans) if s.cue and s.cue.time}
+    found = {k: cast("Temporality", s.cue.time) for k, s in enumerate(spans) if s.cue and s.cue.time}
     for n, match in enumerate(matches):
         if not match.term.time or _is_predicate(match, spans):
             continue
@@ -42,7 +42,7 @@ def temporalities(
         leads = following is not None and following.first - match.last <= 5 and not (parted and predicated)
         near = owner(match.first, match.last, spans, forward=leads)
         while near is not None and found.get(near, "unchanged") in ("unchanged", "prior"):
-            found[near] = cast(Temporality, match.term.time)  # "persistent but decreased" has changed
+            found[near] = cast("Temporality", match.term.time)  # "persistent but decreased" has changed
             shared = predicated and near > 0 and spans[near].first - spans[near - 1].last < LISTED
             near = near - 1 if shared else None
     return found

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from medvlp.errors import MedVLPError
+from medvlp.reports.tokens import tokenize
 
 _FOLDER = Path(__file__).parent
-_WORD = re.compile(r"[^\W_]+|[,;:?()/]")
+_WORD = re.compile(r"[^\W_]+|[,;:?()/⊖⊕±☐☑]")
 _CHOICE = re.compile(r"\(([^()]*)\)")
 
 
@@ -36,7 +37,7 @@ class Cue(NamedTuple):
 
 
 class Region(NamedTuple):
-    """An anatomical region as places by side; `side` is the one that its own words imply."""
+    """An anatomical region as places by side; its own words imply `side`; `outside` is no part of the chest."""
 
     name: str
     left: str | None
@@ -45,6 +46,7 @@ class Region(NamedTuple):
     both: str | None
     side: str | None
     in_lung: bool
+    outside: bool
 
 
 @dataclass(slots=True)
@@ -64,6 +66,7 @@ class Term:
     join: str | None = None
     closes: bool = False
     gone: bool = False
+    article: bool = False
 
 
 class Match(NamedTuple):
@@ -99,6 +102,8 @@ class Lexicon:
         implied: (subject, predicate) -> ((finding, present?), ...): what "the heart is enlarged" says.
         located: (finding, region) -> the finding that it is there (a fracture of a rib), None where it is none of ours.
         cues: cue class by name.
+        vocabulary: every word of every phrase.
+        lasting: findings and home regions that a past event leaves behind ("old fracture").
         prepositions, qualifiers, copulas: single words that open a place, may stand between the two, tell a predicate.
         hedges: uncertain cue class -> `present | absent`, the policy for a forced yes or no.
     """
@@ -111,10 +116,13 @@ class Lexicon:
         hedges: Mapping[str, str],
     ) -> None:
         self._trie: dict[str, Any] = {}
+        self.vocabulary: set[str] = set()
         self.hedges = dict(hedges)
         self.regions = {name: _region(name, entry) for name, entry in anatomy["regions"].items()}
         self.prepositions, self.qualifiers = frozenset(cues["prepositions"]), frozenset(cues["qualifiers"])
-        self.copulas = frozenset(cues["copulas"])
+        self.copulas, self.lasting = frozenset(cues["copulas"]), frozenset(cues.get("lasting", ()))
+        self.past, self.now = frozenset(cues.get("past", ())), frozenset(cues.get("now", ()))
+        self.imitation_links = {name: frozenset(words) for name, words in cues.get("imitation_links", {}).items()}
         self.cues = {name: Cue(name, c["where"], c["means"], c.get("time")) for name, c in cues["cues"].items()}
         self.homes: dict[str, Region] = {}
         self.implied: dict[tuple[str, str], tuple[tuple[str, bool], ...]] = {}
@@ -130,7 +138,7 @@ class Lexicon:
     @property
     def findings(self) -> set[str]:
         """The ids of all findings that a phrase or an implication can yield."""
-        return set(self.homes)
+        return {finding for finding in self.homes if not finding.startswith("_")}
 
     def match(self, words: Sequence[str]) -> list[Match]:
         """The longest phrase at each position, left to right, without overlaps."""
@@ -153,9 +161,20 @@ class Lexicon:
             i = last + 1
         return found
 
+    def finding_phrase(self, words: Sequence[str]) -> Term | None:
+        """The term of exactly these words where it names a finding."""
+        node: Any = self._trie
+        for word in words:
+            node = node.get(word)
+            if node is None:
+                return None
+        term: Term | None = node.get("")
+        return term if term and term.finding else None
+
     def cue_class(self, words: str) -> str | None:
         """The class of a mention's cue words, or None."""
-        found = [m.term.cue for m in self.match(phrase_words(words)) if m.term.cue]
+        tokens = [token.word for token in tokenize(f"x {words}")][1:]  # an answer follows a word
+        found = [m.term.cue for m in self.match(tokens) if m.term.cue]
         return found[0].name if found else None
 
     def _add(self, patterns: Iterable[str]) -> Iterator[tuple[str, Term]]:
@@ -165,6 +184,7 @@ class Lexicon:
                 node = self._trie
                 for word in phrase_words(phrase):
                     node = node.setdefault(word, {})
+                    self.vocabulary.add(word)
                 if node is self._trie:
                     raise LexiconError(f"pattern {pattern!r} has a phrase without words")
                 yield phrase, node.setdefault("", Term())
@@ -206,6 +226,8 @@ class Lexicon:
                 term.time = time
         for _, term in self._add(cues["stops"]):
             term.stop = True
+        for _, term in self._add(cues.get("articles", ())):
+            term.article = True
         for phrase, term in self._add(cues["joins"]):
             term.join = phrase
         for _, term in self._add(cues["closers"]):
@@ -245,9 +267,8 @@ class Lexicon:
 def _region(name: str, entry: Mapping[str, Any]) -> Region:
     places = entry["places"]
     left, right, unsided = places if isinstance(places, list) else (places, places, places)
-    return Region(
-        name, left, right, unsided, entry.get("both", unsided), entry.get("side"), entry.get("in_lung", False)
-    )
+    flags = (entry.get(key, False) for key in ("in_lung", "outside"))
+    return Region(name, left, right, unsided, entry.get("both", unsided), entry.get("side"), *flags)
 
 
 @lru_cache(maxsize=1)

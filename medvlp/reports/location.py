@@ -51,7 +51,7 @@ def _location(opening: Match, region: Match | None, words: list[str], lexicon: L
     stated = region.term.region if region else None
     side = opening.term.side or (region.term.side if region else None) or (stated.side if stated else None)
     backward = (before >= 0 and words[before] in lexicon.prepositions) or words[last + 1 : last + 2] == [","]
-    return Location(opening.first, last, cast(Side | None, side), stated, backward)
+    return Location(opening.first, last, cast("Side | None", side), stated, backward)
 
 
 _SidedRegion = tuple[Side | None, Region]
@@ -70,7 +70,7 @@ def locate(
     found: list[list[_SidedRegion]] = []
     for k, span in enumerate(spans):
         inner, home = span.match.term, lexicon.homes[span.finding]
-        implied = cast(Side | None, inner.side)
+        implied = cast("Side | None", inner.side)
         if k in stated:
             here = [(place.side or implied, place.region or inner.region or home) for place in stated[k]]
         elif k and _is_taken_for(spans[k - 1], span):
@@ -81,7 +81,7 @@ def locate(
             ]
         else:
             here = [(implied, inner.region or home)]
-        found.append([(side or cast(Side | None, region.side), region) for side, region in here])
+        found.append([(side or cast("Side | None", region.side), region) for side, region in here])
     return found
 
 
@@ -91,6 +91,8 @@ def _stated(spans: list[FindingSpan], locations: list[Location], words: list[str
     for location in locations:
         subjects = [k for k, span in enumerate(spans) if span.from_predicate and _overlap(span, location)]
         near = owner(location.first, location.last, spans, forward=not location.backward)
+        if near is not None and _stands_apart(location, spans[near], words):
+            near = None
         for k in subjects or ([] if near is None else [near]):
             # "Heart and mediastinum are normal": another subject's region is not the heart's, a side may be.
             here = location if subjects or not spans[k].from_predicate else location._replace(region=None)
@@ -102,6 +104,14 @@ def _stated(spans: list[FindingSpan], locations: list[Location], words: list[str
                 stated[k - 1] = stated[k]
                 k -= 1
     return stated
+
+
+def _stands_apart(location: Location, span: FindingSpan, words: list[str]) -> bool:
+    """Whether a location is no place of the finding: after a semicolon, or another organ with a verb of its own."""
+    if span.last < location.first and ";" in words[span.last : location.first]:
+        return True
+    outside = location.region is not None and location.region.outside
+    return outside and words[location.last + 1 : location.last + 2] in (["is"], ["are"], ["appears"])
 
 
 def _overlap(span: FindingSpan, location: Location) -> bool:

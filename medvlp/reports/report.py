@@ -10,6 +10,12 @@ Side = Literal["left", "right", "bilateral"]
 Temporality = Literal["new", "unchanged", "improved", "worsened", "resolved", "prior"]
 
 
+# The sections that state what is seen now; the others ask, compare or tell how.
+MENTION_SECTIONS = frozenset({"findings", "impression", "addendum"})
+_WITHOUT_HEADINGS = MENTION_SECTIONS | {"preamble", "wet_read", "recommendation", "other"}
+_BODY = 300  # characters before the impression that are findings without a heading
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A headed part of the report: `text[start:end]` is its body, without blanks at its ends.
@@ -73,6 +79,17 @@ class Report:
     sections: tuple[Section, ...] = field(default=())
     sentences: tuple[Sentence, ...] = field(default=())
     mentions: tuple[Mention, ...] = field(default=())
+
+    @property
+    def sections_read(self) -> frozenset[str]:
+        """The sections that state what is seen; where none is headed so, the whole text but its questions."""
+        named = {section.name for section in self.sections}
+        if "findings" in named:
+            return MENTION_SECTIONS
+        if "impression" not in named:
+            return _WITHOUT_HEADINGS
+        body = sum(s.end - s.start for s in self.sections if s.name == "preamble")
+        return MENTION_SECTIONS | {"preamble"} if body > _BODY else MENTION_SECTIONS
 
     def words(self, part: Section | Sentence | Mention) -> str:
         """The words of a section, a sentence or a mention."""

@@ -9,10 +9,7 @@ from typing import NamedTuple
 
 import yaml
 
-from medvlp.reports.report import Section
-
-# The sections that state what is seen now; the others ask, compare or describe how.
-MENTION_SECTIONS = frozenset({"findings", "impression", "addendum"})
+from medvlp.reports.report import MENTION_SECTIONS, Section
 
 _MAIN = ("impression", "findings", "history", "comparison", "addendum")  # wins where a longer heading holds the word
 

@@ -23,9 +23,9 @@ def test_the_three_tables(tmp_path):
     done = list(label_reports(REPORTS, space, paths[0], "keep", paths[1], paths[2]))
     assert done == ["a", "b"]
     labels, sections, triples = map(_rows, paths)
-    assert list(labels[0]) == ["id", *space.labels]
+    assert list(labels[0]) == ["id", *space.labels, "remark"]
     stated = {label: cell for label, cell in labels[0].items() if cell}
-    assert stated == {"id": "a", "Effusion": "1", "Pneumothorax": "0", "Pneumonia": "u"}
+    assert stated == {"id": "a", "Effusion": "1", "Pneumothorax": "0", "Pneumonia": "u", "remark": "ok"}
     assert labels[1]["Cardiomegaly"] == "1"
     assert sections[0]["history"] == "Cough."
     assert sections[0]["impression"] == "Possible pneumonia."

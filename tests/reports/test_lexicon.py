@@ -44,7 +44,7 @@ def test_no_key_stands_twice():
     for path in names:
         keys += [event.value for event, _ in yaml.compose(path.read_text()).value]
     assert len(keys) == len(set(keys))
-    assert set(keys) == load_lexicon().findings
+    assert {key for key in keys if not key.startswith("_")} == load_lexicon().findings
 
 
 @pytest.mark.parametrize(
