@@ -14,8 +14,8 @@ _BLANKS = frozenset(
     ("", "nan", "none", "null", "na", "n/a", "nil", "-", "--", ".", "?", "missing", "no report", "no text", "empty")
 )
 _ENGLISH_WORDS = (
-    "the of is are no and with in there was has have not to for on at or from without this seen which been by be normal "
-    "right left lung lungs heart"
+    "the of is are no and with in there was has have not to for on at or from without this seen which been by be "
+    "normal right left lung lungs heart"
 )
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
 _OTHERS = {  # function words that English reports do not have
