@@ -149,6 +149,8 @@ def _reach_back(spans: list[FindingSpan], matches: list[Match], words: Sequence[
             continue
         before = [s for s in spans if s.last < match.first and not s.own_clause]
         nearest = before[-1] if before else None
+        if nearest is not None and words[match.first] == "?" and _asks_in_brackets(nearest, match, words):
+            continue
         if nearest is None or (cue.where == "around" and nearest.cue and nearest.cue.means != "present"):
             continue
         if cue.where == "after" and cue.means == "absent":
@@ -170,6 +172,11 @@ def _reach_back(spans: list[FindingSpan], matches: list[Match], words: Sequence[
             after = [m for m in matches if m.first > span.last and m.term.time in _CHANGES]
             if after and not lexicon.copulas.isdisjoint(words[after[0].first - 1 : after[0].first + 1]):
                 span.cue = lexicon.cues["change_denied"]
+
+
+def _asks_in_brackets(span: FindingSpan, mark: Match, words: Sequence[str]) -> bool:
+    """Whether a question mark asks what the brackets say: "mosaic attenuation (small airway disease?)"."""
+    return "(" in words[span.last + 1 : mark.first - 1]
 
 
 def _speaks_of_past(match: Match, matches: list[Match], words: Sequence[str], lexicon: Lexicon) -> bool:
