@@ -36,9 +36,9 @@ def _reach_forward(spans: list[FindingSpan], matches: list[Match], lexicon: Lexi
             waiting += 1
         if term.stop and not _is(governing, "denied_that"):
             governing = None
-        free = governing is None or _joined(n, matches)
-        yields = free or not (term.cue and _outlives(governing, term.cue)) or term.cue.name in _FIELDS
-        if yields and term.cue and (term.cue.where in ("before", "around") or _leads(match, matches)):
+        cue = term.cue
+        held = governing and cue and not _joined(n, matches) and cue.name not in _FIELDS and _outlives(governing, cue)
+        if cue and not held and (cue.where in ("before", "around") or _leads(match, matches)):
             governing = match
         if term.closes and not _modifies_next(n, matches) and not _is(governing, "denied_that"):
             governing = None
@@ -76,7 +76,7 @@ def _opens_statement(k: int, matches: list[Match], governing: Match | None) -> b
     if any(m.term.join in ("or", "nor", "/") for m in matches[k:]) or before.last != matches[k].first - 1:
         return False
     if before.term.join in (",", "and") and any(m.term.finding for m in matches[: k - 1]):
-        if term.severity is not None or term.article or term.time in ("unchanged", "improved", "worsened", "new"):
+        if term.severity is not None or term.article or term.time or _is(matches[k], "past"):
             return _leads_finding(k, matches)
         return before.term.join == "," and term.finding is not None and _has_own_verb(k, matches)
     degree = term.severity not in (None, "large") or term.time in ("unchanged", "new", "worsened")
@@ -97,8 +97,11 @@ def _has_own_verb(k: int, matches: list[Match]) -> bool:
     """Whether the finding at `k`, last of a list of two, is followed by "is noted" and the like."""
     findings = [m for m in matches[:k] if m.term.finding]
     rest = matches[k + 1 :]
-    verb = next((m for m in rest if m.term.closes or m.term.join or m.term.cue), None)
-    return len(findings) == 1 and verb is not None and verb.term.closes and verb.last > verb.first
+    verb = next((m for m in rest if m.term.closes or m.term.join or m.term.cue or m.term.severity or m.term.time), None)
+    if verb is None or len(findings) != 1:
+        return False
+    predicate = bool(verb.term.severity or verb.term.time) and verb.first == matches[k].last + 2
+    return predicate or (verb.term.closes and verb.last > verb.first)
 
 
 def _doubt_alternatives(spans: list[FindingSpan], matches: list[Match]) -> None:

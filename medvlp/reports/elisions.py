@@ -44,11 +44,12 @@ def _before(match: Match, words: Sequence[str], lexicon: Lexicon) -> list[Match]
         if not joins:
             break
         at = joins[-1] - 1
-        term = lexicon.finding_phrase([words[at], *end])
+        two = lexicon.finding_phrase([words[at - 1], words[at], *end]) if at else None
+        term = two or lexicon.finding_phrase([words[at], *end])
         if term is None:
             break
         if term.finding != match.term.finding:
-            found.append(Match(at, at, term))
+            found.append(Match(at - 1 if two else at, at, term))
     return found
 
 

@@ -15,7 +15,7 @@ from medvlp.reports.finding_spans import FindingSpan, find_spans
 from medvlp.reports.lexicon import Lexicon, Match, load_lexicon
 from medvlp.reports.location import locate, places_of
 from medvlp.reports.remark import foreign_language
-from medvlp.reports.report import Mention, Report
+from medvlp.reports.report import Mention, Report, Sentence
 from medvlp.reports.sections import find_sections
 from medvlp.reports.sentences import find_sentences
 from medvlp.reports.tokens import tokenize
@@ -38,10 +38,11 @@ def parse_report(text: str, study: str | None = None) -> Report:
     """
     report = Report(text, find_sections(text, study))
     if foreign_language(text):
-        sentences = [sentence for section in report.sections for sentence in find_sentences(text, section)]
-        return Report(text, report.sections, tuple(sentences))
+        unread = (sentence for section in report.sections for sentence in find_sentences(text, section))
+        return Report(text, report.sections, tuple(unread))
     read = report.sections_read
-    sentences, mentions = [], []
+    sentences: list[Sentence] = []
+    mentions: list[Mention] = []
     for section in report.sections:
         for sentence in find_sentences(text, section):
             if section.name in read:
@@ -55,7 +56,7 @@ def parse_report(text: str, study: str | None = None) -> Report:
                     found = _answered(text[asked.start : sentence.end], asked.end - asked.start)
                     mentions += [_placed(mention, asked.start, len(sentences) - 1) for mention in found]
                 else:
-                    found = parse_sentence(text[sentence.start : sentence.end])
+                    found = list(parse_sentence(text[sentence.start : sentence.end]))
                     mentions += [_placed(mention, sentence.start, len(sentences)) for mention in found]
             sentences.append(sentence)
     return Report(text, report.sections, tuple(sentences), tuple(mentions))

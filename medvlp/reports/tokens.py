@@ -14,13 +14,14 @@ from typing import NamedTuple
 NO, YES, OPEN, UNTICKED, TICKED = "⊖⊕±☐☑"
 
 _SEEN = r"(?: (?:seen|present|identified|detected|visuali[sz]ed|evident|noted|found|demonstrated|apparent|visible))?"
-_SAYS_NO = rf"no{_SEEN}|none{_SEEN}|not{_SEEN[:-1]}|nil|nill|neg(?:ative)?|absent|false|n|0|-ve|[-\u2013\u2212]"
+_NONE = rf"no{_SEEN}|no (?:evidence|sign|signs|indication)|none{_SEEN}|not{_SEEN[:-1]}"
+_SAYS_NO = rf"{_NONE}|nil|nill|neg(?:ative)?|absent|false|n|0|-ve|[-\u2013\u2212]"
 _SAYS_YES = r"yes|pos(?:itive)?|present|true|y|1|\+ve|\+{1,4}|seen"
 _LEAVES_OPEN = r"yes ?/ ?no|y ?/ ?n|\+/-|\+-|±|not (?:assessed|assessable|evaluated|evaluable)|n/a|indeterminate"
 _PLAIN_NO = r"neg(?:ative)?|nil|-ve|none|[-\u2013\u2212]"  # these need no sign between the finding and them
 _PLAIN_YES = r"pos(?:itive)?|\+ve|\+{1,4}"
 _END = r"(?=[ \t]*(?:[.,;)\]|\n\t]|$|[ ]{2,}))"
-_BETWEEN = r"(?:\s*[:=|?]+\s*|\s+[-\u2013\u2014]{1,2}\s+|\t+|[ ]{3,}|\s*\.{3,}\s*|\s*[(\[]\s*)"
+_BETWEEN = r"(?:\s*[:=|?]+\s*|\s*[-=]>\s*|\s+[-\u2013\u2014]{1,2}\s+|\t+|[ ]{3,}|\s*\.{3,}\s*|\s*[(\[]\s*)"
 _TICK = r"(?:\[\s*[xX✓✔*]\s*\]|\(\s*[xX✓✔*+]\s*\)|[☑☒✓✔✅])"
 _EMPTY = r"(?:\[\s*-?\s*\]|\(\s*[-\u2013\u2212]?\s*\)|[☐□])"
 _PAIRS = (
@@ -37,7 +38,7 @@ _GROUPS = (
 )
 _ANSWER = "|".join(f"(?P<a{k}>{pattern})" for k, (_, pattern) in enumerate(_GROUPS))
 _SIGNS = re.compile(
-    r"[:=|?\[\]+±☑☒✓✔✅☐□\t\u2013\u2014\u2212]|\([-+xX ]?\)|\([nN]|- | -|   |\.\.\.|[nN]eg|NEG|[nN]il|[nN]one|[pP]os"
+    r"[:=|?>\[\]+±☑☒✓✔✅☐□\t\u2013\u2014\u2212]|\([-+xX ]?\)|\([nN]|- | -|   |\.\.\.|[nN]eg|NEG|[nN]il|[nN]one|[pP]os"
 )
 _BROKEN = r"(?P<broken>[^\W\d_]+-\s+[^\W\d_]+)"  # "pneumo-\nthorax"
 _PLAIN = r"[^\W\d_]+|\d+(?:\.\d+)?|[,;:?()/]"
