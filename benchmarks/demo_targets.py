@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from medvlp.experiments.plan import ExperimentPlan, recipe_folder
+from medvlp.experiments.plan import ExperimentPlan
 from medvlp.metrics import Estimate, bootstrap_by_patient, macro_auroc, paired_difference
+from medvlp.training.recipe_file import recipe_folder
 
 
 def main() -> None:

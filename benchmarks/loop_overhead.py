@@ -30,7 +30,7 @@ from phantom_store import phantom_store
 
 from medvlp.data import BatchLoader, Store
 from medvlp.data.batch import Batch
-from medvlp.training.assemble import parts_from_store
+from medvlp.training.assemble import load_book, make_tokenizer
 from medvlp.training.host_syncs import HostSyncs
 from medvlp.training.loop import Trainer, step_batches
 from medvlp.training.loss_buffer import LossBuffer
@@ -98,10 +98,11 @@ def timed(step: Callable[[], None], steps: int, device: torch.device) -> tuple[f
 def measure(arguments: argparse.Namespace, work: Path) -> dict[str, object]:
     store = phantom_store(arguments.work or work, patients=60, size=arguments.size)
     recipe = recipe_of(store, arguments.method, arguments.batch, arguments.image_encoder)
-    parts = parts_from_store(recipe, store)
+    book = load_book(recipe)
+    texts = make_tokenizer(recipe, store, book), book
     fabric = Fabric(devices=1, precision="bf16-mixed")
-    task = PretrainingTask(recipe, store, parts, False, fabric).train()
-    loader = BatchLoader(store, store.rows("train"), parts.tokenizer, parts.findings, arguments.batch)
+    task = PretrainingTask(recipe, store, *texts, False, fabric).train()
+    loader = BatchLoader(store, store.rows("train"), task.method.tokenizer, task.method.findings, arguments.batch)
     in_memory = list(islice(loader.epoch(0), 4))
     trainers = []
     for name in ("memory", "data"):
@@ -109,7 +110,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> dict[str, object]:
         folder.mkdir()
         buffer = LossBuffer(fabric, recipe.training.log_every, folder)
         trainer = Trainer(
-            fabric, PretrainingTask(recipe, store, parts, False, fabric).train(), recipe.training, 0, TOTAL, buffer
+            fabric, PretrainingTask(recipe, store, *texts, False, fabric).train(), recipe.training, 0, TOTAL, buffer
         )
         trainers.append((trainer, RunLog(folder, 0, TOTAL, 0.0)))
     (memory, memory_log), (data, data_log) = trainers

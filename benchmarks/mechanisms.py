@@ -34,7 +34,6 @@ from medvlp.data.loader import BatchLoader
 from medvlp.evaluation.grounding import evaluate_grounding
 from medvlp.evaluation.label import evaluate_labels
 from medvlp.evaluation.protocol import Protocol
-from medvlp.experiments.plan import recipe_folder
 from medvlp.knowledge import PLACES
 from medvlp.methods.medslip import MeDSLIP
 from medvlp.metrics import Estimate, bootstrap_values, group_mean, macro_auroc
@@ -44,6 +43,7 @@ from medvlp.reports.states import FindingState
 from medvlp.training.model_folder import TrainedModel, load_model
 from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
+from medvlp.training.recipe_file import recipe_folder
 
 VIEWS = ("PA", "AP")
 WORLDS: dict[str, dict[str, Any]] = {

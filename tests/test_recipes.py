@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from medvlp.experiments.comparison import comparison_from_plan
-from medvlp.experiments.plan import ComparisonPlan, ExperimentPlan, recipe_folder
+from medvlp.experiments.plan import ComparisonPlan, ExperimentPlan
 from medvlp.methods.base import METHODS
 from medvlp.training.assemble import finding_ids
 from medvlp.training.finetune_recipe import FinetuneRecipe
 from medvlp.training.recipe import Recipe
-from medvlp.training.recipe_file import RecipeFile, read_settings
+from medvlp.training.recipe_file import RecipeFile, read_settings, recipe_folder
 
 FILES = sorted(recipe_folder().glob("*.yaml"))
 

@@ -19,7 +19,7 @@ def demo(
 
     Takes about a quarter of an hour on two CPU cores; the page is index.html in the folder.
     """
-    from medvlp.experiments.plan import recipe_folder
+    from medvlp.training.recipe_file import recipe_folder
 
     _run(recipe_folder() / "demo.yaml", out, Path())
 

@@ -11,7 +11,9 @@ from medvlp.cli.pretrain import report_card, training_errors
 
 
 def finetune(
-    recipe: Annotated[Path, typer.Argument(help="YAML file; docs/tasks.md explains each key.")],
+    recipe: Annotated[
+        str, typer.Argument(help="YAML file, or a name of `medvlp recipes`; docs/tasks.md explains each key.")
+    ],
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, such as training.epochs=5.")] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the model.")] = Path("runs/finetuned"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,

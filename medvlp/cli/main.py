@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from medvlp import __version__
-from medvlp.cli import data, report, retrieve
+from medvlp.cli import data, recipes, report, retrieve
 from medvlp.cli.compare import compare
 from medvlp.cli.demo import demo, experiment
 from medvlp.cli.error_handler import ErrorHandlingGroup
@@ -39,6 +39,7 @@ app.command("segment")(segment)
 app.add_typer(retrieve.app, name="retrieve")
 app.command("ground")(ground)
 app.command("inspect")(inspect)
+app.add_typer(recipes.app, name="recipes")
 
 
 def _version(show: bool) -> None:

@@ -15,7 +15,9 @@ from medvlp.cli.user_errors import told, user_errors
 
 
 def pretrain(
-    recipe: Annotated[Path, typer.Argument(help="YAML file; docs/recipes.md explains each key.")],
+    recipe: Annotated[
+        str, typer.Argument(help="YAML file, or a name of `medvlp recipes`; docs/recipes.md explains each key.")
+    ],
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value, such as training.epochs=5.")] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the model.")] = Path("runs/pretrain"),
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the same folder.")] = False,

@@ -25,7 +25,6 @@ class BatchField(StrEnum):
     PLACES = "places"
     CONCEPTS = "concepts"
     MASKS = "masks"
-    BOXES = "boxes"
 
 
 @dataclass
@@ -33,7 +32,7 @@ class Batch:
     """One batch, all tensors on one device.
 
     Shapes: B images, T tokens of a report, S sentences (padded), U tokens of a sentence, F findings, K concepts of a
-    report (padded), M masks (structures), N boxes of an image (padded).
+    report (padded), M masks (structures).
 
     Attributes:
         images: float32 `[B, 1, H, W]` or `[B, 1, D, H, W]`, normalized by the preprocessing of the store.
@@ -49,8 +48,6 @@ class Batch:
             where the method does not ask for them.
         masks: uint8 `[B, M, H, W]`: 1 inside, 0 outside, 255 where none was drawn; augmented together with the image.
             None where no task requires them.
-        boxes: float32 `[B, N, 5]`: left, top, right, bottom in pixels of `images`, and the finding's column; -1 fills
-            up. None where no task requires them.
         image_ids, study_ids, patient_ids: the manifest's ids, for logs and replay.
     """
 
@@ -68,7 +65,6 @@ class Batch:
     places: Tensor | None = None
     concepts: Tensor | None = None
     masks: Tensor | None = None
-    boxes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)

@@ -13,16 +13,15 @@ _LAZY = {
     "ComparisonPlan": "medvlp.experiments.plan",
     "ExperimentPlan": "medvlp.experiments.plan",
     "compare": "medvlp.experiments.compare",
-    "recipe_folder": "medvlp.experiments.plan",
     "run_experiment": "medvlp.experiments.experiment",
 }
 
 if TYPE_CHECKING:
     from medvlp.experiments.compare import compare
     from medvlp.experiments.experiment import run_experiment
-    from medvlp.experiments.plan import ComparisonPlan, ExperimentPlan, recipe_folder
+    from medvlp.experiments.plan import ComparisonPlan, ExperimentPlan
 
-__all__ = ["ComparisonPlan", "ExperimentPlan", "compare", "recipe_folder", "run_experiment"]
+__all__ = ["ComparisonPlan", "ExperimentPlan", "compare", "run_experiment"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,9 +17,10 @@ from medvlp.evaluation.protocol import Protocol
 from medvlp.experiments.comparison import Comparison, folder_name
 from medvlp.experiments.work_dir import WorkDir
 from medvlp.io.atomic_write import DiskFullError
+from medvlp.models import ReportTokenizer
 from medvlp.reports.states import FindingState
 from medvlp.tasks.admission import TaskError
-from medvlp.training.assemble import Parts, parts_from_store
+from medvlp.training.assemble import load_book, make_tokenizer
 from medvlp.training.checkpoint import STATE_FOLDER, check_same_recipe
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretraining import pretrain
@@ -79,7 +80,7 @@ def run_all(
     """
     runs = Runs({name: {} for name in comparison.recipes})
     measured = _measured(comparison, store, labels)
-    parts: dict[str, Parts] = {}
+    tokenizers: dict[str, ReportTokenizer] = {}
     if comparison.baseline_added and progress:
         _say(f"added: {comparison.baseline}, the supervised baseline")
     total, position = comparison.seeds * len(comparison.recipes), 0
@@ -97,7 +98,7 @@ def run_all(
             if progress:
                 _say(f"[{position}/{total}] {name}, seed {seed}")
             try:
-                _train(recipe, model, store, parts, progress)
+                _train(recipe, model, store, tokenizers, progress)
                 runs.done[name][seed] = run = measure_run(
                     load_model(model), store, measured, _protocol(comparison, labels)
                 )
@@ -114,14 +115,14 @@ def run_all(
         yield runs
 
 
-def _train(recipe: Recipe, folder: Path, store: Store, parts: dict[str, Parts], progress: bool) -> None:
+def _train(recipe: Recipe, folder: Path, store: Store, tokenizers: dict[str, ReportTokenizer], progress: bool) -> None:
     """Train, or continue; a model folder that is there is finished, since these runs save one at their end only."""
     if (folder / "card.json").exists():
         return
-    key = repr((recipe.text_encoder, recipe.knowledge, recipe.findings, recipe.data.train_split, recipe.data.sections))
-    if key not in parts:
-        parts[key] = parts_from_store(recipe, store)
-    pretrain(recipe, folder, resume=True, progress=progress, parts=parts[key])
+    key = repr((recipe.text_encoder, recipe.knowledge, recipe.data.train_split, recipe.data.sections))
+    if key not in tokenizers:
+        tokenizers[key] = make_tokenizer(recipe, store, load_book(recipe))
+    pretrain(recipe, folder, resume=True, progress=progress, tokenizer=tokenizers[key])
 
 
 def _protocol(comparison: Comparison, labels: Path | None) -> Protocol:

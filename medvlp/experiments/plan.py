@@ -187,8 +187,3 @@ class ComparisonPlan(DataPlan):
         if (self.samples is None) == (self.minutes is None):
             raise ValueError("a budget is `samples` or `minutes`, one of the two")
         return self
-
-
-def recipe_folder() -> Path:
-    """Where the plans and recipes that come with the package are."""
-    return Path(__file__).resolve().parents[2] / "recipes"

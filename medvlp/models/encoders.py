@@ -7,9 +7,9 @@ A new encoder is one file in this folder, or in an installed package that names 
         def __init__(self, pretrained, image_size, dim, patch_stride, patch_dropping): ...
         def forward(self, images): return ImageFeatures(...)
 
-and a recipe says `image_encoder: {name: my_tower}`. Methods read an image encoder's `dim` (D) and call it; those with
-queries or boxes use its `grid`. A text encoder has `dim`, `max_tokens`, `frozen`, `freeze()` and
-`save_config(folder)`, and is called with ids and mask; see `TextEncoder`.
+and a recipe says `image_encoder: {name: my_tower}`; `dim=None` leaves the width to the tower. Methods read an image
+encoder's `dim` (D) and call it; those with queries or boxes use its `grid`. A text encoder has `dim`, `max_tokens`,
+`frozen`, `freeze()` and `save_config(folder)`, and is called with ids and mask; see `TextEncoder`.
 """
 
 from __future__ import annotations

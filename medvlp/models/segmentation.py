@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from medvlp.errors import did_you_mean
 from medvlp.models.image_encoder import ImageEncoder
 
 _STRIDES = (4, 8, 16, 32)  # a transformer has one stride only; its maps are resized to these (Li et al., ViTDet, 2022)
@@ -33,9 +33,7 @@ class SegmentationNet(nn.Module):
         self._stride = encoder.pyramid_strides[-1]
         builders = decoder_builders()
         if decoder not in builders:
-            near = difflib.get_close_matches(decoder, builders, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"decoder: there is no {decoder!r}; {hint}Valid: {', '.join(builders)}")
+            raise ValueError(f"decoder: there is no {decoder!r}; {did_you_mean(decoder, builders)}")
         self.flat = len(set(encoder.pyramid_strides)) == 1
         self.decoder, channels = builders[decoder]([1, *encoder.pyramid_channels], width)
         self.head = nn.Conv2d(channels, structures, kernel_size=3, padding=1)

@@ -1,7 +1,7 @@
 """Training: ONE engine for pretraining and fine-tuning; a recipe and a prepared store become a model folder.
 
 May import every room before it (up to methods); tasks, evaluation and experiments build on it.
-Begin with `task` (what is trained), then `engine.train`, `run.Run` and the one step in `loop.Trainer`.
+Begin with `task` (what is trained), then `engine.train` and the one step in `loop.Trainer`.
 """
 
 from __future__ import annotations

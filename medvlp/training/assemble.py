@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+import huggingface_hub
 import numpy as np
+import timm
 import torch
+from huggingface_hub import constants
 from pydantic import ValidationError
 
 from medvlp.data.report_table import select_sentences
@@ -17,7 +23,7 @@ from medvlp.knowledge import KnowledgeBook, KnowledgeError, LabelSpace, UnknownN
 from medvlp.knowledge.book import NAME
 from medvlp.knowledge.homogenize import HomogenizeError, Homogenizer
 from medvlp.methods.auxiliary.base import AUXILIARY, AuxiliaryOptions
-from medvlp.methods.base import METHODS, MethodParts, Options, build_method
+from medvlp.methods.base import METHODS, MethodParts, Options
 from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.models import (
     ImageEncoder,
@@ -33,25 +39,9 @@ from medvlp.training.recipe_errors import RecipeError, explain, name_nearest
 _REFUSALS = (ValueError, UnknownNameError, RuntimeError, ArithmeticError)  # sizes are refused by the last two
 _OFFLINE = {
     "image_encoder.pretrained": "`image_encoder.pretrained=false` begins without its weights.",
+    "encoder.pretrained": "`encoder.pretrained=false` begins without its weights.",
     "text_encoder.name": "A folder with its config.json, weights and tokenizer, or `small`, needs no connection.",
 }
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a method is built from beside the recipe, and what is saved beside its weights.
-
-    Attributes:
-        tokenizer: of reports, sentences and knowledge texts.
-        book: the knowledge book.
-        findings: finding ids; the columns of every `[B, F]` tensor.
-        image_size: side of the square input, in pixels.
-    """
-
-    tokenizer: ReportTokenizer
-    book: KnowledgeBook
-    findings: tuple[str, ...]
-    image_size: int
 
 
 def finding_ids(recipe: Recipe) -> tuple[str, ...]:
@@ -78,25 +68,12 @@ def check_recipe(recipe: Recipe) -> None:
     _auxiliary(recipe)
 
 
-def parts_from_store(recipe: Recipe, store: Store) -> Parts:
-    """Parts for a new run. The tokenizer of a registered text encoder, such as `small`, is trained on the sentences of
-    the training split and on the texts of the book."""
-    findings = finding_ids(recipe)
-    book = _book(recipe)
-    if recipe.text_encoder.name not in text_encoders:  # one of the hub or a folder, which brings its tokenizer
-        with _loading("text_encoder.name", recipe.text_encoder.name):
-            tokenizer = ReportTokenizer.load(recipe.text_encoder.name)
-    else:
-        numbers = store.table["report"].to_numpy()[store.rows(recipe.data.train_split)]
-        wanted = np.isin(np.arange(len(store.reports)), numbers)
-        sentences = select_sentences(store.reports, recipe.data.sections, wanted).words
-        known = [text for facets in book.texts(book.findings, book.facets) for text in facets if text]
-        tokenizer = ReportTokenizer.train(sentences + known, vocab_size=recipe.text_encoder.vocab_size)
-    return Parts(tokenizer, book, findings, store.letterbox.size)
+def load_book(recipe: Recipe) -> KnowledgeBook:
+    """The recipe's book, which must have the recipe's findings and facets; rewritten where `knowledge.homogenize` says.
 
-
-def _book(recipe: Recipe) -> KnowledgeBook:
-    """The recipe's book, which must have the recipe's facets; rewritten in one register where the recipe says so."""
+    Raises:
+        RecipeError: no such book, a finding or facet that it lacks, or a rewriting that failed.
+    """
     try:
         book = KnowledgeBook.load(recipe.knowledge.book)
     except (KnowledgeError, UnknownNameError, OSError) as error:
@@ -116,80 +93,132 @@ def _book(recipe: Recipe) -> KnowledgeBook:
         raise RecipeError(f"knowledge.homogenize: {error}") from error
 
 
+def make_tokenizer(recipe: Recipe, store: Store, book: KnowledgeBook) -> ReportTokenizer:
+    """The tokenizer of the text encoder: its own for one of the hub or a folder; for a registered one, such as `small`,
+    trained on the sentences of the training split and the texts of the book."""
+    if recipe.text_encoder.name not in text_encoders:
+        with _loading("text_encoder.name", recipe.text_encoder.name):
+            return ReportTokenizer.load(recipe.text_encoder.name)
+    numbers = store.table["report"].to_numpy()[store.rows(recipe.data.train_split)]
+    wanted = np.isin(np.arange(len(store.reports)), numbers)
+    sentences = select_sentences(store.reports, recipe.data.sections, wanted).words
+    known = [text for facets in book.texts(book.findings, book.facets) for text in facets if text]
+    return ReportTokenizer.train(sentences + known, vocab_size=recipe.text_encoder.vocab_size)
+
+
 def build(recipe: Recipe, store: Store) -> PretrainingObjective:
-    """The untrained method of a recipe with its auxiliary losses. The same recipe and store give the same
-    weights, whatever ran before.
+    """The untrained method of a recipe with its auxiliary losses. The same recipe and store give the same weights,
+    whatever ran before.
 
     Raises:
         RecipeError: an unknown method, option, finding or facet; names the nearest.
     """
-    return assemble(recipe, parts_from_store(recipe, store), pretrained=recipe.image_encoder.pretrained)
+    book = load_book(recipe)
+    tokenizer, pretrained = make_tokenizer(recipe, store, book), recipe.image_encoder.pretrained
+    return assemble(recipe, tokenizer, book, store.letterbox.size, pretrained=pretrained)
 
 
 def assemble(
-    recipe: Recipe, parts: Parts, *, pretrained: bool, text_config: Path | None = None
+    recipe: Recipe,
+    tokenizer: ReportTokenizer,
+    book: KnowledgeBook,
+    image_size: int,
+    *,
+    pretrained: bool,
+    text_config: Path | None = None,
 ) -> PretrainingObjective:
-    """The method of a recipe on given parts, with its auxiliary losses.
+    """The method of a recipe, with its auxiliary losses.
 
     Args:
         recipe: what to build.
-        parts: tokenizer, book, findings and image size.
+        tokenizer, book: new, or those of a saved model.
+        image_size: side of the square input, in pixels.
         pretrained: load public weights of the image encoder; False where saved weights follow.
         text_config: a folder with the text encoder's `config.json`: it is built from that, without weights.
 
     Raises:
         RecipeError: an encoder that cannot be loaded, or options that are refused; names the key.
     """
-    options, auxiliary = _options(recipe), _auxiliary(recipe)
+    findings, options, auxiliary = finding_ids(recipe), _options(recipe), _auxiliary(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        image_encoder, text_encoder = _encoders(recipe, parts, pretrained, text_config)
+        encoders = _encoders(recipe, tokenizer, image_size, pretrained, text_config)
+        parts = MethodParts(*encoders, tokenizer, findings, book)
         try:
-            method = build_method(
-                recipe.method,
-                image_encoder=image_encoder,
-                text_encoder=text_encoder,
-                tokenizer=parts.tokenizer,
-                findings=parts.findings,
-                book=parts.book,
-                options=options,
-            )
+            method = METHODS.get(recipe.method)(parts, options)
         except _REFUSALS as error:
             given = ", ".join(f"options.{key}" for key in recipe.options) or "method"
             raise RecipeError(f"{given}: {recipe.method} cannot be built so: {error}") from error
-        shared = MethodParts(image_encoder, text_encoder, parts.tokenizer, parts.findings, parts.book)
         try:
-            return PretrainingObjective(method, {n: AUXILIARY.get(n)(shared, each) for n, each in auxiliary.items()})
+            return PretrainingObjective(method, {n: AUXILIARY.get(n)(parts, each) for n, each in auxiliary.items()})
         except _REFUSALS as error:
             raise RecipeError(str(error) if "auxiliary." in str(error) else f"auxiliary: {error}") from error
 
 
 def _encoders(
-    recipe: Recipe, parts: Parts, pretrained: bool, text_config: Path | None
+    recipe: Recipe, tokenizer: ReportTokenizer, image_size: int, pretrained: bool, text_config: Path | None
 ) -> tuple[ImageEncoder, TextEncoder]:
     image, text = recipe.image_encoder, recipe.text_encoder
     with _loading("image_encoder.pretrained", image.name):
         image_encoder = build_image_encoder(
-            image.name,
-            pretrained=pretrained,
-            image_size=parts.image_size,
-            dim=image.dim,
-            patch_stride=image.patch_stride,
-            patch_dropping=image.patch_dropping,
+            image.name, image_size=image_size, **image.model_dump(exclude={"name", "pretrained"}), pretrained=pretrained
         )
     with _loading("text_encoder.name", text.name):
-        text_encoder = build_text_encoder(
-            text.name,
-            text_config,
-            vocab_size=parts.tokenizer.vocab_size,
-            layers=text.layers,
-            width=text.width,
-            heads=text.heads,
-            max_tokens=text.max_tokens,
-            pooling=text.pooling,
-            freeze=text.freeze,
-        )
+        sizes = text.model_dump(exclude={"name", "vocab_size"})
+        text_encoder = build_text_encoder(text.name, text_config, vocab_size=tokenizer.vocab_size, **sizes)
     return image_encoder, text_encoder
+
+
+def check_hubs(recipe: Recipe) -> None:
+    """Refuse within seconds what would have to be downloaded where nothing can be, before any data are read.
+
+    Raises:
+        RecipeError: names the setting, and what needs no connection.
+    """
+    if recipe.text_encoder.name not in text_encoders:
+        check_hub("text_encoder.name", recipe.text_encoder.name)
+    if recipe.image_encoder.pretrained:
+        check_hub("image_encoder.pretrained", timm_repository(recipe.image_encoder.name))
+
+
+def timm_repository(name: str) -> str:
+    """Where timm has the weights of a network; its own name where that is not on the hub."""
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return str((config and config.hf_hub_id) or name)
+
+
+def check_hub(key: str, name: str) -> None:
+    """Refuse a name of the hub that is not on this machine, where the hub does not answer within 4 seconds."""
+    files = ("config.json", "model.safetensors", "pytorch_model.bin")
+    try:
+        cached = any(isinstance(huggingface_hub.try_to_load_from_cache(name, file), str) for file in files)
+    except ValueError:  # no name that the hub could have
+        return
+    if cached or constants.HF_HUB_OFFLINE or Path(name).exists() or "/" not in name:
+        return
+    hub = urlsplit(constants.ENDPOINT)
+    proxy = None if proxy_bypass(hub.hostname or "") else getproxies().get(hub.scheme)
+    if not _answers(urlsplit(proxy) if proxy else hub):
+        raise RecipeError(
+            f'{key}: "{name}" has to be downloaded from {hub.hostname}, which does not answer. {_OFFLINE[key]} '
+            "`medvlp recipes` lists recipes; those named phantom and real need no connection."
+        )
+
+
+def _answers(url: SplitResult, seconds: float = 4.0) -> bool:
+    """Whether a host takes connections; in a thread, since looking up its name has no time limit."""
+    found: list[bool] = []
+
+    def connect() -> None:
+        with suppress(OSError):
+            port = url.port or {"http": 80}.get(url.scheme, 443)
+            socket.create_connection((url.hostname or "", port), timeout=seconds).close()
+            found.append(True)
+
+    thread = Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return bool(found)
 
 
 @contextmanager

@@ -15,10 +15,11 @@ from medvlp.data.loader import BatchLoader
 from medvlp.data.store import Store
 from medvlp.methods.auxiliary.base import AUXILIARY
 from medvlp.methods.base import METHODS
-from medvlp.training.assemble import Parts
+from medvlp.models import ReportTokenizer
+from medvlp.training.assemble import finding_ids
 from medvlp.training.loop import step_batches
 from medvlp.training.loss_buffer import diverged_file
-from medvlp.training.model_folder import read_parts
+from medvlp.training.model_folder import read_texts
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 
@@ -26,7 +27,7 @@ from medvlp.training.recipe_errors import RecipeError
 def make_loader(
     recipe: Recipe,
     store: Store,
-    parts: Parts,
+    tokenizer: ReportTokenizer,
     needs: Collection[str],
     rows: NDArray[np.int64],
     train: bool,
@@ -36,7 +37,7 @@ def make_loader(
     """The loader of some rows of the recipe's store.
 
     Args:
-        recipe, store, parts: of the run.
+        recipe, store, tokenizer: of the run.
         needs: `required_fields` of the method.
         rows: of the store.
         train: augmented and shuffled, each rank its share of `data.batch_size`; else every row as it is.
@@ -50,8 +51,8 @@ def make_loader(
         return BatchLoader(
             store,
             rows,
-            parts.tokenizer,
-            parts.findings,
+            tokenizer,
+            finding_ids(recipe),
             data.batch_size // world_size if train else data.batch_size,
             recipe.seed,
             train,
@@ -88,6 +89,6 @@ def diverged_batches(run: Path | str, rank: int = 0) -> list[Batch]:
     needs = METHODS.get(recipe.method).required_fields
     needs = needs.union(*(AUXILIARY.get(name).required_fields for name in recipe.auxiliary))
     rows = store.rows(recipe.data.train_split, recipe.data.views)
-    parts, ranks = read_parts(run, recipe, store.letterbox), recipe.training.devices
-    loader = make_loader(recipe, store, parts, needs, rows, train=True, rank=rank, world_size=ranks)
+    (tokenizer, _), ranks = read_texts(run), recipe.training.devices
+    loader = make_loader(recipe, store, tokenizer, needs, rows, train=True, rank=rank, world_size=ranks)
     return next(step_batches(loader, step - 1, recipe.training.accumulate))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from medvlp.data.store import Store
 from medvlp.errors import MedVLPError, did_you_mean
-from medvlp.models import ImageEncoder
+from medvlp.models import build_image_encoder
 from medvlp.registry import UnknownMemberError
+from medvlp.training.assemble import check_hub, timm_repository
 from medvlp.training.checkpoint import RunState
 from medvlp.training.engine import train
 from medvlp.training.finetune_recipe import FinetuneRecipe
@@ -78,26 +79,35 @@ def build_head(recipe: FinetuneRecipe, store: Store, state: RunState | None, fab
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         try:
-            encoder, generated = _encoder(recipe, store)
-            return kind(encoder, options, recipe, store, fabric, generated)
+            encoder, card, generated = _encoder(recipe, store)
+            return kind(encoder, options, recipe, store, fabric, card, generated)
         except ValueError as error:
             if isinstance(error, MedVLPError):
                 raise
             raise RecipeError(str(error)) from error
 
 
-def _encoder(recipe: FinetuneRecipe, store: Store) -> tuple[ImageEncoder, bool]:
-    """The encoder of a recipe, and whether it was pretrained on generated data."""
-    source, size = recipe.encoder, store.letterbox.size
+def _encoder(recipe: FinetuneRecipe, store: Store) -> tuple[Any, dict[str, Any], bool]:
+    """The encoder of a recipe, what builds its like, and whether it was pretrained on generated data."""
+    source, size, generated = recipe.encoder, store.letterbox.size, False
     if source.model is None:
-        return ImageEncoder(source.name, source.pretrained, size), False
-    model = load_model(source.model, "cpu")
-    check_preprocessing(store, model.preprocess)
-    encoder = copy.deepcopy(model.method.image_encoder)
-    encoder.patch_dropping = 0.0  # a head needs every patch
-    if source.scratch:
-        return ImageEncoder(encoder.name, image_size=size, dim=encoder.dim, patch_stride=encoder.patch_stride), False
-    return encoder, model.generated
+        card: dict[str, Any] = {"name": source.name, "dim": None, "patch_stride": 16}
+        if source.pretrained:
+            check_hub("encoder.pretrained", timm_repository(source.name))
+        encoder = _new_encoder(card, size, source.pretrained)
+    else:
+        model = load_model(source.model, "cpu")
+        check_preprocessing(store, model.preprocess)
+        card = model.recipe.image_encoder.model_dump(include={"name", "dim", "patch_stride"})
+        encoder, generated = copy.deepcopy(model.method.image_encoder), model.generated
+        encoder.patch_dropping = 0.0  # a head needs every patch
+        if source.scratch:
+            encoder, generated = _new_encoder(card, size), False
+    return encoder, card | {"dim": encoder.dim}, generated
+
+
+def _new_encoder(card: Mapping[str, Any], image_size: int, pretrained: bool = False) -> Any:
+    return build_image_encoder(**card, image_size=image_size, pretrained=pretrained, patch_dropping=0.0)
 
 
 class UnknownOutputError(MedVLPError, KeyError):
@@ -166,8 +176,8 @@ def load_finetuned(folder: str | Path, device: str = "auto") -> FinetunedModel:
     recipe, preprocess = FinetuneRecipe.load(files.path / "recipe.yaml"), files.preprocess()
     kind, options = head_and_options(recipe)
     # A card of before version 0.2 names the trunk alone, and all that its network took from an encoder was the trunk.
-    sizes = card.get("encoder") or {"name": card["trunk"]}
-    net = kind.network(ImageEncoder(image_size=preprocess.size, **sizes), options)
+    sizes = card.get("encoder") or {"name": card["trunk"], "dim": None, "patch_stride": 16}
+    net = kind.network(_new_encoder(sizes, preprocess.size), options)
     files.load_weights(net)
     target = device_named(device)
     return FinetunedModel(

@@ -34,7 +34,7 @@ from medvlp.knowledge import KnowledgeBook
 from medvlp.methods.base import Method
 from medvlp.methods.pretraining_objective import current_names
 from medvlp.models import ReportTokenizer
-from medvlp.training.assemble import Parts, assemble, finding_ids
+from medvlp.training.assemble import assemble
 from medvlp.training.image_distribution import ImageDistribution
 from medvlp.training.recipe import Recipe, RunRecipe
 from medvlp.training.task import TrainingTask
@@ -206,24 +206,19 @@ class ModelFolder:
         _load_weights(model, current_names(weights), self.path)
 
 
-def write_parts(folder: Path, method: Method, recipe: Recipe, preprocess: BasePreprocess, parts: Parts) -> None:
-    """Write all of a model but its weights and card."""
+def write_method(folder: Path, method: Method, recipe: Recipe, preprocess: BasePreprocess) -> None:
+    """Write all of a pretrained model but its weights and card."""
     (folder / "recipe.yaml").write_text(recipe.to_yaml())
     preprocess.save(folder / "preprocess.json")
-    parts.tokenizer.save(folder / "tokenizer")
+    method.tokenizer.save(folder / "tokenizer")
     if method.reads_text:
         method.text_encoder.save_config(folder / "tokenizer")
-    parts.book.to_yaml(folder / "knowledge.yaml")  # all of it: findings can be asked that it was not trained on
+    method.book.to_yaml(folder / "knowledge.yaml")  # all of it: findings can be asked that it was not trained on
 
 
-def read_parts(folder: Path, recipe: Recipe, preprocess: Preprocess) -> Parts:
-    """The inverse of `write_parts`."""
-    return Parts(
-        tokenizer=ReportTokenizer.load(folder / "tokenizer"),
-        book=KnowledgeBook.load(folder / "knowledge.yaml"),
-        findings=finding_ids(recipe),
-        image_size=preprocess.size,
-    )
+def read_texts(folder: Path) -> tuple[ReportTokenizer, KnowledgeBook]:
+    """Tokenizer and book of a run or a pretrained model."""
+    return ReportTokenizer.load(folder / "tokenizer"), KnowledgeBook.load(folder / "knowledge.yaml")
 
 
 def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
@@ -241,17 +236,18 @@ def load_model(folder: Path | str, device: str = "auto") -> TrainedModel:
     if files.kind != PRETRAINING:
         raise ModelFolderError(f"{folder} is a {files.kind} model; `medvlp.load` or `load_finetuned` loads it.")
     folder, recipe, preprocess = files.path, Recipe.load(files.path / "recipe.yaml"), files.preprocess()
-    parts = read_parts(folder, recipe, preprocess)
-    objective = assemble(recipe, parts, pretrained=False, text_config=folder / "tokenizer")
+    texts, config = read_texts(folder), folder / "tokenizer"
+    objective = assemble(recipe, *texts, preprocess.size, pretrained=False, text_config=config)
     files.load_weights(objective.model)
     target = device_named(device)
+    method = objective.method.to(target).eval()
     return TrainedModel(
-        method=objective.method.to(target).eval(),
+        method=method,
         recipe=recipe,
         preprocess=preprocess,
-        tokenizer=parts.tokenizer,
-        book=parts.book,
-        findings=parts.findings,
+        tokenizer=method.tokenizer,
+        book=method.book,
+        findings=method.findings,
         generated=bool(card["generated"]),
         card=card,
         device=target,

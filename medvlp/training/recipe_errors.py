@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from medvlp.errors import MedVLPError
+from medvlp.errors import MedVLPError, did_you_mean
 
 
 class RecipeError(MedVLPError, ValueError):
@@ -18,17 +18,14 @@ class RecipeError(MedVLPError, ValueError):
 def name_nearest(path: str, given: object, valid: Iterable[str]) -> str:
     """One sentence for a value that is none of `valid`: the nearest of them, and all where they are few.
 
-    Example:
+    Examples:
         >>> name_nearest("training.metric", "aurocc", ["auroc", "loss"])
         'training.metric: "aurocc" is unknown; did you mean "auroc"? Valid: auroc, loss.'
     """
     names = sorted(valid)
-    near = difflib.get_close_matches(str(given).lower(), names, n=3, cutoff=0.5)
-    advice = f" did you mean {_either(near)}?" if near else ""
-    if len(names) <= 30 or not near:
-        rest = f", and {len(names) - 30} more" if len(names) > 30 else ""
-        advice += f" {'V' if near else 'v'}alid: {', '.join(names[:30])}{rest}."
-    return f'{path}: "{given}" is unknown;{advice}'
+    advice = did_you_mean(given, names, show=30)
+    listed = f" Valid: {', '.join(names)}." if advice.endswith("?") and len(names) <= 30 else ""
+    return f'{path}: "{given}" is unknown; {advice}{listed}'
 
 
 def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:

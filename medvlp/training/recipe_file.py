@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from medvlp.errors import did_you_mean
 from medvlp.training.recipe_errors import RecipeError, explain
 
 
@@ -31,7 +32,7 @@ class RecipeFile(RecipePart):
 
     @classmethod
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
-        """Read a recipe file and apply `key.sub=value` overrides (values are YAML: `data.views=[PA,AP]`).
+        """Read a recipe, a file or one of the package by name, and apply `key.sub=value` overrides (values are YAML).
 
         A file that says `base: other.yaml` (beside it) states only what differs from that one, key by key. `options`
         are those of a method: they are not taken over where the two files name different methods.
@@ -39,7 +40,7 @@ class RecipeFile(RecipePart):
         Raises:
             RecipeError: no such file, not YAML, or an unknown key or value; says where, and what is nearest.
         """
-        return cls.from_dict(read_settings(Path(path), overrides), str(path))
+        return cls.from_dict(read_settings(find_recipe(path), overrides), str(path))
 
     @classmethod
     def from_yaml(cls, text: str, overrides: Sequence[str] = (), source: str = "recipe") -> Self:
@@ -61,6 +62,30 @@ class RecipeFile(RecipePart):
     def flat(self) -> dict[str, Any]:
         """Every setting by its dotted key: `{"training.epochs": 10, ...}`."""
         return dict(_flat(self.model_dump(mode="json"), ""))
+
+
+def recipe_folder() -> Path:
+    """Where the recipes and plans that come with the package are."""
+    return Path(__file__).resolve().parents[2] / "recipes"
+
+
+def find_recipe(name: Path | str) -> Path:
+    """The file of a recipe: a path, or the name of a recipe of the package.
+
+    Raises:
+        RecipeError: a bare name that is neither; names the nearest.
+
+    Examples:
+        >>> find_recipe("phantom_clip").name
+        'phantom_clip.yaml'
+    """
+    path, packaged = Path(name), recipe_folder() / f"{name}.yaml"
+    if path.exists() or path.name != str(name) or path.suffix:
+        return path
+    if not packaged.is_file():
+        names = sorted(file.stem for file in recipe_folder().glob("*.yaml"))
+        raise RecipeError(f"There is no recipe {name}, as a file or in the package; {did_you_mean(name, names)}")
+    return packaged
 
 
 def read_settings(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

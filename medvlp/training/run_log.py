@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import socket
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from medvlp.io.atomic_write import raise_if_full
 
@@ -44,7 +49,7 @@ class RunLog:
             return
         self._drop_after(folder / METRICS_FILE, step)
         self._file = (folder / METRICS_FILE).open("a")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._board = _EventFile(folder / "tensorboard", step + 1)
         if shows:
             self._bar = _bar(total_steps)
             self._task = self._bar.add_task("step", total=total_steps, completed=step, speed="", losses="")
@@ -89,9 +94,15 @@ class RunLog:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
-        if self.writes:
-            self._file.close()
-            self._board.close()
+        if not self.writes:
+            return
+        for file in (self._file, self._board.file):
+            try:
+                file.close()  # which writes what a full disk has left in its buffer
+            except OSError as full:
+                if error is None:
+                    self._raise_if_full(full)
+                    raise
 
     def _line(self, step: int, split: str, values: dict[str, float]) -> None:
         if not self.writes:
@@ -101,17 +112,44 @@ class RunLog:
         try:
             self._file.write(json.dumps(entry) + "\n")
             self._file.flush()
+            self._board.add({f"{split}/{name}": value for name, value in values.items()}, step)
         except OSError as error:
-            raise_if_full(error, f"cannot log to {self._file.name}; models and checkpoints are intact", self.folder)
+            self._raise_if_full(error)
             raise
-        for name, value in values.items():
-            self._board.add_scalar(f"{split}/{name}", value, step)
+
+    def _raise_if_full(self, error: OSError) -> None:
+        raise_if_full(error, f"cannot log to {self._file.name}; models and checkpoints are intact", self.folder)
 
     @staticmethod
     def _drop_after(path: Path, step: int) -> None:
         if path.exists():
             lines = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
             path.write_text("".join(line + "\n" for line in lines))
+
+
+class _EventFile:
+    """A TensorBoard event file. It has no writer thread, so that an error stands at the line that caused it.
+
+    Args:
+        folder: of the event files.
+        step: where this start of the run begins; TensorBoard hides what an earlier start logged from there on.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns() // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{step}"
+        self.file = (folder / name).open("wb")
+        self._records = RecordWriter(self.file)
+        self._write(step=step, file_version="brain.Event:2")
+        self._write(step=step, session_log=SessionLog(status=SessionLog.START))
+
+    def add(self, values: dict[str, float], step: int) -> None:
+        scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._write(step=step, summary=Summary(value=scalars))
+        self.file.flush()
+
+    def _write(self, **fields: Any) -> None:
+        self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
 
 
 def logged(folder: Path, split: str, name: str) -> tuple[list[int], list[float]]:

@@ -70,6 +70,9 @@ class TrainingTask(nn.Module, ABC):
     def validate(self, fabric: Fabric) -> dict[str, float]:
         """Values on the validation rows, `metric` among them; the rank's own work, without communication."""
 
+    def check_validation(self, fabric: Fabric) -> None:
+        """Called before the first step, on the device. Raises RecipeError where `validate` cannot rank models."""
+
     @abstractmethod
     def write_files(self, folder: Path) -> None:
         """Write what a model folder holds beside weights and card."""

@@ -25,6 +25,8 @@ from medvlp.training.recipe import RunRecipe
 from medvlp.training.recipe_errors import RecipeError
 from medvlp.training.task import TrainingTask
 
+_ADVICE = "Use training.metric=auroc or another data.validate_split; with an empty one the last model is kept."
+
 
 def validation_rows(store: Store, recipe: RunRecipe) -> NDArray[np.int64]:
     """The rows that are validated on: evenly spread over the split, at most `data.validate_images`, always the same."""
@@ -104,9 +106,29 @@ class ValidationLoss:
         if len(loader.rows) < 2:
             raise RecipeError(
                 "training.metric=loss: one validation image cannot rank models, since a contrast needs others to "
-                "compare it with. Give a data.validate_split with more images, or set training.keep=last."
+                f"compare it with. {_ADVICE}"
             )
         self.loader = loader
+
+    def check(self, objective: PretrainingObjective, fabric: Fabric) -> None:
+        """Refuse a loss that is no number on these images, or that no weight of the model changes.
+
+        Raises:
+            RecipeError: such a loss would call every model the best, or none.
+        """
+        parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+        with evaluating(objective), torch.enable_grad(), fabric.autocast():
+            for batch in self.loader.epoch(0):
+                loss = torch.stack(list(objective.losses(batch.to(fabric.device)).values())).sum()
+                if not loss.isfinite():
+                    raise RecipeError(f"training.metric=loss: it is {loss:.3g} on the validation images. {_ADVICE}")
+                gradients = torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else ()
+                if any(gradient is not None and gradient.any() for gradient in gradients):
+                    return
+        raise RecipeError(
+            f"training.metric=loss: on the {len(self.loader.rows)} validation images it is the same for every model, "
+            f"so it cannot rank models; a contrast needs images whose texts differ. {_ADVICE}"
+        )
 
     def __call__(self, objective: PretrainingObjective, fabric: Fabric) -> dict[str, float]:
         """`{"loss": sum, "<name>": ...}`; the rank's own work, without communication."""

@@ -32,5 +32,5 @@ def test_weights_of_the_encoder_are_kept():
 
 
 def test_a_misspelt_decoder_names_the_nearest():
-    with pytest.raises(ValueError, match="did you mean unet"):
+    with pytest.raises(ValueError, match='did you mean "unet"'):
         SegmentationNet(ImageEncoder(CONVNET, image_size=64), "unett", structures=1)

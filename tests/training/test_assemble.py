@@ -11,7 +11,8 @@ import pytest
 from medvlp.data import Store
 from medvlp.knowledge import KnowledgeBook
 from medvlp.knowledge.homogenize import Homogenizer
-from medvlp.training.assemble import _book, build
+from medvlp.training.assemble import build, load_book
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
 
@@ -22,10 +23,10 @@ def recipe(**knowledge: object) -> Recipe:
 
 
 def test_every_book_has_names_as_a_facet() -> None:
-    book = _book(recipe(facets=["name", "definition"]))
+    book = load_book(recipe(facets=["name", "definition"]))
     assert book.texts(["edema"], ["name"]) == [["pulmonary edema"]]
     with pytest.raises(RecipeError, match='did you mean "name"'):
-        _book(recipe(facets=["names"]))
+        load_book(recipe(facets=["names"]))
 
 
 def test_a_language_model_rewrites_the_facets_that_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_a_language_model_rewrites_the_facets_that_are_read(monkeypatch: pytest.
 
     monkeypatch.setattr(Homogenizer, "rewrite", rewrite)
     model = {"endpoint": "http://localhost:1/v1", "model": "some-model", "cache": str(tmp_path)}
-    book = _book(recipe(facets=["definition", "name"], homogenize=model))
+    book = load_book(recipe(facets=["definition", "name"], homogenize=model))
     assert set(asked) == {("http://localhost:1/v1", "some-model", tmp_path, "definition")}
     before = KnowledgeBook.load("default")
     for finding in before.findings:  # those too that the recipe does not train on
@@ -49,7 +50,7 @@ def test_a_language_model_rewrites_the_facets_that_are_read(monkeypatch: pytest.
 def test_an_endpoint_that_does_not_answer_is_named(tmp_path: Path) -> None:
     model = {"endpoint": "http://127.0.0.1:9/v1", "model": "some-model", "cache": str(tmp_path)}
     with pytest.raises(RecipeError, match=r"knowledge\.homogenize: no answer from http://127\.0\.0\.1:9/v1"):
-        _book(recipe(facets=["definition"], homogenize=model))
+        load_book(recipe(facets=["definition"], homogenize=model))
 
 
 def test_a_recipe_with_a_language_model_survives_its_yaml() -> None:
@@ -91,7 +92,7 @@ def test_options_that_are_refused_are_said_with_their_key(
 def test_a_book_without_a_finding_of_the_recipe_is_refused(tmp_path: Path) -> None:
     KnowledgeBook.load("default").to_yaml(tmp_path / "book.yaml", ["edema", "pneumothorax"])
     with pytest.raises(RecipeError, match=r"^knowledge\.book: .* lacks no_finding, .*cardiomegaly"):
-        _book(recipe(book=str(tmp_path / "book.yaml")))
+        load_book(recipe(book=str(tmp_path / "book.yaml")))
 
 
 @pytest.mark.parametrize(
@@ -114,3 +115,21 @@ def test_weights_that_cannot_be_had_are_named_with_the_way_out(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(RecipeError, match=said):
         build(tiny_recipe(change), tiny_store)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("text_encoder.name=some/encoder", r"text_encoder\.name: .*localhost, which does not answer.*`small`"),
+        ("image_encoder={name: resnet50, pretrained: true}", r"image_encoder\.pretrained=false.*medvlp recipes"),
+    ],
+)
+def test_a_hub_out_of_reach_is_named_at_once(
+    tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str, message: str
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://localhost:9")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "localhost")
+    with pytest.raises(RecipeError, match=message):
+        pretrain(tiny_recipe("method=clip", override), tmp_path / "run", progress=False)

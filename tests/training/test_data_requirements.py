@@ -1,4 +1,4 @@
-"""Data without what a method learns from are refused before the first step, with the data sets that have it."""
+"""Data without what a method learns from, and patches that it cannot miss, are refused before the first step."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from medvlp.data import Manifest, Preprocess, Store, prepare
 from medvlp.methods.auxiliary.base import AUXILIARY
 from medvlp.methods.base import METHODS
-from medvlp.training.assemble import Parts, parts_from_store
+from medvlp.models import ReportTokenizer
+from medvlp.training.assemble import build, load_book, make_tokenizer
+from medvlp.training.data_requirements import check_patch_dropping
 from medvlp.training.model_folder import load_model
 from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
@@ -82,9 +85,10 @@ def _store(folder: Path, reports: tuple[str, str], labelled: bool) -> Store:
 
 
 @pytest.fixture(scope="session")
-def shared_parts(poor_stores: dict[str, Store]) -> Parts:
+def tokenizer(poor_stores: dict[str, Store]) -> ReportTokenizer:
     """One tokenizer for all runs."""
-    return parts_from_store(_recipe(poor_stores["places"]), poor_stores["places"])
+    recipe = _recipe(poor_stores["places"])
+    return make_tokenizer(recipe, poor_stores["places"], load_book(recipe))
 
 
 def _recipe(store: Store, *overrides: str) -> Recipe:
@@ -110,11 +114,11 @@ def test_every_method_and_extra_is_here() -> None:
     + [(f"auxiliary.{name}={{}}", need) for name, needs in AUXILIARY_LEARN_FROM.items() for need in sorted(needs)],
 )
 def test_a_store_without_it_is_refused(
-    poor_stores: dict[str, Store], shared_parts: Parts, tmp_path: Path, key: str, missing: str
+    poor_stores: dict[str, Store], tokenizer: ReportTokenizer, tmp_path: Path, key: str, missing: str
 ) -> None:
     recipe = _recipe(poor_stores[missing], key)
     with pytest.raises(RecipeError) as refused:
-        pretrain(recipe, tmp_path / "run", progress=False, parts=shared_parts)
+        pretrain(recipe, tmp_path / "run", progress=False, tokenizer=tokenizer)
     words, source = SAID[missing]
     assert refused.match(
         rf"^(method: |auxiliary\.)\w+:?.* learns from .*{words}.* in the split 'train' has any\. .*{source}"
@@ -126,10 +130,10 @@ def test_a_store_without_it_is_refused(
     ("method", "missing"), [("unimodal", "reports"), ("clip", "findings"), ("devide", "places"), ("kad", "concepts")]
 )
 def test_a_store_without_what_is_not_needed_trains(
-    poor_stores: dict[str, Store], shared_parts: Parts, tmp_path: Path, method: str, missing: str
+    poor_stores: dict[str, Store], tokenizer: ReportTokenizer, tmp_path: Path, method: str, missing: str
 ) -> None:
     recipe = _recipe(poor_stores[missing], f"method={method}")
-    out = pretrain(recipe, tmp_path / "run", progress=False, parts=shared_parts)
+    out = pretrain(recipe, tmp_path / "run", progress=False, tokenizer=tokenizer)
     assert load_model(out, device="cpu").card["step"] == 1
 
 
@@ -139,15 +143,55 @@ def test_a_store_that_has_it_trains(tiny_recipe: Callable[..., Recipe], tmp_path
     assert load_model(pretrain(recipe, tmp_path / "run", progress=False), device="cpu").card["step"] == 1
 
 
-def test_an_extra_is_told_from_the_method(poor_stores: dict[str, Store], shared_parts: Parts, tmp_path: Path) -> None:
+def test_an_extra_is_told_from_the_method(
+    poor_stores: dict[str, Store], tokenizer: ReportTokenizer, tmp_path: Path
+) -> None:
     recipe = _recipe(poor_stores["reports"], "method=unimodal", "auxiliary.superclass={}")
     with pytest.raises(RecipeError, match=r"^auxiliary\.superclass: it learns from reports, and none of the 8 images"):
-        pretrain(recipe, tmp_path / "run", progress=False, parts=shared_parts)
+        pretrain(recipe, tmp_path / "run", progress=False, tokenizer=tokenizer)
 
 
 def test_the_labels_that_a_store_has_are_named(
-    poor_stores: dict[str, Store], shared_parts: Parts, tmp_path: Path
+    poor_stores: dict[str, Store], tokenizer: ReportTokenizer, tmp_path: Path
 ) -> None:
     recipe = _recipe(poor_stores["concepts"], "method=unimodal", "findings=[edema, nodule]")
     with pytest.raises(RecipeError, match=r"labels of the recipe's findings.* The store has labels of pneumothorax\.$"):
         pretrain(recipe, tmp_path / "run", progress=False)
+
+
+DROPPING = ("image_encoder.name=test_vit", "image_encoder.patch_dropping=0.5", "training.epochs=1")
+
+
+def test_a_method_on_whole_images_trains_with_half_of_the_patches(
+    tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    out = pretrain(tiny_recipe("method=clip", *DROPPING), tmp_path / "run", progress=False)
+    assert load_model(out, device="cpu").recipe.image_encoder.patch_dropping == 0.5
+
+
+def test_a_method_that_needs_the_grid_is_refused_before_it_writes_anything(
+    tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match=r"image_encoder\.patch_dropping: .* have no grid .* such as clip"):
+        pretrain(tiny_recipe("method=devide", *DROPPING), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_convnet_is_refused_by_name(tiny_recipe: Callable[..., Recipe], tiny_store: Store) -> None:
+    with pytest.raises(RecipeError, match=r"image_encoder\.patch_dropping: test_resnet"):
+        build(tiny_recipe("image_encoder.patch_dropping=0.5"), tiny_store)
+
+
+def test_the_dry_run_leaves_the_method_and_the_generator_alone(
+    tiny_recipe: Callable[..., Recipe], tiny_store: Store, toy_loader: Callable[..., object]
+) -> None:
+    method = build(tiny_recipe("method=unimodal", *DROPPING), tiny_store)
+    before = {name: tensor.clone() for name, tensor in method.state_dict().items()}
+    batch = toy_loader().batch(0, 0)
+    batch.images = torch.randn(4, 1, 32, 32)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    check_patch_dropping(method, batch)
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(before[name], tensor) for name, tensor in method.state_dict().items())

@@ -9,20 +9,22 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
+from torch import nn
 
 from medvlp.data import Preprocess, Store, prepare
+from medvlp.data.augment import Augment
 from medvlp.data.loader import BatchLoader
 from medvlp.evaluation import Protocol, compare_dice, evaluate_segmentation
 from medvlp.io.atomic_write import DiskFullError
 from medvlp.metrics import dice, mask_areas
+from medvlp.models import ImageFeatures, image_encoders
 from medvlp.objectives import pixel_bce, soft_dice
 from medvlp.tasks import TaskError, load
 from medvlp.training.checkpoint import ResumeError
 from medvlp.training.finetune_recipe import FinetuneRecipe
 from medvlp.training.finetuning import build_head, finetune, load_finetuned
 from medvlp.training.heads.segmentation import mask_rows, row_areas
-from medvlp.training.loop import Trainer, step_batches
-from medvlp.training.loss_buffer import LossBuffer
+from medvlp.training.loop import Trainer
 from medvlp.training.model_folder import ModelFolderError, PreprocessingError
 from medvlp.training.optimizer import make_optimizer
 from medvlp.training.recipe_errors import RecipeError
@@ -160,6 +162,20 @@ def test_batches_move_masks_with_their_images(store):
     assert not torch.equal(images, next(loader.epoch(1)).images)
 
 
+def test_masks_move_exactly_as_their_images(store, monkeypatch):
+    """On pictures of the masks themselves, each moved mask covers its moved picture."""
+    monkeypatch.setattr(store, "images", lambda rows: store.masks(rows)[:, 0] * 255)
+    moves = Augment(brightness=0, contrast=0, gamma=0, noise=0)
+    rows = mask_rows(store, ["lungs"], "train")
+    loader = BatchLoader(store, rows, None, (), 16, structures=["lungs"], augment=moves)
+    batch = next(loader.epoch(0))
+    pictures, masks = batch.images[:, 0], batch.masks[:, 0]
+    bright = pictures > (pictures.min() + pictures.max()) / 2
+    assert (bright != (masks == 1)).float().mean((1, 2)).max() < 0.01
+    still = torch.from_numpy(store.masks(loader.order(0)[:16])[:, 0])
+    assert ((still != masks).float().mean((1, 2)) > 0.01).all()
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -248,28 +264,6 @@ def test_the_loss_weighs_dice_and_cross_entropy(recipe, store):
     assert losses["bce_loss"].item() == pytest.approx(0.2 * pixel_bce(logits, batch.masks).item())
 
 
-def test_its_steps_are_scheduled_clipped_and_decayed(recipe, store, tmp_path):
-    """Against the same step without one of the three: each of them changes the weights."""
-    weights = {}
-    changes = {"none": {}, "decay": {"weight_decay": 0.0}, "clip": {"clip_norm": None}, "schedule": {"warmup_steps": 0}}
-    for name, change in changes.items():
-        chosen = recipe("training.weight_decay=0.9", "training.clip_norm=1e-9")
-        settings = chosen.training.model_copy(update=change)
-        head, fabric = build(chosen, store), Fabric(accelerator="cpu")
-        trainer = Trainer(fabric, head, settings, 0, 20, LossBuffer(fabric, 9, tmp_path))
-        trainer.train_step(next(step_batches(head.loader, 0, 1)))
-        weights[name] = head.model.head.weight.detach().clone()
-    assert all(not torch.equal(weights["none"], weights[name]) for name in ("decay", "clip", "schedule"))
-
-
-def test_biases_and_norms_are_not_decayed(recipe, store):
-    chosen = recipe("training.weight_decay=0.5")
-    optimizer = make_optimizer(build(chosen, store).parameter_groups(), chosen.training)
-    for group in optimizer.param_groups:
-        assert group["weight_decay"] == (0.5 if group["params"][0].ndim >= 2 else 0.0)
-        assert len({p.ndim >= 2 for p in group["params"]}) == 1
-
-
 class _Interrupted(Exception):
     pass
 
@@ -347,3 +341,33 @@ def test_validation_masks_without_a_pixel_are_refused(recipe, store, monkeypatch
     monkeypatch.setattr(Store, "masks", lambda self, rows: np.minimum(masks(self, rows), 0))
     with pytest.raises(RecipeError, match="Dice cannot rank models"):
         build(recipe(), store)
+
+
+class Tower(nn.Module):
+    """A registered encoder: one patch for each 16 pixels, mapped linearly."""
+
+    def __init__(self, pretrained: bool, image_size: int, dim: int | None, patch_stride: int, patch_dropping: float):
+        super().__init__()
+        self.dim = dim or 8
+        self.patch = nn.Conv2d(1, self.dim, 16, stride=16)
+
+    def forward(self, images: torch.Tensor) -> ImageFeatures:
+        feature_map = self.patch(images)
+        patches = feature_map.flatten(2).mT
+        return ImageFeatures(patches.mean(1), patches, tuple(feature_map.shape[2:]), [feature_map])
+
+
+def test_a_registered_tower_is_fine_tuned_saved_and_loaded(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(image_encoders._members, "tower", Tower)
+    text = f"""
+task: classification
+options: {{findings: [pleural_effusion]}}
+encoder: {{name: tower}}
+data: {{store: {store.path}, batch_size: 10}}
+training: {{max_steps: 1, precision: 32, accelerator: cpu}}
+"""
+    loaded = load_finetuned(finetune(FinetuneRecipe.from_yaml(text), tmp_path / "run", progress=False), "cpu")
+    assert isinstance(loaded.net.encoder, Tower)
+    assert loaded.card["encoder"] == {"name": "tower", "dim": 8, "patch_stride": 16}
+    with pytest.raises(RecipeError, match="`pyramid_strides` of its encoder; Tower has none"):
+        build(FinetuneRecipe.from_yaml(text, ["task=segmentation", "options={structures: [lungs]}"]), store)

@@ -72,6 +72,9 @@ def test_accumulated_batches_give_the_gradient_of_one_large_batch(
         trainer.train_step(step)
     for got, expected in zip(*(t.task.model.parameters() for t in trainers), strict=True):
         torch.testing.assert_close(got, expected)
+        moments = [trainer.optimizer.state[p] for trainer, p in zip(trainers, (got, expected), strict=True)]
+        for moment in ("exp_avg", "exp_avg_sq"):  # the step itself does not see the gradient's scale
+            torch.testing.assert_close(moments[0][moment], moments[1][moment])
     values = [trainer.buffer.read() for trainer in trainers]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
@@ -119,6 +122,18 @@ def test_dropout_changes_from_step_to_step(toy_task: Callable, toy_loader: Calla
         trainer.train_step([batch])
         losses.append(trainer.buffer.read()["loss"])
     assert losses[0] != losses[1]
+
+
+def test_dropout_differs_between_ranks(
+    toy_task: Callable, toy_loader: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = []
+    for rank in (0, 1, 0):
+        trainer = make_trainer(toy_task(dropout=0.5), tmp_path)
+        monkeypatch.setattr(Fabric, "global_rank", rank)
+        trainer.train_step([toy_loader().batch(0, 0)])
+        losses.append(trainer.buffer.read()["loss"])
+    assert losses[0] == losses[2] != losses[1]
 
 
 def test_mixed_precision_computes_in_bfloat16_and_keeps_float32_weights(

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from medvlp.data import Preprocess, Store
 from medvlp.io.atomic_write import DiskFullError
 from medvlp.methods.base import Method
-from medvlp.training.assemble import build, parts_from_store
+from medvlp.training.assemble import build, load_book, make_tokenizer
 from medvlp.training.model_folder import GENERATED_NOTICE, ModelFolder, ModelFolderError, load_model
 from medvlp.training.pretraining import PretrainingTask
 from medvlp.training.recipe import Recipe
@@ -24,7 +24,9 @@ FILES = {"recipe.yaml", "model.safetensors", "tokenizer", "preprocess.json", "kn
 
 
 def make_task(recipe: Recipe, store: Store) -> PretrainingTask:
-    return PretrainingTask(recipe, store, parts_from_store(recipe, store), False, Fabric(accelerator="cpu"))
+    book = load_book(recipe)
+    texts = make_tokenizer(recipe, store, book), book
+    return PretrainingTask(recipe, store, *texts, False, Fabric(accelerator="cpu"))
 
 
 @pytest.fixture

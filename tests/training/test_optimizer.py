@@ -1,4 +1,4 @@
-"""The schedule at hand-computed steps, and which parameters are decayed."""
+"""The schedule at hand-computed steps, which parameters are decayed, and the moving average against its formula."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from medvlp.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+from medvlp.training.optimizer import MovingAverage, learning_rate, make_optimizer, set_learning_rate
 from medvlp.training.recipe import TrainingRecipe
 from medvlp.training.task import ParameterGroup
 
@@ -61,3 +61,44 @@ def test_a_group_learns_at_its_fraction_of_the_rate() -> None:
     optimizer = make_optimizer([group(head), group(encoder, 0.25)], TrainingRecipe(weight_decay=0.0))
     set_learning_rate(optimizer, 0.5)
     assert [g["lr"] for g in optimizer.param_groups] == [0.5, 0.125]
+
+
+def test_average_follows_its_formula() -> None:
+    model = nn.Linear(2, 1)
+    average = MovingAverage(model, decay=0.9)
+    expected = model.weight.detach().clone()
+    for step in range(100):
+        with torch.no_grad():
+            model.weight.add_(torch.randn(1, 2))
+        average.update(step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * model.weight.detach()
+    torch.testing.assert_close(average.average["weight"], expected)
+
+
+def test_running_statistics_are_averaged_and_frozen_weights_are_not_kept() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    model[0].requires_grad_(False)
+    average = MovingAverage(model, decay=0.5)
+    assert set(average.average) == {"1.weight", "1.bias", "1.running_mean", "1.running_var"}
+
+
+def test_applied_inside_the_block_only() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    average = MovingAverage(model, decay=0.5)
+    own = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for tensor in average.average.values():
+        tensor.fill_(7)
+    versions = model[0].weight._version
+    with average.applied():
+        assert (model[0].weight == 7).all()
+        assert (model[1].running_mean == 7).all()
+    assert all(torch.equal(tensor, own[name]) for name, tensor in model.state_dict().items())
+    assert model[0].weight._version > versions  # caches keyed on the weights see the change
+
+
+def test_continues_from_a_saved_average() -> None:
+    model = nn.Linear(2, 2)
+    average = MovingAverage(model, decay=0.5)
+    average.load({"weight": torch.full((2, 2), 3.0), "bias": torch.zeros(2)})
+    assert (average.average["weight"] == 3).all()

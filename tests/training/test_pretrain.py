@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from medvlp.data import BatchLoader, Preprocess, Store, index_data_set, prepare
 from medvlp.data.batch import Batch
 from medvlp.phantom import generate
-from medvlp.training.assemble import parts_from_store
+from medvlp.training.assemble import load_book, make_tokenizer
 from medvlp.training.checkpoint import ResumeError
 from medvlp.training.loss_buffer import DivergedError
 from medvlp.training.model_folder import load_model
@@ -52,8 +52,9 @@ def test_a_run_learns_and_writes_everything(tiny_recipe: MakeRecipe, tmp_path: P
 def test_only_the_sections_of_the_recipe_are_read(tiny_recipe: MakeRecipe, tiny_store: Store, tmp_path: Path) -> None:
     def lengths(*overrides: str) -> list[int]:
         recipe = tiny_recipe("data.prefetch=0", *overrides)
-        parts = parts_from_store(recipe, tiny_store)
-        task = PretrainingTask(recipe, tiny_store, parts, False, Fabric(accelerator="cpu"))
+        book = load_book(recipe)
+        texts = make_tokenizer(recipe, tiny_store, book), book
+        task = PretrainingTask(recipe, tiny_store, *texts, False, Fabric(accelerator="cpu"))
         batch = next(task.loader.epoch(0))
         return batch.sentence_mask.any(2).sum(1).tolist()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import resource
+import threading
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from medvlp.io.atomic_write import DiskFullError
 from medvlp.training.run_log import RunLog, logged
@@ -39,6 +41,32 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
                 log.train(2, 0.5, {"loss": 1.5}, rate=0.1, images_a_step=8)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_stays_full_is_named_once(tmp_path: Path) -> None:
+    limits, threads = resource.getrlimit(resource.RLIMIT_FSIZE), threading.active_count()
+
+    def fill_and_log() -> None:
+        with RunLog(tmp_path, 0, 10, seconds=0.0, shows=False) as log:
+            assert threading.active_count() == threads  # nothing else writes
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+            log.train(2, 0.5, {"loss": 1.5}, rate=0.1, images_a_step=8)
+
+    try:
+        with pytest.raises(DiskFullError, match="checkpoints are intact"):
+            fill_and_log()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_tensorboard_reads_the_event_file(tmp_path: Path) -> None:
+    with RunLog(tmp_path, 3, 10, seconds=0.0, shows=False) as log:
+        log.train(4, 0.5, {"loss": 1.5}, rate=0.25, images_a_step=8)
+        log.validate(4, {"auroc": 0.75}, "", took=0.0)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    found = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    assert found.pop("train/images_per_second")[0][0] == 4
+    assert found == {"train/loss": [(4, 1.5)], "train/learning_rate": [(4, 0.25)], "validate/auroc": [(4, 0.75)]}
 
 
 def test_other_ranks_write_nothing(tmp_path: Path) -> None:

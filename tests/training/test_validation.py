@@ -1,8 +1,10 @@
-"""The validation AUROC against one computed by hand, and which rows and findings it takes."""
+"""The validation AUROC against one computed by hand, its rows and findings, and when a value is the best."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medvlp.data import Store
+from medvlp.methods.pretraining_objective import PretrainingObjective
 from medvlp.models import ONE_RANK, Ranks
 from medvlp.reports.states import FindingState
 from medvlp.training.gather import AllRanks
+from medvlp.training.pretraining import pretrain
 from medvlp.training.recipe import Recipe
 from medvlp.training.recipe_errors import RecipeError
-from medvlp.training.validation import ValidationAuroc, evaluating, validation_rows
+from medvlp.training.validation import BestModel, ValidationAuroc, evaluating, validation_rows
 
 FINDINGS = ("pleural_effusion", "pneumothorax", "cardiomegaly")
 
@@ -95,6 +99,21 @@ def test_rows_are_few_and_always_the_same(tiny_recipe: Callable[..., Recipe], ti
     assert len(validation_rows(tiny_store, tiny_recipe("data.validate_split=test"))) == 0
 
 
+def test_a_loss_that_cannot_rank_models_is_refused_before_the_first_step(
+    tiny_recipe: Callable[..., Recipe], tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same_text = Store(tiny_store.path)
+    same_text.table["report"] = same_text.table["report"].to_numpy()[0]
+    monkeypatch.setattr(Store, "open", lambda path: same_text)
+    recipe = tiny_recipe("method=clip", "options={false_negatives: same_text}", "training.metric=loss")
+    with pytest.raises(RecipeError, match=r"same for every model.*texts differ.*training\.metric=auroc"):
+        pretrain(recipe, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(PretrainingObjective, "losses", lambda self, batch: {"bce": torch.tensor(torch.nan)})
+    with pytest.raises(RecipeError, match="it is nan on the validation images"):
+        pretrain(recipe, tmp_path / "run", progress=False)
+
+
 def test_evaluating_restores_the_mode_after_an_error() -> None:
     method = BrightSquare().train()
     method.ranks = elsewhere = AllRanks()
@@ -108,3 +127,38 @@ def test_evaluating_restores_the_mode_after_an_error() -> None:
         fail()
     assert method.training
     assert method.ranks is elsewhere
+
+
+@pytest.mark.parametrize(("larger", "values"), [(True, [0.5, 0.7, 0.7, 0.6]), (False, [0.5, 0.3, 0.3, 0.4])])
+def test_best_value_and_patience(larger: bool, values: list[float]) -> None:
+    best = BestModel(larger, patience=2)
+    outcomes = [(best.update(value, step), best.should_stop) for step, value in enumerate(values)]
+    assert outcomes == [(True, False), (True, False), (False, False), (False, True)]
+    assert (best.value, best.step) == (values[1], 1)
+
+
+def test_an_undefined_value_is_never_better() -> None:
+    best = BestModel(True, patience=None)
+    assert not best.update(math.nan, 0)
+    assert best.update(0.1, 1)
+    assert not best.should_stop
+
+
+def test_continues_with_what_was_waited() -> None:
+    best = BestModel(True, patience=2)
+    best.update(0.9, 1)
+    best.update(0.8, 2)
+    again = BestModel(True, patience=2)
+    again.load(best.state())
+    again.update(0.85, 3)
+    assert again.should_stop
+
+
+def test_where_a_validation_stands_is_said_with_few_digits() -> None:
+    best = BestModel(False)
+    best.update(math.nan, 2)
+    assert best.standing(2) == "none has had a value"
+    best.update(0.43749999999999994, 4)
+    assert best.standing(4) == "best so far"
+    best.update(0.5, 6)
+    assert best.standing(6) == "best 0.4375 at step 4"

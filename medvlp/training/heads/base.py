@@ -32,6 +32,7 @@ class Head(TrainingTask):
         options: of this head, validated.
         recipe, store: of the run.
         fabric: launched; whose rank loads its own batches.
+        encoder_card: `name`, `dim` and `patch_stride`, from which a saved model builds the encoder again.
         generated: the encoder was pretrained on generated data.
 
     Class attributes:
@@ -54,11 +55,12 @@ class Head(TrainingTask):
         recipe: FinetuneRecipe,
         store: Store,
         fabric: Fabric,
+        encoder_card: dict[str, Any],
         generated: bool = False,
     ) -> None:
         super().__init__(self.network(encoder, options))
         self.options, self.recipe, self.store, self.generated = options, recipe, store, generated
-        self._encoder_card = {"name": encoder.name, "dim": encoder.dim, "patch_stride": encoder.patch_stride}
+        self._encoder_card = encoder_card
         data, ranks = recipe.data, fabric.world_size
         rows = self.labeled_rows(data.train_split)
         self.rows = _of_some_patients(store, rows, data.train_patients, recipe.seed)

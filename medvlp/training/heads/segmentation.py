@@ -68,6 +68,11 @@ class SegmentationHead(Head):
 
     @classmethod
     def network(cls, encoder: ImageEncoder, options: SegmentationOptions) -> SegmentationNet:
+        if not hasattr(encoder, "pyramid_channels"):
+            raise RecipeError(
+                f"encoder: a decoder reads `trunk`, `levels`, `pyramid_channels`, `pyramid_strides` of its encoder; "
+                f"{type(encoder).__name__} has none, timm's networks do"
+            )
         return SegmentationNet(encoder, options.decoder, len(options.structures), options.width)
 
     @classmethod
