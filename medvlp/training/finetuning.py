@@ -133,7 +133,8 @@ class FinetunedModel(LoadedModel):
 
     @property
     def trunk(self) -> nn.Module:
-        return cast(nn.Module, getattr(self.net, "encoder", self.net).trunk)
+        encoder = getattr(self.net, "encoder", self.net)
+        return cast(nn.Module, getattr(encoder, "trunk", encoder))
 
     @property
     def task(self) -> str:

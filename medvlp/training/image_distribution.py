@@ -126,8 +126,8 @@ def image_statistics(trunk: Any, images: Tensor) -> Tensor:
 def describe_training_images(folder: Path, store: Store, recipe: RunRecipe, device: str = "cpu") -> None:
     """Write into a model's folder what its training rows look like to it, with the limit from its validation rows.
 
-    Nothing is written where there are too few. The images are drawn evenly over the data sets of the store, so that a
-    small one is not taken for an outlier.
+    Nothing is written where there are too few, or where the image encoder is no timm network. The images are drawn
+    evenly over the data sets of the store, so that a small one is not taken for an outlier.
     """
     data = recipe.data
     splits = ((data.train_split, _TRAINING), (data.validate_split, _VALIDATION))
@@ -139,6 +139,8 @@ def describe_training_images(folder: Path, store: Store, recipe: RunRecipe, devi
     from medvlp.training.model_folder import PRETRAINING, ModelFolder, load_model
 
     model = (load_model if ModelFolder(folder).kind == PRETRAINING else load_finetuned)(folder, device)
+    if not hasattr(model.trunk, "forward_intermediates"):  # a registered encoder that is no timm network
+        return
     views = store.table["view"].iloc[store.rows(data.train_split, data.views)].astype(str)
     training, validation = (_statistics_of_rows(model, store, rows) for rows in chosen)
     ImageDistribution.fit(training, validation, tuple(sorted(set(views) - {""}))).save(folder)

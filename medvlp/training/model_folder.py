@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -74,7 +74,7 @@ class LoadedModel:
 
     @property
     def trunk(self) -> nn.Module:
-        """The timm network that reads its images."""
+        """The network that reads its images: timm's, or a registered encoder."""
         raise NotImplementedError
 
     @property
@@ -101,7 +101,8 @@ class TrainedModel(LoadedModel):
 
     @property
     def trunk(self) -> nn.Module:
-        return self.method.image_encoder.trunk
+        encoder = self.method.image_encoder
+        return cast(nn.Module, getattr(encoder, "trunk", encoder))
 
     def score(self, images: Tensor, findings: Sequence[str]) -> Tensor:
         """Normalized images `[B, 1, H, W]` -> probability `[B, F]` of findings, by the method's own path."""

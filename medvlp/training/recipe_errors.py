@@ -25,7 +25,8 @@ def name_nearest(path: str, given: object, valid: Iterable[str]) -> str:
     names = sorted(valid)
     advice = did_you_mean(given, names, show=30)
     listed = f" Valid: {', '.join(names)}." if advice.endswith("?") and len(names) <= 30 else ""
-    return f'{path}: "{given}" is unknown; {advice}{listed}'
+    ending = "" if advice.endswith("?") else "."
+    return f'{path}: "{given}" is unknown; {advice}{ending}{listed}'
 
 
 def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:

@@ -66,6 +66,7 @@ def test_tensorboard_reads_the_event_file(tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     found = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
     assert found.pop("train/images_per_second")[0][0] == 4
+    assert found.pop("train/epoch") == [(4, 0.5)]
     assert found == {"train/loss": [(4, 1.5)], "train/learning_rate": [(4, 0.25)], "validate/auroc": [(4, 0.75)]}
 
 
