@@ -37,7 +37,7 @@ def is_aside(name: str) -> bool:
 
 
 def read_radiograph_reports(root: Path) -> Iterator[Row]:
-    """The labelled Open-i reports."""
+    """The labeled Open-i reports."""
     folder, space = root / "openi_reports", SPACES["radiograph"]
     with (folder / "labels.csv").open() as file:
         rows = {row["filename"]: row for row in csv.DictReader(file)}
@@ -50,7 +50,7 @@ def read_radiograph_reports(root: Path) -> Iterator[Row]:
 
 
 def read_ct_reports(root: Path) -> Iterator[Row]:
-    """The labelled CT reports of CT-RATE."""
+    """The labeled CT reports of CT-RATE."""
     with (root / "ct_reports" / "reports.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             yield row["AccessionNo"], row["report_text"], np.array([row[c] == "1" for c in SPACES["ct"].labels])

@@ -58,3 +58,7 @@ assert medvlp.parse_report("No effusion.").sentences
 def test_what_needs_an_extra_names_it(tmp_path: Path) -> None:
     done = run("medvlp.load", tmp_path)
     assert "pip install 'medvlp[train]'" in done.stderr
+    done = run("from medvlp.cli.main import app; app(['label', 'model', 'image.png'])", tmp_path)
+    assert done.returncode == 2
+    assert "pip install 'medvlp[train]'" in done.stderr
+    assert "Traceback" not in done.stderr

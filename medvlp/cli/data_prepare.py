@@ -91,12 +91,12 @@ def _preprocess(manifest: Manifest, sizes: list[str] | None, spacings: list[str]
         return [Preprocess(size=int(_numbers("--size", text, 1)[0])) for text in sizes] if sizes else None
     default = VolumePreprocess()
     voxels = [_numbers("--size", text, 3) for text in sizes or [default.name]]
-    millimetres = [_numbers("--spacing", text, 3) for text in spacings] if spacings else [default.spacing]
-    if len(millimetres) not in (1, len(voxels)):
+    millimeters = [_numbers("--spacing", text, 3) for text in spacings] if spacings else [default.spacing]
+    if len(millimeters) not in (1, len(voxels)):
         raise ValueError(
-            f"--spacing {len(millimetres)} times and --size {len(voxels)} times: one, or one for each size"
+            f"--spacing {len(millimeters)} times and --size {len(voxels)} times: one, or one for each size"
         )
-    pairs = zip(voxels, millimetres * (len(voxels) if len(millimetres) == 1 else 1), strict=True)
+    pairs = zip(voxels, millimeters * (len(voxels) if len(millimeters) == 1 else 1), strict=True)
     return [VolumePreprocess(size=tuple(map(int, size)), spacing=distances) for size, distances in pairs]
 
 

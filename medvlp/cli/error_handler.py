@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from medvlp.errors import MedVLPError
+from medvlp.errors import MedVLPError, install_advice
 
 
 class UsageError(MedVLPError):
@@ -48,6 +48,10 @@ def exit_status(status: int, *errors: type[Exception]) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # nobody reads any more; typer ends silently
+    except ModuleNotFoundError as error:
+        if advice := install_advice(error.name or ""):
+            _end(advice, 2, error)
+        raise
     except errors as error:
         _end(str(error), status, error)
 

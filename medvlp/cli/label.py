@@ -65,4 +65,4 @@ def label(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(out, index=False, float_format="%.4f")
-    end_with_status(table, "labelled")
+    end_with_status(table, "labeled")

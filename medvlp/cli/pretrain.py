@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from medvlp.cli.user_errors import told, user_errors
+from medvlp.cli.error_handler import exit_status
 
 
 def pretrain(
@@ -41,22 +41,21 @@ def pretrain(
 @contextmanager
 def training_errors() -> Iterator[None]:
     """End with the status of a run that failed; shared with `medvlp finetune`."""
-    with user_errors():
-        import logging
+    import logging
 
-        from medvlp.io.atomic_write import DiskFullError
-        from medvlp.training.loss_buffer import DivergedError
+    from medvlp.io.atomic_write import DiskFullError
+    from medvlp.training.loss_buffer import DivergedError
 
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what the recipe says already
-        try:
-            with told(DivergedError, status=1):
-                yield
-        except DiskFullError as error:
-            typer.secho(f"Error: {error}. Make room, then add --resume.", err=True, fg="red")
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt:
-            typer.secho("Interrupted; the same command with --resume continues at the last checkpoint.", err=True)
-            raise typer.Exit(1) from None
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it says what the recipe says already
+    try:
+        with exit_status(1, DivergedError):
+            yield
+    except DiskFullError as error:
+        typer.secho(f"Error: {error}. Make room, then add --resume.", err=True, fg="red")
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        typer.secho("Interrupted; the same command with --resume continues at the last checkpoint.", err=True)
+        raise typer.Exit(1) from None
 
 
 def report_card(out: Path, as_json: bool) -> None:

@@ -121,7 +121,7 @@ def _finish(out: Path, done: int, refused: list[tuple[str, str]], as_json: bool)
     if as_json:
         typer.echo(json.dumps({"reports": done, "refused": len(refused), "out": str(out)}))
     else:
-        typer.echo(f"{done} reports labelled in {out}")
+        typer.echo(f"{done} reports labeled in {out}")
     if refused:
         typer.secho(f"{len(refused)} could not be read; the reasons are in {quarantine}", err=True, fg="yellow")
         raise typer.Exit(1)

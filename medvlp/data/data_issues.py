@@ -126,10 +126,10 @@ def duplicate_pairs(codes: NDArray[np.uint8], bits: int, queries: NDArray[np.uin
         return np.empty((0, 2), np.int64)
     index = faiss.IndexBinaryFlat(codes.shape[1] * 8)
     index.add(codes)
-    limits, _, neighbours = index.range_search(codes if queries is None else queries, bits + 1)  # less than the radius
+    limits, _, neighbors = index.range_search(codes if queries is None else queries, bits + 1)  # less than the radius
     found = limits.astype(np.int64)
     rows = np.repeat(np.arange(len(codes)), found[1:] - found[:-1])
-    pairs = np.sort(np.stack([rows, neighbours], axis=1), axis=1)
+    pairs = np.sort(np.stack([rows, neighbors], axis=1), axis=1)
     return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
 
 

@@ -43,7 +43,7 @@ class PreparedImage:
         pixels: per size, as the preprocessing stores it: uint8 `[size, size]`, or the blocks of an int16 volume.
         masks: per size uint8 `[K, *shape]` (0, 1, 255 = not drawn), or None for an image without any mask.
         shape: of the original, `(height, width)` or `(depth, height, width)`.
-        spacing: millimetres a pixel of the original along each axis, NaN where unknown.
+        spacing: millimeters a pixel of the original along each axis, NaN where unknown.
         checksum: of the first size's pixels; equal for identical images.
         mask_reason: why a mask could not be read, or "".
     """

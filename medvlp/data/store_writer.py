@@ -44,7 +44,7 @@ def write_images(layout: StoreLayout, shard: int, results: Sequence[PreparedImag
 def _rows(results: Sequence[PreparedImage | Failure], volumes: bool) -> pd.DataFrame:
     """What became of each row: `slot, mask_slot, height, width, spacing, checksum, reason, mask_reason`.
 
-    Of volumes also `depth` and `thickness`, voxels and millimetres along the first axis.
+    Of volumes also `depth` and `thickness`, voxels and millimeters along the first axis.
     """
     lengths = ["depth", "height", "width"] if volumes else ["height", "width"]
     distances = ["thickness", "spacing"] if volumes else ["spacing"]

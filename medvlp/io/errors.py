@@ -98,7 +98,7 @@ _QUIET = _Quiet()
 
 
 def open_file(path: Path) -> BinaryIO:
-    """The file, open for reading, or an `FormatError` that says why not."""
+    """The file, open for reading, or a `FormatError` that says why not."""
     try:
         return open(path, "rb")
     except FileNotFoundError:
@@ -110,7 +110,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The whole file, or an `FormatError` that says why not."""
+    """The whole file, or a `FormatError` that says why not."""
     with open_file(path) as stream:
         data = stream.read()
     if not data:

@@ -43,7 +43,7 @@ def thumbnail(image: Image, side: int = 512) -> NDArray[np.uint8]:
 
 
 def contact_sheet(pictures: Sequence[NDArray[np.uint8]], columns: int = 4) -> NDArray[np.uint8]:
-    """Pictures in rows, each centerd in a cell of the largest one's size.
+    """Pictures in rows, each centered in a cell of the largest one's size.
 
     Examples:
         >>> contact_sheet([np.zeros((4, 8), np.uint8)] * 5, columns=3).shape

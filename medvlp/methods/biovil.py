@@ -2,11 +2,11 @@
 
 The idea (Boecking et al.: Making the most of text semantics to improve biomedical vision-language processing, ECCV
 2022): most is gained on the side of the text. A language model of radiology (CXR-BERT) is joined with the images in a
-space of 128, and goes on with masked language modelling, so that it does not forget; reports are read with their
+space of 128, and goes on with masked language modeling, so that it does not forget; reports are read with their
 sentences shuffled, since their order says little:
 
     L = L_gc + a L_mlm
-    L_gc   1/2 mean_b H(T_b., softmax_c(v_b t_c / tau)) + the same over columns,   tau = 0.5, not learnt
+    L_gc   1/2 mean_b H(T_b., softmax_c(v_b t_c / tau)) + the same over columns,   tau = 0.5, not learned
     L_mlm  -mean over hidden tokens of log p(token | the text around it),          15 % of the words are hidden
 
 v = norm( mean_p h(x_p) ) and t behind perceptrons with one hidden layer: an image is the mean of its projected patches
@@ -17,7 +17,7 @@ probability is the softmax of the two cosines over tau. Grounding: cosine of a p
 Gaussian of 1.5 of 15 patches.
 
 Faithful (inference code of hi-ml was read): joint width, the mean over projected patches, averaging of prompts before
-the norm, patch cosines, smoothing. From memory of the paper: tau, masked language modelling, shuffling.
+the norm, patch cosines, smoothing. From memory of the paper: tau, masked language modeling, shuffling.
 Reconstructed: a, and that the contrast reads the whole text and a second pass the text with hidden words.
 Departs: T may join equal reports (`false_negatives`; the identity in the paper). Heads have GELU and no norm inside
 (there ReLU and batch norm for images, GELU and layer norm for texts). `image_encoder.pool` has no influence. Sentences
@@ -59,7 +59,7 @@ class BioViLOptions(DualEncoderOptions):
     Attributes:
         hidden: width of the hidden layer of both heads.
         temperature: tau.
-        masked_weight: a, of masked language modelling; 0 leaves it out. masked_rate: share of words that are hidden.
+        masked_weight: a, of masked language modeling; 0 leaves it out. masked_rate: share of words that are hidden.
         shuffle: read the sentences of a training report in any order.
         smoothing: of heat maps, sigma as a share of the grid's longer side; 0 shows the cosines as they are.
     """
@@ -88,7 +88,7 @@ class BioViLEncoded(Encoded):
 
 @register_method("biovil")
 class BioViL(DualEncoder):
-    """Global contrast beside masked language modelling; see the top of the file."""
+    """Global contrast beside masked language modeling; see the top of the file."""
 
     Options: ClassVar[type[Options]] = BioViLOptions
     options: BioViLOptions

@@ -1,4 +1,4 @@
-"""CARZero: how well an image and a text agree is learnt, by cross-attention, and not a cosine.
+"""CARZero: how well an image and a text agree is learned, by cross-attention, and not a cosine.
 
 The idea (Lai et al.: CARZero, CVPR 2024): what a finding looks like in an image is a relation between a text and some
 patches, which one product of two vectors cannot hold. With M(x) = [x; its tokens] of an image or a text, and f a
@@ -74,7 +74,7 @@ class CARZeroEncoded(Encoded):
 
 @register_method("carzero")
 class CARZero(ProjectedEncoders):
-    """Learnt similarity; see the top of the file."""
+    """Learned similarity; see the top of the file."""
 
     Options: ClassVar[type[Options]] = CARZeroOptions
     required_fields: ClassVar[frozenset[BatchField]] = frozenset({BatchField.REPORTS, BatchField.FINDINGS})

@@ -11,7 +11,7 @@ Zero-shot: for each pair of templates ("{}", "no {}") the probability is softmax
 sigmoid(s (v t+ - v t-)); the mean over pairs is returned. CheXzero leaves the scale out, which squeezes probabilities
 into (0.12, 0.88) and, for more than one pair of templates, also changes the order of images.
 
-Faithful: the loss, the learnt scale and its bound, linear heads, the prompt pair.
+Faithful: the loss, the learned scale and its bound, linear heads, the prompt pair.
 Departs: `false_negatives` (the default `same_text` takes equal reports as equal); an image without report is neither
 right nor wrong for any text.
 """

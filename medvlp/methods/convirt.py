@@ -5,7 +5,7 @@ images and text, MLHC 2022; the ancestor of CLIP): with unit vectors v_b of imag
 both behind a perceptron with one hidden layer,
 
     L = w mean_b H(T_b., softmax_c(v_b t_c / tau)) + (1 - w) mean_c H(T_.c, softmax_b(v_b t_c / tau))
-    w = 0.75 for image to text, tau = 0.1, not learnt
+    w = 0.75 for image to text, tau = 0.1, not learned
 
 where T is the identity in the paper. A sentence such as "No pneumothorax." stands in half of all reports, so that here
 T is 1 for equal sentences too (`false_negatives`).

@@ -18,13 +18,13 @@ vectors, and y the labels in four states:
             l_be = exp(s) cos(z_be, r_be) + c,   BCE where y is known
 
 Faithful: the four terms, both kinds of description, several positives for an image, and descriptions in one register:
-`knowledge.homogenise` has a language model rewrite the recipe's book, as the paper does; the default book needs none.
+`knowledge.homogenize` has a language model rewrite the recipe's book, as the paper does; the default book needs none.
 Reconstructed (no code was published, and the formulas were not at hand): every formula above, from the lineage of
 MedKLIP, KAD and MAVL. In particular the projection for many descriptions is read as z_be: each finding has its own view
 of the image, so that positives of different findings do not pull on one vector.
 Left out: the fusion of views that the paper names; nothing is known of its form.
 Departs: the text tower learns (the paper has a frozen Med-KEBERT; `text_encoder.freeze` does that here). The features
-of the book are centred on their mean over the trained findings before they are projected, since texts of one register
+of the book are centered on their mean over the trained findings before they are projected, since texts of one register
 are nearly parallel in a tower that starts from nothing, and queries that look alike learn slowly. Targets may join
 images whose reports agree (`false_negatives`). A sentence is right for each image whose report agrees with what it
 states; one that only denies has no place in an image, and is not aligned with patches. What a report leaves unmentioned

@@ -15,7 +15,7 @@ of language, as in `clip`.
 
 Faithful: both terms and the weight, heads, scales and prototypes, a sentence drawn from the report at each step, images
 without report in the first term only (the authors find them by comparing captions with the template; here a mask says).
-Departs, as `unimodal`: a learnt bias c_e (`bias`), and silence of a report counts as absence (`unmentioned: ignore` is
+Departs, as `unimodal`: a learned bias c_e (`bias`), and silence of a report counts as absence (`unmentioned: ignore` is
 the mask of the paper). As `clip`: equal sentences are right for each other's images (`false_negatives`; the paper has
 `identity`). Prompts are pairs; the authors' are ensembles of names and descriptions. Images are not flipped.
 """

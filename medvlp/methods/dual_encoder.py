@@ -84,7 +84,7 @@ class ProjectedEncoders(JointEmbedding):
     Args:
         parts, options: as in `Method`.
         hidden: width of the hidden layer of both heads; None for linear heads.
-        scale: from cosines to logits; None for CLIP's learnt inverse temperature.
+        scale: from cosines to logits; None for CLIP's learned inverse temperature.
 
     Attributes:
         image_head, text_head: onto the sphere. scale: from cosines to logits.

@@ -23,7 +23,7 @@ nothing of it.
 Zero-shot: the similarity of an image and a prompt is the mean of the global cosine and of the soft maximum over words
 (1/5) log mean_t exp(5 cos), both in [-1, 1]; the probability is the softmax over a pair of prompts with the factor 10,
 and the mean over pairs is returned. There the local one is 5 times the largest cosine of a word, prompts are drawn per
-class, and scores are standardised over the test batch, which makes an answer depend on its neighbours; a pair needs
+class, and scores are standardized over the test batch, which makes an answer depend on its neighbors; a pair needs
 neither.
 """
 

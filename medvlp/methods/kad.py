@@ -19,10 +19,10 @@ one token (whose attention is constant), silence as absence, the equal weights.
 Departs: the paper trains T first, on UMLS, and freezes it; here both stages are one, on our own book and graph
 (`text_learns_from: knowledge` keeps the other losses out of T, which is the paper's separation without its order).
 Targets of L_knowledge are distributions (the paper normalizes columns to length 1 by the L2 norm, so that they sum to
-the root of k), and answers to one question are right for each other. Scales are exponentials of what is learnt, on
-unit vectors (the paper's 2.66 is the logarithm, unlearnt, on raw vectors). A report is its text, not the entities of
+the root of k), and answers to one question are right for each other. Scales are exponentials of what is learned, on
+unit vectors (the paper's 2.66 is the logarithm, unlearned, on raw vectors). A report is its text, not the entities of
 RadGraph with their presence. Equal reports are equal (`false_negatives`). Two logits are one. Queries do not see each
-other, keys carry positions, texts are centred; see `QueryNetwork`. The decoder is smaller (4 layers of 768 in the
+other, keys carry positions, texts are centered; see `QueryNetwork`. The decoder is smaller (4 layers of 768 in the
 paper).
 
 Zero-shot: any finding of the book is asked by its name: score = sigmoid of the image's logit.

@@ -20,7 +20,7 @@ Departs: the book has a definition and six aspects (density, shape, border, plac
 own words, where the paper has eight written by a language model: opacity, shape, border, location and pattern have
 theirs, texture and fluid have none of their own, and `other` is the secondary signs. The targets of the global contrast
 are normalized (in the paper an image with six findings weighs six times as much), and what is uncertain leaves them.
-Two logits are one. Queries do not see each other, keys carry positions, texts are centred; see `QueryNetwork`. The text
+Two logits are one. Queries ignore each other, keys carry positions, texts are centered: see `QueryNetwork`. The text
 tower learns (`text_encoder.freeze` is the paper). What a report leaves unmentioned counts as absent in L_presence too
 (`unmentioned: ignore` is the paper). L_place is the mean over a finding's true places, where the paper draws one. M has
 a ReLU for a PReLU; the attention pooling 4 heads for 8, and no code of places.

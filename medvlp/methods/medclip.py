@@ -13,7 +13,7 @@ less the entropies of T, which have no gradient: 0 is then the least, where v t 
 Zero-shot: the cosines with several prompts of a class are averaged (a mean of cosines, not of probabilities), and the
 probability is the softmax over presence and absence, scaled.
 
-Faithful: the soft target in both directions, the pairs taken apart, the learnt scale and its bound, the mean of
+Faithful: the soft target in both directions, the pairs taken apart, the learned scale and its bound, the mean of
 cosines.
 Departs: a sentence is pooled as the recipe says (there by the mean of hidden states 1, 2 and last). T is the cosine of
 the paper; the authors' code takes the product of labels, which grows with their number, and no temperature, which

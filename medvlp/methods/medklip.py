@@ -17,7 +17,7 @@ at the left lower lobe."), and y, A the states of findings and of finding x plac
 Faithful: both terms and their weights, definitions as queries, the perceptron M, places as texts and 7 wrong ones drawn
 among those not marked as present, no gradient where nothing is known.
 Departs: two logits and their softmax are one logit and its sigmoid, which is the same. Queries do not see each other,
-keys carry the position of their patch, texts are centred (see `QueryNetwork` for each). The text tower learns (the
+keys carry the position of their patch, texts are centered (see `QueryNetwork` for each). The text tower learns (the
 paper freezes Bio_ClinicalBERT; `text_encoder.freeze` does that here). Findings are those of the recipe, not 75 words of
 reports, and their definitions our own. What a report leaves unmentioned counts as absent (`unmentioned: ignore` is the
 paper). L_place is the mean over a finding's true places, where the paper draws one, and a place in doubt is not drawn

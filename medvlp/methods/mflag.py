@@ -10,9 +10,9 @@ loss. With z_b the pooled image, t_b its report, and two projectors p, q (linear
     L_orth  = 1/2 [ sum_i (C_ii - 1)^2 + l sum_{i != j} C_ij^2 ],   C = Z^T Z / B,   l = 0.0051 at width 2048
 
 No report is a negative, so none is a false one: the baseline to hold against contrasts where reports repeat. What
-keeps two learnt projectors from a constant is their last batch norm.
+keeps two learned projectors from a constant is their last batch norm.
 
-Faithful: both terms and their constants at the paper's width, raw Z (not centred), the projectors, the frozen tower. It
+Faithful: both terms and their constants at its width, raw Z (not centered), the projectors, the frozen tower. It
 is frozen whatever the recipe says, and stays in evaluation mode under `.train()` (the authors' dropout comes back
 there).
 Departs: C is divided by the number of images in it (the authors divide by the configured batch size, which is wrong
@@ -22,7 +22,7 @@ narrow latent would learn the diagonal alone. Z is this library's pooled image, 
 behind a ReLU. An image without report takes no part. Of the authors' augmentation, turns by up to 90 degrees are left
 out.
 Reconstructed: zero-shot. The paper transfers by fine-tuning alone; here a finding is asked by pairs of prompts, as in
-`clip`, and since no scale is learnt it is the option `sharpness`. `small` is a tower of random weights: frozen, it is a
+`clip`, and since no scale is learned `sharpness` is an option. `small` is a tower of random weights: frozen, it is a
 fixed reading of words, and a model on it a check of the machinery. Use a trained one, as recipes/mimic_mflag.yaml does.
 """
 

@@ -17,7 +17,7 @@ Departs: g asks with the pooled vector, not with [CLS] in the last layer, and so
 count alike there (see `token_weights`). Words are told from words alone (there from padding and [SEP] too), and are
 means of their pieces (sums there). L_ita and L_cta are the means of their two directions (sums there; L_cpa is a mean
 in both, so that `prototype_weight: 0.5` has the balance of their weights of 1). Heads have GELU and no batch norm, so
-that a row does not depend on its neighbours. A report is pooled as the recipe says ([CLS] there). Prototypes learn from
+that a row does not depend on its neighbors. A report is pooled as the recipe says ([CLS] there). Prototypes learn from
 the first step (frozen in the first epoch there). Equal reports are right for each other's images (`false_negatives`).
 The temperature of L_ita starts at 0.07 and learns.
 

@@ -40,7 +40,7 @@ class QueryNetwork(Method):
 
         q_ek = W (T(text_ek) - m)          o_bek = decoder(q_ek; M(p_b))          l_be = w [o_be1 ... o_beK] + c
 
-    m is the mean text of the trained findings. It adds nothing to what can be learnt, W having a bias; but texts of one
+    m is the mean text of the trained findings. It adds nothing to what is learned, W having a bias; but texts of one
     register are nearly parallel in an encoder without pretraining, and similar queries learn slowly.
 
     Queries do not attend to each other (in MedKLIP, KAD and MAVL they do), since an answer must not depend on the other

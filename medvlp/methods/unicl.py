@@ -13,7 +13,7 @@ so that rows and columns are normalized each by their own number of positives. `
 Zero-shot: any finding of the book by its name in the template; the probability is (1 + cos) / 2, as the authors compare
 raw cosines. It orders images, and is no calibrated probability.
 
-Faithful: T and its two normalizations, the learnt scale and its bound, linear heads, the template, a sentence drawn
+Faithful: T and its two normalizations, the learned scale and its bound, linear heads, the template, a sentence drawn
 from the report at each step.
 Departs: the authors give each image one text: a sentence where it has a report, else one of its labels in the template.
 Here the texts of a step are the sentences and, always, the F labels of the recipe, so that an image with labels alone

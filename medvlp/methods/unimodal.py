@@ -6,10 +6,10 @@ labels were taken from the reports, then train on the labels. Each finding e has
     l_be = s cos(h(x_b), W_e)
     L    = mean_b [ sum_e m_be bce(l_be, y_be) / (sum_e m_be + 0.001) ],     m_be = 1 where the report states e
 
-with a linear h without bias, and s = exp(.) learnt within [1, 100].
+with a linear h without bias, and s = exp(.) learned within [1, 100].
 
 Faithful: the loss, its mask, the scale, the head's width and the prototypes' start.
-Departs: a learnt bias b_e is added to each logit when `bias` is on (the default): a cosine classifier without one
+Departs: a learned bias b_e is added to each logit when `bias` is on (the default): a cosine classifier without one
 cannot say that most findings are rare. What a report leaves unmentioned counts as absent by default, as in `devide`,
 since devices and rare findings are hardly ever denied; `unmentioned: ignore` is the mask of the paper.
 """

@@ -53,7 +53,7 @@ def _check_droppable(name: str, trunk: Any) -> None:
     """
     if not isinstance(trunk, VisionTransformer):
         raise ValueError(
-            f"image_encoder.patch_dropping: {name} needs all of its patches (its layers read neighbours); use a vision "
+            f"image_encoder.patch_dropping: {name} needs all of its patches (its layers read neighbors); use a vision "
             "transformer such as vit_small_patch16_224, or set patch_dropping to 0"
         )
 

@@ -22,7 +22,7 @@ _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]  # ids 0 to 4, the ord
 def learn_wordpieces(words: Mapping[str, int], vocab_size: int, min_frequency: int = 2) -> list[str]:
     """Pieces of a vocabulary: all single characters, sorted, then the results of merges in the order they were learned.
 
-    Byte-pair merging (Sennrich et al. 2016) on words of characters: the most frequent pair of neighbours becomes one
+    Byte-pair merging (Sennrich et al. 2016) on words of characters: the most frequent pair of neighbors becomes one
     piece, again and again; among equally frequent pairs the alphabetically first.
 
     Args:
@@ -34,12 +34,12 @@ def learn_wordpieces(words: Mapping[str, int], vocab_size: int, min_frequency: i
         >>> learn_wordpieces({"aba": 3}, vocab_size=9)
         ['##a', '##b', 'a', '##ba', 'aba']
     """
-    spelt = [[word[0], *(CONTINUES + character for character in word[1:])] for word in words]
+    spelled = [[word[0], *(CONTINUES + character for character in word[1:])] for word in words]
     counts = list(words.values())
-    pieces = dict.fromkeys(sorted({piece for word in spelt for piece in word}))
+    pieces = dict.fromkeys(sorted({piece for word in spelled for piece in word}))
     frequency: Counter[_Pair] = Counter()
     where: defaultdict[_Pair, set[int]] = defaultdict(set)
-    for i, word in enumerate(spelt):
+    for i, word in enumerate(spelled):
         for pair in itertools.pairwise(word):
             frequency[pair] += counts[i]
             where[pair].add(i)
@@ -54,8 +54,8 @@ def learn_wordpieces(words: Mapping[str, int], vocab_size: int, min_frequency: i
         pieces[_joined(pair)] = None
         changed: Counter[_Pair] = Counter()
         for i in where.pop(pair):
-            before, after = spelt[i], _merged(spelt[i], pair)
-            spelt[i] = after
+            before, after = spelled[i], _merged(spelled[i], pair)
+            spelled[i] = after
             for old in itertools.pairwise(before):
                 changed[old] -= counts[i]
             for new in itertools.pairwise(after):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReportIndex:
-    """Exact nearest neighbours by cosine (faiss, flat: 400,000 reports answer in tenths of a second).
+    """Exact nearest neighbors by cosine (faiss, flat: 400,000 reports answer in tenths of a second).
 
     Attributes:
         reports: one row a distinct report: `report_id` (of a store: the first study that has it), `findings` (ids of

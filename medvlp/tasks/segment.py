@@ -31,7 +31,7 @@ class SegmentedFile:
     masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def areas(self) -> dict[str, float]:
-        """Share of the image that each structure covers, and its area in square centimetres where spacing is known."""
+        """Share of the image that each structure covers, and its area in square centimeters where spacing is known."""
         values: dict[str, float] = {}
         for name, mask in self.masks.items():
             values[f"{name}_share"] = float(mask.mean())

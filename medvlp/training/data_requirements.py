@@ -33,7 +33,7 @@ _NAMED = (
     "English reports that name findings and where they are come with mimic_cxr, openi, chexpert (Plus), phantom, or a "
     "column `report` of your own."
 )
-_LABELLED = (
+_LABELED = (
     "Labels come with nih_cxr, mimic_cxr, chexpert, padchest, vindr_cxr and others, with a column of your own that is "
     "called as the finding, or from English reports that name it."
 )
@@ -88,7 +88,7 @@ def _where_to_get(missing: Sequence[str], labels: Sequence[str]) -> str:
     advice = []
     if "findings" in missing:
         shown = ", ".join(labels[:_SHOWN]) + (f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else "")
-        advice.append(f"The store has labels of {shown}." if labels else _LABELLED)
+        advice.append(f"The store has labels of {shown}." if labels else _LABELED)
     if "places" in missing or "concepts" in missing:
         advice.append(_NAMED)
     elif "reports" in missing or "sentences" in missing:

@@ -15,10 +15,10 @@ from medvlp.tasks.admission import TaskError
 def test_the_first_failures_are_named_and_the_others_counted(capsys: pytest.CaptureFixture[str]) -> None:
     table = pd.DataFrame({"path": [f"{i}.png" for i in range(14)], "status": ["ok", *["empty"] * 13]})
     with pytest.raises(typer.Exit) as end:
-        end_with_status(table, "labelled", "; see out")
+        end_with_status(table, "labeled", "; see out")
     said = capsys.readouterr().err.splitlines()
     assert end.value.exit_code == 1
-    assert said[0] == "1 files labelled, 13 could not be read; see out"
+    assert said[0] == "1 files labeled, 13 could not be read; see out"
     assert said[1:11] == [f"  {i}.png: empty" for i in range(1, 11)]
     assert said[11:] == ["  ... and 3 more; the column `status` has the reasons"]
     with pytest.raises(typer.Exit) as end:

@@ -52,12 +52,12 @@ def test_the_tokens_of_a_span_spell_the_mention(reports: ReportTable, tokenizer:
     ids, _ = tokenizer(read.texts(len(TEXTS)), 64)
     names = list(load_findings())
     for number in range(len(TEXTS)):
-        spelt = [
+        spelled = [
             (tokenizer.decode(ids[number, begin:end].tolist()), names[concept], state)
             for begin, end, concept, state in spans[number].tolist()
             if concept >= 0
         ]
-        assert spelt == expected(reports, number)
+        assert spelled == expected(reports, number)
     assert [name for _, name, _ in expected(reports, 0)] == ["pleural_effusion", "pneumothorax", "edema"]
     assert expected(reports, 3)[0][2] == FindingState.UNCERTAIN
 

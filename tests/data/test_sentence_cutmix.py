@@ -93,7 +93,7 @@ def test_what_is_pasted_is_there_and_what_contradicts_it_is_gone(batch):
     assert after.places[0].tolist() == [[-1, -1], [-1, 1], [-1, -1], [-1, -1]]
 
 
-def test_what_a_sentence_denies_beside_is_learnt_where_nothing_was_said(batch):
+def test_what_a_sentence_denies_beside_is_learned_where_nothing_was_said(batch):
     batch.findings[0, 1] = -1
     after = sentence_cutmix(batch, paste(batch, [2, 2, 2, 2], [True, False, False, False]), RULES, 32)
     assert after.findings[0].tolist() == [0, 0, 1, 0]  # effusion says nothing against "no opacity"

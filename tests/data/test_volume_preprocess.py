@@ -19,7 +19,7 @@ def ct(array: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0))
 
 
 def slow(array: np.ndarray, spacing: tuple[float, ...], preprocess: VolumePreprocess) -> np.ndarray:
-    """One voxel after another: a triangle as wide as the larger voxel, axis by axis, around the centre of the scan."""
+    """One voxel after another: a triangle as wide as the larger voxel, axis by axis, around the center of the scan."""
     values = array.astype(np.float64)
     for axis, (old, new, size) in enumerate(
         zip(spacing, preprocess.spacing, preprocess.shape, strict=True)  # type: ignore[arg-type]

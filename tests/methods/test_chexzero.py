@@ -40,7 +40,7 @@ def test_the_scale_leaves_the_order_for_one_pair_and_not_for_a_mean(build):
     chexzero, clip = build("chexzero").eval(), build("clip").eval()
     one = [[0.3, 0.1, -0.2]], [[0.0, 0.0, 0.0]]
     assert planted(chexzero, *one).argsort().tolist() == planted(clip, *one).argsort().tolist()
-    # The first image is favoured strongly by one pair and weakly refused by the other, the second mildly by both.
+    # The first image is favored strongly by one pair and weakly refused by the other, the second mildly by both.
     two = [[0.9, 0.2], [-0.3, 0.2]], [[0.0, 0.0], [0.0, 0.0]]
     assert planted(chexzero, *two).argmax() == 0
     assert planted(clip, *two).argmax() == 1

@@ -74,7 +74,7 @@ def test_a_report_without_sentences_is_no_negative(build, make_batch):
     torch.testing.assert_close(method(batch)["contrast"], method(smaller)["contrast"])
 
 
-def test_its_temperature_is_not_learnt(build):
+def test_its_temperature_is_not_learned(build):
     method = build("convirt")
     assert method.scale.scale.item() == pytest.approx(10)
     assert "scale.log_scale" not in {name for name, p in method.named_parameters() if p.requires_grad}

@@ -161,7 +161,7 @@ def test_names_alone_are_the_ablation_without_descriptions(build, make_batch):
     torch.testing.assert_close(book.vectors[:, 0], method.facet_heads[0](named - mean))
 
 
-def test_a_facet_that_a_finding_lacks_is_neither_read_nor_learnt(build, make_batch):
+def test_a_facet_that_a_finding_lacks_is_neither_read_nor_learned(build, make_batch):
     method, batch = build("devide", facets=("definition", "radiographic")).eval(), make_batch()
     book = method.encode_knowledge(method.findings)
     known = book.known.clone()

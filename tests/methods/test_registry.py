@@ -18,7 +18,7 @@ def test_the_methods_are_found_by_their_files():
     assert METHODS.get("devide").__name__ == "DeViDe"
 
 
-def test_a_misspelt_method_is_answered_with_the_nearest():
+def test_a_misspelled_method_is_answered_with_the_nearest():
     with pytest.raises(KeyError, match=r'no method "devid"; did you mean "devide"\?'):
         METHODS.get("devid")
 

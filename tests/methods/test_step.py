@@ -65,10 +65,10 @@ def test_a_batch_without_reports_or_labels_costs_nothing_and_stays_finite(name, 
     batch.concepts[:] = batch.concepts.new_tensor([0, 0, -1, -1])
     method = build(name)
     with torch.no_grad():
-        without, labelled = method.eval()(batch), method(make_batch())
+        without, labeled = method.eval()(batch), method(make_batch())
     # A term that is what it was for other images, reports and labels does not read the batch at all, and may cost what
     # it likes: KAD's contrast of the book's texts with each other.
-    assert [t for t, v in without.items() if v.item() != 0 and not torch.equal(v, labelled[t])] == []
+    assert [t for t, v in without.items() if v.item() != 0 and not torch.equal(v, labeled[t])] == []
     total = step(method.train(), batch)
     assert total.item() == 0 or any(v.item() != 0 for v in without.values())
     assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
@@ -101,7 +101,7 @@ def test_a_few_steps_lower_the_loss(name, build, make_batch, step):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_scores_are_probabilities_and_do_not_depend_on_neighbours(name, build, make_batch):
+def test_scores_are_probabilities_and_do_not_depend_on_neighbors(name, build, make_batch):
     method, images = build(name).eval(), make_batch().images
     with torch.no_grad():
         scores = method.score(images, ["edema", "pneumothorax"])

@@ -47,7 +47,7 @@ def test_logits_are_scaled_cosines_with_prototypes():
     torch.testing.assert_close(head(3 * x), head(x))
 
 
-def test_a_bias_that_is_not_learnt_stays_at_zero():
+def test_a_bias_that_is_not_learned_stays_at_zero():
     head = PrototypeHead(6, 4, 3, bias=False)
     head(torch.randn(5, 6)).sum().backward()
     assert head.bias.grad is None

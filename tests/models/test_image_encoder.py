@@ -66,12 +66,12 @@ def test_odd_sizes_and_their_grid():
     assert encoder(torch.randn(1, 1, 100, 100)).grid == encoder.grid == (7, 7)
 
 
-def test_a_misspelt_name_is_answered_with_the_nearest():
+def test_a_misspelled_name_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match="resnet18"):
         ImageEncoder("resnet_18")
 
 
-def test_colour_images_are_refused():
+def test_color_images_are_refused():
     with pytest.raises(ValueError, match=r"\[B, 1, H, W\]"):
         ImageEncoder("test_resnet", image_size=64)(torch.randn(2, 3, 64, 64))
 

@@ -1,5 +1,5 @@
 """The query decoder: attention maps, independence of queries, and its two paths to the same answer.
-The learnt similarity: independence of queries, padding, chunks.
+The learned similarity: independence of queries, padding, chunks.
 Codes of places on a grid.
 Smoothing of maps: against scipy, and what it must keep.
 """
@@ -162,7 +162,7 @@ def test_each_cell_has_its_own_code(grid):
 
 
 def test_a_place_keeps_its_code_on_a_finer_grid():
-    # The centre of the middle cell of 3 and of 9 is the same point of the body.
+    # The center of the middle cell of 3 and of 9 is the same point of the body.
     coarse, fine = grid_position((3, 3), 32, torch.zeros(1)), grid_position((9, 9), 32, torch.zeros(1))
     torch.testing.assert_close(coarse[4], fine[40])
 

@@ -31,6 +31,6 @@ def test_weights_of_the_encoder_are_kept():
     assert all(torch.equal(before[name], p) for name, p in net.trunk.named_parameters())
 
 
-def test_a_misspelt_decoder_names_the_nearest():
+def test_a_misspelled_decoder_names_the_nearest():
     with pytest.raises(ValueError, match='did you mean "unet"'):
         SegmentationNet(ImageEncoder(CONVNET, image_size=64), "unett", structures=1)

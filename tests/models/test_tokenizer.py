@@ -111,11 +111,11 @@ def test_offsets_point_to_the_words_of_each_token():
 
 
 def slow(words: dict[str, int], vocab_size: int, min_frequency: int) -> list[str]:
-    spelt = {word: [word[0], *("##" + c for c in word[1:])] for word in words}
-    pieces = sorted({piece for word in spelt.values() for piece in word})
+    spelled = {word: [word[0], *("##" + c for c in word[1:])] for word in words}
+    pieces = sorted({piece for word in spelled.values() for piece in word})
     while len(pieces) < vocab_size:
         pairs: Counter[tuple[str, str]] = Counter()
-        for word, parts in spelt.items():
+        for word, parts in spelled.items():
             for pair in itertools.pairwise(parts):
                 pairs[pair] += words[word]
         best = min(pairs, key=lambda pair: (-pairs[pair], pair), default=None)
@@ -124,7 +124,7 @@ def slow(words: dict[str, int], vocab_size: int, min_frequency: int) -> list[str
         joined = best[0] + best[1][2:]
         if joined not in pieces:
             pieces.append(joined)
-        for parts in spelt.values():
+        for parts in spelled.values():
             i = 0
             while i + 1 < len(parts):
                 if (parts[i], parts[i + 1]) == best:

@@ -50,7 +50,7 @@ class Case:
         ignored: bool for each leaf, True where its content must not matter; None: all counts.
         nothing: sides with which nothing counts. Empty: there are none.
         pairs: leaves and sides are images by texts, and what orders rows orders columns.
-        labelled: rows 0 and 1 of the sides are equal, so that those of the leaves may change places.
+        labeled: rows 0 and 1 of the sides are equal, so that those of the leaves may change places.
         shared: how many of the last leaves belong to no image.
         any_content: even NaN and infinity are ignored; else what is finite.
         constants: something that is made of the leaves is a constant by definition.
@@ -62,7 +62,7 @@ class Case:
     ignored: list[Tensor | None]
     nothing: list[Tensor] = field(default_factory=list)
     pairs: bool = False
-    labelled: bool = False
+    labeled: bool = False
     on_ranks: bool = True
     shared: int = 0
     any_content: bool = True
@@ -127,7 +127,7 @@ def of_groups(logits: Tensor, same: Tensor, valid: Tensor, asked: Tensor, ranks:
 def of_masks(loss: Callable[..., Tensor]) -> Case:
     undrawn = MASKS == NOT_ANNOTATED
     nothing = [torch.full_like(MASKS, NOT_ANNOTATED)]
-    return Case(loss, [(4, 1, 2, 2)], [MASKS], [undrawn], nothing, labelled=True, on_ranks=False)
+    return Case(loss, [(4, 1, 2, 2)], [MASKS], [undrawn], nothing, labeled=True, on_ranks=False)
 
 
 def wide(mask: Tensor, *widths: int) -> Tensor:
@@ -144,13 +144,13 @@ CASES = {
         [~VALID],
         [torch.ones(4, 4), NO_PAIRS],
         pairs=True,
-        labelled=True,
+        labeled=True,
     ),
     "multi_positive_nce": Case(
-        lambda x, s, r: multi_positive_nce(x, s, ranks=r), [(4, 4)], [STATES], [UNKNOWN], [SILENCE], labelled=True
+        lambda x, s, r: multi_positive_nce(x, s, ranks=r), [(4, 4)], [STATES], [UNKNOWN], [SILENCE], labeled=True
     ),
     "sigmoid_contrast": Case(
-        sigmoid_contrast, [(4, 4)], [STATES == 1, VALID], [~VALID], [NO_PAIRS, NO_PAIRS], labelled=True, on_ranks=False
+        sigmoid_contrast, [(4, 4)], [STATES == 1, VALID], [~VALID], [NO_PAIRS, NO_PAIRS], labeled=True, on_ranks=False
     ),
     "soft_contrast": Case(
         lambda x, g, o, v, r: soft_contrast(x, g, o, v, ranks=r),
@@ -201,7 +201,7 @@ CASES = {
         [NO_WORDS, TEXTS],
     ),
     "bag_cross_entropy": Case(
-        bag_cross_entropy, [(4, 3)], [BAG], [wide(BAG.sum(1) == 0, 3)], [torch.zeros_like(BAG)], labelled=True
+        bag_cross_entropy, [(4, 3)], [BAG], [wide(BAG.sum(1) == 0, 3)], [torch.zeros_like(BAG)], labeled=True
     ),
     "pair_alignment": Case(pair_alignment, [(4, 6), (4, 6)], [COUNTS], [wide(~COUNTS, 6)] * 2, [NOBODY]),
     "gram_orthogonality": Case(
@@ -212,14 +212,14 @@ CASES = {
         [NOBODY],
     ),
     "group_metric_loss": Case(
-        of_groups, [(4, 4)], GROUPS, [~GROUPS[1]], [GROUPS[0], NO_PAIRS, NOBODY], pairs=True, labelled=True
+        of_groups, [(4, 4)], GROUPS, [~GROUPS[1]], [GROUPS[0], NO_PAIRS, NOBODY], pairs=True, labeled=True
     ),
     "soft_dice": of_masks(soft_dice),
     "pixel_bce": of_masks(pixel_bce),
     "masked_bce": Case(
-        lambda x, s, r: masked_bce(x, s, ranks=r), [(4, 4)], [STATES], [UNKNOWN], [SILENCE], labelled=True
+        lambda x, s, r: masked_bce(x, s, ranks=r), [(4, 4)], [STATES], [UNKNOWN], [SILENCE], labeled=True
     ),
-    "per_sample_bce": Case(per_sample_bce, [(4, 4)], [STATES], [UNKNOWN], [SILENCE], labelled=True, on_ranks=False),
+    "per_sample_bce": Case(per_sample_bce, [(4, 4)], [STATES], [UNKNOWN], [SILENCE], labeled=True, on_ranks=False),
     "masked_token_loss": Case(
         masked_token_loss, [(4, 3, 7)], [TRUTH, WORDS], [wide(~WORDS, 7)], [TRUTH, NO_WORDS], any_content=False
     ),
@@ -229,7 +229,7 @@ CASES = {
         [PLACES],
         [F.pad(PLACES == 2, (0, 1)) | ~FOUND],
         [torch.zeros_like(PLACES)],
-        labelled=True,
+        labeled=True,
     ),
     "prototypical_contrast": Case(
         lambda q, b, s, r: prototypical_contrast(q, s, b, 2, sample=False, ranks=r),
@@ -237,7 +237,7 @@ CASES = {
         [PLACES],
         [~FOUND.expand(4, 3, 6), None],
         [torch.zeros_like(PLACES)],
-        labelled=True,
+        labeled=True,
         shared=1,
     ),
     "swapped_prediction": Case(
@@ -258,7 +258,7 @@ def cases(keep: Callable[[Case], bool] = lambda case: True) -> Any:
 
 
 case = cases()
-case_with_labels = cases(lambda case: case.labelled)
+case_with_labels = cases(lambda case: case.labeled)
 case_of_nothing = cases(lambda case: bool(case.nothing))
 case_on_ranks = cases(lambda case: case.on_ranks)
 case_without_constants = cases(lambda case: not case.constants)

@@ -104,7 +104,7 @@ def test_images_weigh_equally_in_the_per_sample_mean_only():
     assert masked_bce(logits, states).item() == pytest.approx((first + 3 * math.log(2)) / 4, abs=1e-9)
 
 
-def test_a_misspelt_policy_is_refused():
+def test_a_misspelled_policy_is_refused():
     with pytest.raises(ValueError, match="ignore"):
         labels_and_mask(STATES, "absent")
 

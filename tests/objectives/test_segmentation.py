@@ -75,7 +75,7 @@ def test_nothing_drawn_costs_nothing():
     assert logits.grad.abs().max() == 0
 
 
-def test_an_empty_mask_is_learnt_as_empty():
+def test_an_empty_mask_is_learned_as_empty():
     masks = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     assert soft_dice(torch.full((1, 1, 8, 8), -20.0), masks) < 1e-4
     assert soft_dice(torch.full((1, 1, 8, 8), 20.0), masks) > 0.9

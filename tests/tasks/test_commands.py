@@ -42,7 +42,7 @@ def test_label_writes_a_row_for_each_file_of_a_folder(model_folder, files, tmp_p
     assert table.columns.tolist() == ["path", "modality", "view", "frame", *FINDINGS, "status", "remark", "notice"]
     assert (table["notice"] == NOTICE).all()
     assert len(table) == 3
-    assert "3 files labelled, 0 could not be read" in done.stderr
+    assert "3 files labeled, 0 could not be read" in done.stderr
 
 
 def test_label_goes_on_after_bad_files_and_says_so(model_folder, files, bad_file, tmp_path):
@@ -125,8 +125,8 @@ def test_finetune_then_segment(model_folder, store, files, bad_file, tmp_path):
     trained = run("finetune", recipe, f"encoder.model={model_folder}", "--out", tmp_path / "lungs", "--json")
     assert trained.exit_code == 0
     assert json.loads(trained.stdout)["notice"] == NOTICE
-    misspelt = run("finetune", recipe, "trainng.epochs=3", "--out", tmp_path / "other")
-    assert (misspelt.exit_code, 'did you mean "training"' in misspelt.stderr) == (2, True)
+    misspelled = run("finetune", recipe, "trainng.epochs=3", "--out", tmp_path / "other")
+    assert (misspelled.exit_code, 'did you mean "training"' in misspelled.stderr) == (2, True)
 
     done = run("segment", tmp_path / "lungs", *files, bad_file, "-o", tmp_path / "masks")
     assert done.exit_code == 1

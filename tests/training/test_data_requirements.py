@@ -74,11 +74,11 @@ def poor_stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Store]:
     return {what: _store(tmp_path_factory.mktemp(what), *texts) for what, texts in STORES.items()}
 
 
-def _store(folder: Path, reports: tuple[str, str], labelled: bool) -> Store:
+def _store(folder: Path, reports: tuple[str, str], labeled: bool) -> Store:
     random, rows = np.random.default_rng(0), []
     for i in range(8):
         Image.fromarray(random.integers(0, 255, (32, 32), np.uint8)).save(folder / f"{i}.png")
-        labels = {"pneumothorax": str(i % 2)} if labelled else {}
+        labels = {"pneumothorax": str(i % 2)} if labeled else {}
         ids = {"patient_id": f"p{i}", "study_id": f"s{i}", "image_id": f"i{i}", "view": "PA", "split": "train"}
         rows.append({**ids, "path": str(folder / f"{i}.png"), "report": reports[i % 2], **labels})
     return prepare(Manifest(pd.DataFrame(rows), generated=True), folder / "store", Preprocess(size=32), workers=0)

@@ -203,7 +203,7 @@ def test_what_does_not_fit_is_said_before_the_first_step(recipe, tmp_path, overr
         ("encoder={freeze: true}", "freeze keeps random weights"),
     ],
 )
-def test_a_misspelt_recipe_names_the_nearest(recipe, override, message):
+def test_a_misspelled_recipe_names_the_nearest(recipe, override, message):
     with pytest.raises(RecipeError, match=message):
         recipe(override)
 

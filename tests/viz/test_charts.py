@@ -34,7 +34,7 @@ def test_interval_figure_draws_every_defined_estimate_where_it_belongs():
     assert titles[0] == "edema & co, ours: 0.90 [0.80, 1.00]"
 
 
-def test_colours_stay_with_the_model():
+def test_colors_stay_with_the_model():
     rows = {"a": {"third": Estimate(0.9, 0.8, 1.0, 9)}}
     dots = parts(interval_figure(rows, models=["first", "second", "third"]), "circle")
     assert dots[0].get("fill") == SERIES[2]

@@ -19,7 +19,7 @@ def test_grey_keeps_values_of_both_kinds():
     assert gray_to_rgb(np.array([[7, 200]], np.uint8))[0, :, 2].tolist() == [7, 200]
 
 
-def test_heat_colours_the_hot_place_and_leaves_the_cold(picture):
+def test_heat_colors_the_hot_place_and_leaves_the_cold(picture):
     heat = np.zeros((64, 48))
     heat[10:20, 10:20] = 5
     heat[0, 0] = np.nan
@@ -30,13 +30,13 @@ def test_heat_colours_the_hot_place_and_leaves_the_cold(picture):
     np.testing.assert_array_equal(draw_heat(picture, 3 * heat - 1), drawn)
 
 
-def test_constant_heat_colours_nothing(picture):
+def test_constant_heat_colors_nothing(picture):
     np.testing.assert_array_equal(draw_heat(picture, np.ones((64, 48))), picture)
     with pytest.raises(ValueError, match="original size"):
         draw_heat(picture, np.ones((8, 8)))
 
 
-def test_masks_have_an_outline_of_full_colour_and_a_faint_inside(picture):
+def test_masks_have_an_outline_of_full_color_and_a_faint_inside(picture):
     mask = np.zeros((64, 48), bool)
     mask[10:30, 10:30] = True
     drawn = draw_masks(picture, {"lungs": mask})

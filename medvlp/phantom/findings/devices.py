@@ -16,7 +16,7 @@ from medvlp.phantom.point_clouds import spline
 
 @register_finding("endotracheal_tube")
 class EndotrachealTube(FindingModel):
-    """A tube with an opaque stripe down the trachea; its tip some centimetres above the carina, or in a bronchus."""
+    """A tube with an opaque stripe down the trachea; its tip some centimeters above the carina, or in a bronchus."""
 
     rate, persistence, portable_only = 0.34, 0.55, True
 

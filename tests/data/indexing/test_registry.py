@@ -27,7 +27,7 @@ def test_all_sources_are_known() -> None:
     assert SOURCES.refused() == {}
 
 
-def test_misspelt_source_and_missing_folder(tmp_path: Path) -> None:
+def test_misspelled_source_and_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(UnknownMemberError, match='did you mean "mimic_cxr"'):
         index_data_set("mimic_crx", tmp_path)
     with pytest.raises(FileNotFoundError, match="does not exist; give the folder that nih_cxr was unpacked in"):

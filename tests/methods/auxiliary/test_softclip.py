@@ -13,8 +13,8 @@ def test_the_loss_is_the_mean_of_both_directions(build, build_auxiliary, make_ba
     )
     expected = 0.0
     for logits, guide in ((image @ text.t() / 0.07, seen), (text @ image.t() / 0.07, read)):
-        centred = guide - guide.mean(0)
-        alike = 5 * F.cosine_similarity(centred[:, None], centred[None], dim=2)
+        centered = guide - guide.mean(0)
+        alike = 5 * F.cosine_similarity(centered[:, None], centered[None], dim=2)
         for i in range(4):
             others = [j for j in range(4) if j != i]
             target = 0.3 * alike[i].softmax(0) + 0.7 * F.one_hot(torch.tensor(i), 4)
