@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from medvlp.cli.main import app
-from medvlp.data import SOURCES, Store
+from medvlp.data import SOURCES, SourceError, Store
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "adding-a-data-set.md"
@@ -63,7 +63,7 @@ def test_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_source(layout: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    source, test = blocks("python")
+    source, _, test = blocks("python")
     (tmp_path / "two_readers.py").write_text(source)
     exec(compile("import two_readers\n" + test, "page", "exec"), (names := {}))
     names["test_readers_who_disagree"](layout)
@@ -73,6 +73,17 @@ def test_a_source(layout: Callable[..., Path], tmp_path: Path, monkeypatch: pyte
     assert "2 images, 2 studies, 2 patients" in said
     assert "two_readers" in CliRunner().invoke(app, ["data", "index", "--help"]).output
     sys.modules.pop("two_readers")
+
+
+def test_label_columns_in_words_of_their_own(layout: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    code = compile(blocks("python")[1], "page", "exec")
+    rows = "file,effusion_yes_no\na.png,yes\nb.png,no\nc.png,?\nd.png,\n"
+    monkeypatch.chdir(layout({"clinic/exams.csv": rows}, []))
+    exec(code, (names := {}))
+    assert names["states"]["pleural_effusion"].tolist() == [1, 0, 2, -1]
+    monkeypatch.chdir(layout({"clinic/exams.csv": rows + "e.png,maybe\n"}, []))
+    with pytest.raises(SourceError, match="row 5, column 'pleural_effusion': 'maybe' is none of"):
+        exec(code, {})
 
 
 def test_a_source_of_another_package(tmp_path: Path) -> None:
