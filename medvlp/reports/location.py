@@ -121,8 +121,8 @@ def _overlap(span: FindingSpan, location: Location) -> bool:
 def _add(own: list[Location], more: Location, words: list[str]) -> None:
     """Add a further location: a side to the region before it, the other side, or another region of the list."""
     last = own[-1]
-    if more.region is not None and more.region.outside:
-        return  # the chest has been named
+    if more.region is not None and more.region.outside and (last.region or more.first - last.last > 4):
+        return  # the chest has been named, or the side belongs to it
     if more.region is None or (last.region and last.side is None and more.region.name == _LUNG):
         if last.side is None:
             own[-1] = last._replace(side=more.side, last=more.last)

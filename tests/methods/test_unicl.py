@@ -63,7 +63,7 @@ def test_labels_alone_teach(build, make_batch):
 def test_images_that_share_a_label_are_not_pushed_from_each_others_texts(build, make_batch):
     """The mechanism: with T the identity, the sentence of one image pushes the other away."""
     method, batch = build("unicl", false_negatives="identity").eval(), make_batch(5)
-    joined, _ = method._joined(batch, draw(batch))
+    joined, _ = method._targets(batch, draw(batch))
     sentences = joined[:, :5]
     assert torch.equal(batch.findings[[0, 3, 4], 0] == 1, torch.ones(3).bool())  # all three show an effusion
     assert batch.sentence_findings[0, 0, 0] == 1
