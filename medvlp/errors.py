@@ -49,9 +49,11 @@ def _plain(name: object) -> str:
 
 _EXTRAS = {
     "train": {
+        "huggingface_hub",
         "lightning_fabric",
         "safetensors",
         "segmentation_models_pytorch",
+        "sklearn",
         "tensorboard",
         "timm",
         "tokenizers",
