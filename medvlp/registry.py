@@ -59,6 +59,7 @@ class Registry(Generic[T]):
         self._members: dict[str, T] = {}
         self._refused: dict[str, str] = {}
         self._waiting: list[EntryPoint] | None = None
+        self._folder_is_imported = package is None
 
     def register(self, name: str) -> Callable[[Member], Member]:
         """Decorator: `add` the class or function under `name`."""
@@ -115,11 +116,11 @@ class Registry(Generic[T]):
 
     def _load(self) -> None:
         """Import the folder's files, and every plug-in once. One that fails is logged and stops no other."""
-        if self.package is not None:
-            package = import_module(self.package)
-            for module in pkgutil.iter_modules(package.__path__):
+        if not self._folder_is_imported:
+            for module in pkgutil.iter_modules(import_module(str(self.package)).__path__):
                 if not module.name.startswith("_"):
                     import_module(f"{self.package}.{module.name}")
+            self._folder_is_imported = True
         if self._waiting is None:
             found = entry_points(group=self.group) if self.group else ()
             self._waiting = sorted(found, key=lambda entry: (entry.name, entry.value))
