@@ -11,24 +11,23 @@ Names are loaded when they are first used, so that ``import medvlp`` costs nothi
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medvlp import torchvision_compat
-from medvlp.errors import install_advice
+from medvlp.lazy import lazy_names
 
 torchvision_compat.install()
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "MedVLPError": "medvlp.errors",
-    "compare": "medvlp.experiments",
-    "load": "medvlp.tasks",
-    "parse_report": "medvlp.reports",
-    "pretrain": "medvlp.training.pretraining",
-    "read_image": "medvlp.io",
-    "read_volume": "medvlp.io",
+    "MedVLPError": "errors",
+    "compare": "experiments",
+    "load": "tasks",
+    "parse_report": "reports",
+    "pretrain": "training.pretraining",
+    "read_image": "io",
+    "read_volume": "io",
 }
 
 if TYPE_CHECKING:
@@ -50,17 +49,4 @@ __all__ = [
     "read_volume",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        try:
-            return getattr(import_module(_LAZY[name]), name)
-        except ModuleNotFoundError as error:
-            if advice := install_advice(error.name or ""):
-                raise ImportError(advice) from error
-            raise
-    raise AttributeError(f"module 'medvlp' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -42,3 +43,12 @@ def test_torchvision_imports_beside_any_torch_build() -> None:
 def test_every_public_name_is_there_and_listed(name: str) -> None:
     assert getattr(medvlp, name)
     assert name in dir(medvlp)
+
+
+@pytest.mark.parametrize("room", ["io", "data", "models", "training", "tasks", "evaluation", "experiments"])
+def test_every_name_of_a_room_is_there_once_and_listed(room: str) -> None:
+    face = import_module(f"medvlp.{room}")
+    assert len(set(face.__all__)) == len(face.__all__)
+    assert [name for name in face.__all__ if getattr(face, name, None) is None or name not in dir(face)] == []
+    with pytest.raises(AttributeError, match=face.__all__[0]):
+        face.no_such_name  # noqa: B018

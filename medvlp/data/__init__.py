@@ -6,8 +6,9 @@ knowledge, phantom. Begin with `manifest.py`, then `preparation.py` and `store.p
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from medvlp.lazy import lazy_names
 
 if TYPE_CHECKING:
     from medvlp.data.augment import Augment, random_view
@@ -39,7 +40,7 @@ _MODULES = {
     "volume_augment": ("VolumeAugment",),
     "volume_preprocess": ("VolumePreprocess",),
 }
-_LAZY = {name: f"medvlp.data.{module}" for module, names in _MODULES.items() for name in names}
+_LAZY = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "SOURCES",
@@ -67,12 +68,4 @@ __all__ = [
     "splits_by_patient",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'medvlp.data' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

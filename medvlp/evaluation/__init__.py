@@ -6,8 +6,9 @@ Begin with `task.py` (what a measured task is) and `label.py` (the one most used
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from medvlp.lazy import lazy_names
 
 if TYPE_CHECKING:
     from medvlp.evaluation.compare_methods import ComparisonResult, compare_methods
@@ -74,8 +75,4 @@ __all__ = [
     "register",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f"medvlp.evaluation.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

@@ -6,14 +6,15 @@ Begin with `experiment.py` (one plan, one page) and `compare.py` (many methods, 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from medvlp.lazy import lazy_names
 
 _LAZY = {
-    "ComparisonPlan": "medvlp.experiments.plan",
-    "ExperimentPlan": "medvlp.experiments.plan",
-    "compare": "medvlp.experiments.compare",
-    "run_experiment": "medvlp.experiments.experiment",
+    "ComparisonPlan": "plan",
+    "ExperimentPlan": "plan",
+    "compare": "compare",
+    "run_experiment": "experiment",
 }
 
 if TYPE_CHECKING:
@@ -23,8 +24,4 @@ if TYPE_CHECKING:
 
 __all__ = ["ComparisonPlan", "ExperimentPlan", "compare", "run_experiment"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

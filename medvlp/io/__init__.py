@@ -6,8 +6,9 @@ Begin reading at `readers.py`, then `image.py`.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from medvlp.lazy import lazy_names
 
 if TYPE_CHECKING:
     from medvlp.io.atomic_write import DiskFullError, atomic_file, atomic_folder
@@ -91,12 +92,4 @@ __all__ = [
     "write_labels_sr",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f"medvlp.io.{_LAZY[name]}"), name)
-    raise AttributeError(f"module 'medvlp.io' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

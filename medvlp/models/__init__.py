@@ -4,12 +4,11 @@ May import io, reports, knowledge, data and metrics. A new encoder is one file t
 Begin with `encoders` (what an encoder returns), then `image_encoder` and `text_encoder`.
 """
 
-# ruff: noqa: F401 (the imports for type checkers are the names of `_FACE`)
-
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from medvlp.lazy import lazy_names
 
 if TYPE_CHECKING:
     from medvlp.models.encoders import ImageFeatures, TextFeatures, image_encoders, text_encoders
@@ -68,14 +67,57 @@ _FACE = {
 }
 _LAZY = {name: module for module, names in _FACE.items() for name in names.split()}
 
-__all__ = sorted(_LAZY)
+__all__ = [
+    "DEFAULT_IMAGE_ENCODER",
+    "ONE_RANK",
+    "AttentionPool",
+    "BatchNormProjector",
+    "DisentanglingGate",
+    "DocumentFrequency",
+    "FeatureQueue",
+    "ImageEncoder",
+    "ImageFeatures",
+    "KnowledgePairs",
+    "LabelCaptions",
+    "MaskedBatchNorm",
+    "MaskedTokenHead",
+    "MomentumEncoder",
+    "OneRank",
+    "PatchesDroppedError",
+    "ProjectionHead",
+    "PrototypeHead",
+    "QueryDecoder",
+    "Ranks",
+    "RelationScorer",
+    "ReportTokenizer",
+    "SegmentationNet",
+    "SigmoidScale",
+    "Temperature",
+    "TextBank",
+    "TextEncoder",
+    "TextFeatures",
+    "TextPairs",
+    "WordPooling",
+    "at_least_float32",
+    "book_features",
+    "book_texts",
+    "build_image_encoder",
+    "build_text_encoder",
+    "cosines",
+    "decoder_builders",
+    "gaussian_smooth",
+    "grid_position",
+    "image_encoders",
+    "knowledge_texts",
+    "learn_wordpieces",
+    "mean_over_ranks",
+    "own_columns",
+    "place_features",
+    "pool_words",
+    "retrieve_facets",
+    "span_mean",
+    "text_encoders",
+    "without_autocast",
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f"medvlp.models.{_LAZY[name]}"), name)
-    raise AttributeError(f"module 'medvlp.models' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

@@ -6,8 +6,9 @@ Begin with `model.py`, then `inference.py` (rows of a store, or files, through a
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from medvlp.lazy import lazy_names
 
 if TYPE_CHECKING:
     from medvlp.tasks.admission import Admission, TaskError
@@ -58,8 +59,4 @@ __all__ = [
     "segment_files",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f"medvlp.tasks.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)
