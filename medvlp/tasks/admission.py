@@ -18,7 +18,8 @@ from medvlp.errors import MedVLPError, did_you_mean
 from medvlp.io import Image
 from medvlp.io.radiograph_header import refusal, remarks
 from medvlp.knowledge import KnowledgeBook
-from medvlp.training.image_distribution import UNLIKE, ImageDistribution, image_statistics
+from medvlp.models import ImageFeatures
+from medvlp.training.image_distribution import UNLIKE, ImageDistribution, coarsest_map, map_statistics
 from medvlp.training.model_folder import LoadedModel
 
 _log = logging.getLogger(__name__)
@@ -68,12 +69,15 @@ class Admission:
         return "", [*([f"forced: {reason}"] if reason else []), *remarks(image, views)]
 
     @torch.no_grad()
-    def check_looks(self, images: Tensor) -> list[list[str]]:
-        """For each of the normalized images `[B, 1, H, W]`: the remark that it is unlike the training images, if so."""
+    def check_looks(self, images: Tensor, features: ImageFeatures | None = None) -> list[list[str]]:
+        """For each of the normalized images `[B, 1, H, W]`: the remark that it is unlike the training images, if so.
+
+        `features` of the model's image encoder, where they are there already, spare the images a second pass.
+        """
         if self.training_images is None or self.trunk is None:
             return [[] for _ in images]
-        features = image_statistics(self.trunk, images).float().cpu().numpy()
-        unlike: NDArray[np.bool_] = self.training_images.unlike(features)
+        coarsest = coarsest_map(self.trunk, images) if features is None else features.pyramid[-1]
+        unlike: NDArray[np.bool_] = self.training_images.unlike(map_statistics(coarsest).float().cpu().numpy())
         return [[UNLIKE] if each else [] for each in unlike.tolist()]
 
 

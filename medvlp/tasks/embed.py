@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch.nn import functional as F
 
 from medvlp.data.store import Store
 from medvlp.io import ReadError
+from medvlp.methods.base import Method
+from medvlp.models import ImageFeatures
 from medvlp.tasks.admission import Admission, TaskError
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Forward, Progress, run_files, run_rows
@@ -42,7 +45,14 @@ def embed_images(
     """
     vectors = []
     admission = admission or Admission.of(model)
-    ran = run_files(image_vectors(model), sources, model.preprocess, model.device, admission=admission)
+    ran = run_files(
+        partial(_unit_vectors, model.method),
+        sources,
+        model.preprocess,
+        model.device,
+        encode=model.method.image_encoder,
+        admission=admission,
+    )
     for file, vector in ran:
         if vector is None:
             raise ReadError(file.path, file.status)
@@ -92,7 +102,9 @@ def require_text(model: TrainedModel) -> None:
 def image_vectors(model: TrainedModel) -> Forward:
     """A function from normalized images to their unit vectors `[B, D]`."""
 
-    def forward(images: Tensor) -> Tensor:
-        return F.normalize(model.method.encode_images(images).global_, dim=-1)
+    return lambda images: _unit_vectors(model.method, model.method.image_encoder(images))
 
-    return forward
+
+def _unit_vectors(method: Method, features: ImageFeatures) -> Tensor:
+    """Features of the image encoder -> `[B, D]` in the space of texts."""
+    return F.normalize(method.project_images(features).global_, dim=-1)

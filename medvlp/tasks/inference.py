@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from medvlp.data.preprocess import Preprocess
 from medvlp.data.store import Store
+from medvlp.models import ImageFeatures
 from medvlp.tasks.admission import Admission, TaskError
 from medvlp.tasks.image_files import ImageSource, ReadFile, read_files
 
@@ -56,11 +57,12 @@ def run_rows(
 
 @torch.no_grad()
 def run_files(
-    forward: Forward,
+    forward: Callable[[Any], Tensor],
     sources: Sequence[ImageSource],
     preprocess: Preprocess,
     device: torch.device,
     *,
+    encode: Callable[[Tensor], ImageFeatures] | None = None,
     admission: Admission | None = None,
     keep_image: bool = False,
     batch_size: int = 16,
@@ -69,7 +71,8 @@ def run_files(
     """`forward` over files: each file with its row of the output, or with None and a status that says why not.
 
     What a file says of itself is checked before, and its looks beside, by `admission`; without one, by what every
-    model refuses. An object of several frames may give several files.
+    model refuses. An object of several frames may give several files. With `encode`, the model's image encoder,
+    `forward` is given its features instead of images, and the check of looks reads the same ones.
     """
     admission = admission or Admission()
     done = 0
@@ -79,8 +82,9 @@ def run_files(
         looks: Iterator[list[str]] = iter(())
         if pixels:
             images = preprocess.normalize(torch.from_numpy(np.stack(pixels)).to(device))
-            outputs = iter(forward(images).float().cpu().numpy())
-            looks = iter(admission.check_looks(images))
+            features = encode(images) if encode else None
+            outputs = iter(forward(images if features is None else features).float().cpu().numpy())
+            looks = iter(admission.check_looks(images, features))
         for file in batch:
             if file.pixels is None:
                 yield file, None

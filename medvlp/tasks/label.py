@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from medvlp.models import ImageFeatures
 from medvlp.tasks.admission import Admission, untrained
 from medvlp.tasks.image_files import ImageSource
 from medvlp.tasks.inference import Progress, run_files
@@ -43,10 +45,11 @@ def label_files(
         KeyError: a finding that the method cannot score, before any file is read.
     """
     names = tuple(findings) if findings is not None else model.findings
-
-    def score(images: Tensor) -> Tensor:
-        return model.score(images, names)
-
+    encode: Callable[[Tensor], ImageFeatures] | None = None
+    score: Callable[[Any], Tensor] = lambda images: model.score(images, names)  # noqa: E731
+    if isinstance(model, TrainedModel):
+        method = model.method
+        encode, score = method.image_encoder, lambda features: method.score_encoded(features, names)
     admission = admission or Admission.of(model)
     common, rows = untrained(names, model.findings), []
     ran = run_files(
@@ -54,6 +57,7 @@ def label_files(
         sources,
         model.preprocess,
         model.device,
+        encode=encode,
         admission=admission,
         batch_size=batch_size,
         progress=progress,

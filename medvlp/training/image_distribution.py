@@ -116,11 +116,16 @@ class ImageDistribution:
         return cls(**tensors, rest=rest, limit=limit, views=tuple(views))
 
 
-@torch.no_grad()
-def image_statistics(trunk: Any, images: Tensor) -> Tensor:
-    """Means and standard deviations of a timm network's coarsest map over an image: `[B, 1, H, W]` -> `[B, 2 C]`."""
-    coarsest = trunk.forward_intermediates(images, indices=1, output_fmt="NCHW", intermediates_only=True)[-1]
+def map_statistics(coarsest: Tensor) -> Tensor:
+    """Means and standard deviations over an image of a network's coarsest map: `[B, C, h, w]` -> `[B, 2 C]`."""
     return torch.cat([coarsest.mean((2, 3)), coarsest.std((2, 3), correction=0)], dim=1)
+
+
+@torch.no_grad()
+def coarsest_map(trunk: Any, images: Tensor) -> Tensor:
+    """The last map of a timm network, `[B, 1, H, W]` -> `[B, C, h, w]`; also the last of `ImageFeatures.pyramid`."""
+    coarsest: Tensor = trunk.forward_intermediates(images, indices=1, output_fmt="NCHW", intermediates_only=True)[-1]
+    return coarsest
 
 
 def describe_training_images(folder: Path, store: Store, recipe: RunRecipe, device: str = "cpu") -> None:
@@ -162,5 +167,6 @@ def _statistics_of_rows(model: LoadedModel, store: Store, rows: NDArray[np.integ
     parts = []
     for start in range(0, len(rows), 64):
         pixels = torch.from_numpy(store.images(rows[start : start + 64])).to(model.device)
-        parts.append(image_statistics(model.trunk, store.preprocess.normalize(pixels)).float().cpu().numpy())
+        coarsest = coarsest_map(model.trunk, store.preprocess.normalize(pixels))
+        parts.append(map_statistics(coarsest).float().cpu().numpy())
     return np.concatenate(parts)

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image as Picture
 from typer.testing import CliRunner
 
 from medvlp.cli.main import app
+from medvlp.data import Manifest, Store
 from medvlp.io import Image, read_image
 from medvlp.io.radiograph_header import refusal, remarks
 from medvlp.tasks import Model, TaskError
@@ -71,12 +73,31 @@ def test_a_folder_knows_its_training_images(model_folder: Path, model: Model, st
     assert known.views == ("PA",)
     rows = store.rows("validate")
     with_store = Admission.of(model.pretrained)
-    import torch
 
     images = store.preprocess.normalize(torch.from_numpy(store.images(rows)))
     assert sum(map(bool, with_store.check_looks(images))) <= 1  # the limit is their 99th percentile
     noise = torch.randn(4, *images.shape[1:]) * 5
     assert with_store.check_looks(noise) == [[UNLIKE]] * 4
+
+
+@pytest.mark.parametrize("use", ["label", "embed"])
+def test_images_pass_the_network_once(
+    model: Model, pictures: Manifest, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
+    """The answer and the check of looks read the same features."""
+    trunk, passes = model.pretrained.trunk, []
+    forward = trunk.forward_intermediates
+    monkeypatch.setattr(trunk, "forward_intermediates", lambda *a, **k: (passes.append(1), forward(*a, **k))[1])
+    getattr(model, use)(pictures.table["path"].tolist()[:3])
+    assert len(passes) == 1
+
+
+def test_features_that_are_there_give_the_same_remarks(model: Model, store: Store) -> None:
+    admission = Admission.of(model.pretrained)
+    images = store.preprocess.normalize(torch.from_numpy(store.images(store.rows("test"))))
+    images = torch.cat([images, torch.randn(4, *images.shape[1:]) * 5])
+    features = model.pretrained.method.image_encoder(images)
+    assert admission.check_looks(images, features) == admission.check_looks(images)
 
 
 def test_a_folder_without_them_says_so(model: Model, caplog: pytest.LogCaptureFixture) -> None:
